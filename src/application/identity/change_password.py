@@ -1,0 +1,71 @@
+"""Changing one's password."""
+
+from dataclasses import dataclass, field
+
+from application.identity.ports import CommonPasswords, CredentialsReader, IdentityUnits, PasswordHasher
+from application.shared.clock import Clock
+from application.shared.errors import VersionConflict
+from domain.identity.errors import InvalidToken, UserNotFound, WrongPassword
+from domain.identity.policies import password_faults
+from domain.identity.session import RevocationReason
+from domain.identity.values import Password
+from domain.shared.actor import Actor
+from domain.shared.errors import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePasswordCommand:
+    actor: Actor
+    current: Password = field(repr=False)
+    new: Password = field(repr=False)
+
+
+class ChangePassword:
+    """Change the caller's password, given the current one. Every other session of theirs is closed."""
+
+    def __init__(
+        self,
+        *,
+        uow: IdentityUnits,
+        credentials: CredentialsReader,
+        hasher: PasswordHasher,
+        common_passwords: CommonPasswords,
+        clock: Clock,
+    ) -> None:
+        self._uow = uow
+        self._credentials = credentials
+        self._hasher = hasher
+        self._common_passwords = common_passwords
+        self._clock = clock
+
+    async def execute(self, command: ChangePasswordCommand) -> None:
+        found = await self._credentials.by_id(command.actor.user_id)
+        if found is None:
+            raise InvalidToken
+        if not (await self._hasher.verify(found.password_hash, command.current)).matches:
+            raise WrongPassword
+        faults = password_faults(
+            command.new,
+            email=found.email,
+            username=found.username,
+            is_common=self._common_passwords.__contains__,
+            field="new_password",
+        )
+        if faults:
+            raise Invalid(faults)
+        new_hash = await self._hasher.hash(command.new)
+        now = self._clock.now()
+        async with self._uow() as uow:
+            try:
+                user = await uow.users.get(found.user_id)
+            except UserNotFound:
+                raise InvalidToken from None
+            if user.password_hash != found.password_hash:
+                raise VersionConflict  # Changed meanwhile: what was verified is no longer the current password.
+            user.change_password(new_hash, at=now)
+            await uow.users.save(user)
+            for session in await uow.sessions.list_live(user.id, at=now):
+                if session.id != command.actor.session_id:
+                    session.revoke(RevocationReason.PASSWORD_CHANGED, at=now)
+                    await uow.sessions.save(session)
+            await uow.commit()

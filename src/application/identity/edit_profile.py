@@ -1,0 +1,43 @@
+"""Editing one's own profile."""
+
+from dataclasses import dataclass
+
+from application.identity.ports import IdentityUnits
+from application.identity.views import AccountView, account_view
+from application.shared.clock import Clock
+from application.shared.views import Versioned
+from domain.identity.errors import AccountChanged, InvalidToken, UserNotFound
+from domain.identity.user import UNSET, Unset
+from domain.identity.values import PersonName, PhoneNumber, Username
+from domain.shared.actor import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class EditProfileCommand:
+    actor: Actor
+    username: Username | Unset = UNSET
+    name: PersonName | Unset | None = UNSET
+    phone: PhoneNumber | Unset | None = UNSET
+    if_version: int | None = None
+    """The version that the caller saw; None edits whatever is there."""
+
+
+class EditProfile:
+    """Change the caller's name, username or phone number; what is left out stays, `null` takes a value away."""
+
+    def __init__(self, *, uow: IdentityUnits, clock: Clock) -> None:
+        self._uow = uow
+        self._clock = clock
+
+    async def execute(self, command: EditProfileCommand) -> Versioned[AccountView]:
+        async with self._uow() as uow:
+            try:
+                user = await uow.users.get(command.actor.user_id)
+            except UserNotFound:
+                raise InvalidToken from None
+            if command.if_version not in (None, user.version):
+                raise AccountChanged
+            user.change_profile(username=command.username, name=command.name, phone=command.phone, at=self._clock.now())
+            await uow.users.save(user)
+            await uow.commit()
+        return Versioned(account_view(user), user.version)

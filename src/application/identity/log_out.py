@@ -1,0 +1,32 @@
+"""Logging out."""
+
+from dataclasses import dataclass
+
+from application.identity.ports import IdentityUnits
+from application.shared.clock import Clock
+from domain.identity.errors import SessionNotFound
+from domain.identity.session import RevocationReason
+from domain.shared.actor import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class LogOutCommand:
+    actor: Actor
+
+
+class LogOut:
+    """Close the session that the access token belongs to; its refresh token is worthless from then on."""
+
+    def __init__(self, *, uow: IdentityUnits, clock: Clock) -> None:
+        self._uow = uow
+        self._clock = clock
+
+    async def execute(self, command: LogOutCommand) -> None:
+        async with self._uow() as uow:
+            try:
+                session = await uow.sessions.get(command.actor.session_id)
+            except SessionNotFound:
+                return  # The account was deleted a moment ago, and its sessions with it.
+            session.revoke(RevocationReason.LOGGED_OUT, at=self._clock.now())
+            await uow.sessions.save(session)
+            await uow.commit()

@@ -1,0 +1,186 @@
+"""What the use cases of identity need from outside."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from application.identity.views import AccountView
+from application.shared.unit_of_work import UnitOfWork
+from application.shared.views import Versioned
+from domain.identity.session import Session
+from domain.identity.user import User
+from domain.identity.values import EmailAddress, Password, RefreshTokenHash, Username, UserStatus
+from domain.shared.actor import Role
+from domain.shared.ids import SessionId, UserId
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    role: Role
+    status: UserStatus
+
+
+class UserRepository(Protocol):
+    async def add(self, user: User) -> None:
+        """Store a new account. Raises `EmailTaken` or `UsernameTaken`, judged by the canonical keys."""
+        ...
+
+    async def get(self, user_id: UserId) -> User:
+        """Load and lock. Raises `UserNotFound`."""
+        ...
+
+    async def save(self, user: User) -> None:
+        """Store the changes. Raises `VersionConflict`, `EmailTaken`, `UsernameTaken`."""
+        ...
+
+    async def standing(self, user_id: UserId) -> Standing | None:
+        """Read role and status without locking; None when there is no such account."""
+        ...
+
+
+class SessionRepository(Protocol):
+    async def add(self, session: Session) -> None:
+        """Store a new session. Raises `UserNotFound` when its user is gone."""
+        ...
+
+    async def get(self, session_id: SessionId) -> Session:
+        """Load and lock. Raises `SessionNotFound`."""
+        ...
+
+    async def save(self, session: Session) -> None:
+        """Store the changes. Raises `VersionConflict`."""
+        ...
+
+    async def list_live(self, user_id: UserId, *, at: datetime) -> list[Session]:
+        """Load and lock a user's live sessions, oldest first."""
+        ...
+
+
+class IdentityUnitOfWork(UnitOfWork, Protocol):
+    @property
+    def users(self) -> UserRepository: ...
+
+    @property
+    def sessions(self) -> SessionRepository: ...
+
+
+IdentityUnits = Callable[[], IdentityUnitOfWork]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What signing in is checked against."""
+
+    user_id: UserId
+    email: EmailAddress
+    username: Username
+    password_hash: str = field(repr=False)
+
+
+class CredentialsReader(Protocol):
+    """Reads outside of any transaction, since hashing follows and must not hold one open."""
+
+    async def by_email(self, email_key: str) -> Credentials | None: ...
+
+    async def by_id(self, user_id: UserId) -> Credentials | None: ...
+
+
+class AccountReader(Protocol):
+    async def account(self, user_id: UserId) -> Versioned[AccountView] | None:
+        """Read an account as its owner sees it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordVerdict:
+    matches: bool
+    outdated: bool
+    """It matches, but under parameters weaker than today's."""
+
+
+class PasswordHasher(Protocol):
+    """Argon2id (RFC 9106) in a bounded pool. Raises `Overloaded` at once when its queue is full."""
+
+    async def hash(self, password: Password) -> str: ...
+
+    async def verify(self, password_hash: str | None, password: Password) -> PasswordVerdict:
+        """Compare in constant work: without a hash, or with one that cannot be read, it hashes all the same."""
+        ...
+
+
+class CommonPasswords(Protocol):
+    def __contains__(self, key: object, /) -> bool:
+        """Tell whether a password, as a canonical key, is among those that are tried first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccessGrant:
+    """What an access token says. The token is a pure function of this, so equal grants make equal tokens."""
+
+    user_id: UserId
+    role: Role
+    session_id: SessionId
+    token_id: str
+    issued_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedAccess:
+    """An access token that holds: whom it speaks for and until when (seconds since the epoch)."""
+
+    user_id: UserId
+    role: Role
+    session_id: SessionId
+    token_id: str
+    issued_at: int
+    expires_at: int
+
+
+class AccessTokens(Protocol):
+    """JSON Web Tokens as access tokens (RFC 9068)."""
+
+    @property
+    def lifetime_seconds(self) -> int: ...
+
+    def issue(self, grant: AccessGrant) -> str: ...
+
+    def verify(self, token: str) -> VerifiedAccess:
+        """Check signature, type, claims and time. Raises `InvalidToken`, whatever is wrong with it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """A refresh token in the clear: what the client holds, never what is stored."""
+
+    session_id: SessionId
+    generation: int
+    secret: bytes = field(repr=False)
+
+
+class RefreshTokens(Protocol):
+    """Opaque refresh tokens in a chain: each one's successor is a keyed function of it.
+
+    So a token replayed within the grace yields the same successor although no token is stored, and an old token of a
+    session is told from a forged one by following the chain to the stored hash.
+    """
+
+    def first(self, session_id: SessionId) -> RefreshToken:
+        """Begin a chain with 256 random bits."""
+        ...
+
+    def successor(self, token: RefreshToken) -> RefreshToken: ...
+
+    def hash(self, token: RefreshToken) -> RefreshTokenHash: ...
+
+    def serialize(self, token: RefreshToken) -> str: ...
+
+    def parse(self, raw: str) -> RefreshToken:
+        """Read what a client sent. Raises `InvalidToken` when it cannot be one of ours."""
+        ...
+
+    def leads_to(self, token: RefreshToken, session: Session) -> bool:
+        """Tell whether the chain from `token` arrives at the session's current hash, in constant time at each step."""
+        ...

@@ -1,0 +1,56 @@
+"""Refreshing a session."""
+
+from dataclasses import dataclass, field
+
+from application.identity.ports import IdentityUnits, RefreshTokens
+from application.identity.tokens import TokenDesk
+from application.identity.views import TokenPairView
+from application.shared.clock import Clock
+from domain.identity.errors import InvalidToken, SessionNotFound, TokenReused
+from domain.identity.session import Presented, RevocationReason
+from domain.identity.values import UserStatus
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshSessionCommand:
+    refresh_token: str = field(repr=False)
+
+
+class RefreshSession:
+    """Exchange a refresh token for a new pair; the old one is spent (RFC 9700, section 4.14.2).
+
+    Replayed within 10 seconds, it yields the same pair again: a lost answer, or two tabs at once. Replayed later, it
+    is in two hands: the whole session is closed, and stays closed although the answer is an error.
+    """
+
+    def __init__(self, *, uow: IdentityUnits, refresh_tokens: RefreshTokens, desk: TokenDesk, clock: Clock) -> None:
+        self._uow = uow
+        self._refresh_tokens = refresh_tokens
+        self._desk = desk
+        self._clock = clock
+
+    async def execute(self, command: RefreshSessionCommand) -> TokenPairView:
+        token = self._refresh_tokens.parse(command.refresh_token)
+        async with self._uow() as uow:
+            try:
+                session = await uow.sessions.get(token.session_id)
+            except SessionNotFound:
+                raise InvalidToken from None
+            now = self._clock.now()
+            if not session.is_live(now) or not self._refresh_tokens.leads_to(token, session):
+                raise InvalidToken
+            standing = await uow.users.standing(session.user_id)
+            if standing is None or standing.status is not UserStatus.ACTIVE:
+                raise InvalidToken
+            presented = session.judge(self._refresh_tokens.hash(token), at=now)
+            if presented is Presented.REUSED:
+                session.revoke(RevocationReason.TOKEN_REUSED, at=now)
+                await uow.sessions.save(session)
+                await uow.commit()
+                raise TokenReused
+            successor = self._refresh_tokens.successor(token)
+            if presented is Presented.CURRENT:
+                session.rotate(self._refresh_tokens.hash(successor), at=now)
+                await uow.sessions.save(session)
+                await uow.commit()
+        return self._desk.pair(session, successor, standing.role)

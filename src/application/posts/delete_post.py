@@ -1,0 +1,35 @@
+"""Deleting a post."""
+
+from dataclasses import dataclass
+
+from application.posts.ports import PostsUnits
+from application.shared.clock import Clock
+from domain.posts.errors import PostChanged
+from domain.shared.actor import Actor, Permission
+from domain.shared.ids import PostId
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePostCommand:
+    actor: Actor
+    post_id: PostId
+    if_version: int | None = None
+    """The version that the caller saw; None deletes whatever is there."""
+
+
+class DeletePost:
+    """Take a post away. Its author may, and so may moderators."""
+
+    def __init__(self, *, uow: PostsUnits, clock: Clock) -> None:
+        self._uow = uow
+        self._clock = clock
+
+    async def execute(self, command: DeletePostCommand) -> None:
+        actor = command.actor
+        async with self._uow() as uow:
+            post = await uow.posts.get(command.post_id)
+            post.delete(by=actor, at=self._clock.now())
+            if command.if_version not in (None, post.version):
+                raise PostChanged
+            await uow.posts.remove(post, owner=None if actor.may(Permission.DELETE_ANY_POST) else actor.user_id)
+            await uow.commit()

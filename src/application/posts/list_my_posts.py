@@ -1,0 +1,44 @@
+"""The caller's own posts: the list that is served from the cache."""
+
+from dataclasses import dataclass
+
+from application.posts.pages import page, place
+from application.posts.ports import MyPostsReader, PostReader
+from application.posts.views import encode_page
+from application.shared.paging import CursorCodec, PageRequest, scope_of
+from application.shared.views import EncodedPage
+from domain.shared.actor import Actor
+from domain.shared.ids import UserId
+
+
+@dataclass(frozen=True, slots=True)
+class ListMyPostsQuery:
+    actor: Actor
+    page: PageRequest
+
+
+class ListMyPosts:
+    """List the caller's own posts, newest first.
+
+    Served from a cache for up to five minutes; the caller's own acknowledged writes are always in it.
+    """
+
+    def __init__(self, *, my_posts: MyPostsReader) -> None:
+        self._my_posts = my_posts
+
+    async def execute(self, query: ListMyPostsQuery) -> EncodedPage:
+        return await self._my_posts.page(query.actor.user_id, query.page)
+
+
+class StoredMyPosts(MyPostsReader):
+    """Reads the page from storage each time: what a cache stands in front of."""
+
+    def __init__(self, *, reader: PostReader, cursors: CursorCodec) -> None:
+        self._reader = reader
+        self._cursors = cursors
+
+    async def page(self, owner: UserId, request: PageRequest) -> EncodedPage:
+        scope = scope_of("mine", {"owner": str(owner)})
+        before = place(self._cursors, scope, request)
+        found = await self._reader.by_author(owner, limit=request.limit, before=before, viewer=owner)
+        return encode_page(page(self._cursors, scope, found))

@@ -1,0 +1,40 @@
+"""Publishing a post."""
+
+from dataclasses import dataclass
+
+from application.posts.ports import AuthorDirectory, PostsUnits
+from application.posts.views import PostView, new_post_view
+from application.shared.clock import Clock
+from application.shared.ids import IdGenerator
+from domain.posts.errors import AuthorGone
+from domain.posts.post import Post
+from domain.posts.values import PostText
+from domain.shared.actor import Actor
+from domain.shared.ids import PostId
+
+
+@dataclass(frozen=True, slots=True)
+class PublishPostCommand:
+    actor: Actor
+    text: PostText
+
+
+class PublishPost:
+    """Publish a post. Its text is trimmed, must say something, and takes at most 1 MiB of UTF-8."""
+
+    def __init__(self, *, uow: PostsUnits, authors: AuthorDirectory, ids: IdGenerator, clock: Clock) -> None:
+        self._uow = uow
+        self._authors = authors
+        self._ids = ids
+        self._clock = clock
+
+    async def execute(self, command: PublishPostCommand) -> PostView:
+        author = await self._authors.find(command.actor.user_id)
+        if author is None:
+            raise AuthorGone
+        now = self._clock.now()
+        post = Post.publish(id=PostId(self._ids.new(now)), by=command.actor, text=command.text, at=now)
+        async with self._uow() as uow:
+            await uow.posts.add(post)
+            await uow.commit()
+        return new_post_view(post, author)

@@ -1,0 +1,164 @@
+"""The session aggregate: one sign-in on one device, carried on by a chain of refresh tokens.
+
+A session knows the hash of its current refresh token and of the one before. Each token yields its successor by a
+keyed derivation (see `application.identity.ports.RefreshTokens`), which is why a token of any earlier generation can
+be told from a forgery without being stored.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+from domain.identity.events import SessionOpened, SessionRevoked
+from domain.identity.policies import REFRESH_GRACE, SESSION_LIFETIME
+from domain.identity.values import Device, RefreshTokenHash
+from domain.shared.events import Aggregate
+from domain.shared.ids import SessionId, UserId
+
+
+class RevocationReason(StrEnum):
+    LOGGED_OUT = "logged-out"
+    TOKEN_REUSED = "token-reused"  # noqa: S105 - the name of a reason, not a secret
+    PASSWORD_CHANGED = "password-changed"  # noqa: S105 - the name of a reason, not a secret
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+
+
+class Presented(StrEnum):
+    """What a refresh token that names this session turns out to be."""
+
+    CURRENT = "current"
+    JUST_SPENT = "just-spent"
+    """Spent within the grace: it yields the same successor again."""
+    REUSED = "reused"
+    """Spent before that: somebody holds a copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpentToken:
+    """The token before the current one, and when it was exchanged."""
+
+    hash: RefreshTokenHash
+    at: datetime
+
+
+class Session(Aggregate):
+    """`open` begins a session, `restore` brings a stored one back."""
+
+    __slots__ = (
+        "created_at",
+        "current",
+        "device",
+        "expires_at",
+        "generation",
+        "id",
+        "last_used_at",
+        "revoked_at",
+        "spent",
+        "user_id",
+        "version",
+    )
+
+    def __init__(
+        self,
+        *,
+        id: SessionId,
+        user_id: UserId,
+        device: Device,
+        current: RefreshTokenHash,
+        generation: int,
+        spent: SpentToken | None,
+        created_at: datetime,
+        last_used_at: datetime,
+        expires_at: datetime,
+        revoked_at: datetime | None,
+        version: int,
+    ) -> None:
+        super().__init__()
+        self.id = id
+        self.user_id = user_id
+        self.device = device
+        self.current = current
+        self.generation = generation
+        self.spent = spent
+        self.created_at = created_at
+        self.last_used_at = last_used_at
+        self.expires_at = expires_at
+        self.revoked_at = revoked_at
+        self.version = version
+
+    @classmethod
+    def open(
+        cls, *, id: SessionId, user_id: UserId, device: Device, refresh_token: RefreshTokenHash, at: datetime
+    ) -> Self:
+        session = cls(
+            id=id,
+            user_id=user_id,
+            device=device,
+            current=refresh_token,
+            generation=0,
+            spent=None,
+            created_at=at,
+            last_used_at=at,
+            expires_at=at + SESSION_LIFETIME,
+            revoked_at=None,
+            version=1,
+        )
+        session._record(SessionOpened(at=at, user_id=user_id, session_id=id))
+        return session
+
+    @classmethod
+    def restore(
+        cls,
+        *,
+        id: SessionId,
+        user_id: UserId,
+        device: Device,
+        current: RefreshTokenHash,
+        generation: int,
+        spent: SpentToken | None,
+        created_at: datetime,
+        last_used_at: datetime,
+        expires_at: datetime,
+        revoked_at: datetime | None,
+        version: int,
+    ) -> Self:
+        """Bring a stored session back: nothing is decided and no event is recorded."""
+        return cls(
+            id=id,
+            user_id=user_id,
+            device=device,
+            current=current,
+            generation=generation,
+            spent=spent,
+            created_at=created_at,
+            last_used_at=last_used_at,
+            expires_at=expires_at,
+            revoked_at=revoked_at,
+            version=version,
+        )
+
+    def is_live(self, at: datetime) -> bool:
+        return self.revoked_at is None and at < self.expires_at
+
+    def judge(self, presented: RefreshTokenHash, *, at: datetime) -> Presented:
+        """Say what a genuine token of this session is. Whether it is genuine is settled before."""
+        if presented == self.current:
+            return Presented.CURRENT
+        if self.spent is not None and presented == self.spent.hash and at - self.spent.at <= REFRESH_GRACE:
+            return Presented.JUST_SPENT
+        return Presented.REUSED
+
+    def rotate(self, successor: RefreshTokenHash, *, at: datetime) -> None:
+        """Spend the current refresh token for `successor`."""
+        self.spent = SpentToken(self.current, at)
+        self.current = successor
+        self.generation += 1
+        self.last_used_at = at
+
+    def revoke(self, reason: RevocationReason, *, at: datetime) -> None:
+        """Close the session for good; closing it twice is closing it once."""
+        if self.revoked_at is None:
+            self.revoked_at = at
+            self._record(SessionRevoked(at=at, user_id=self.user_id, session_id=self.id, reason=reason))

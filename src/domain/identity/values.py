@@ -1,0 +1,140 @@
+"""Value objects of identity. Each is valid or does not exist: `parse` raises `Invalid` with the field's name."""
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Self
+
+from domain.shared.errors import FieldError, Invalid
+from domain.shared.text import canonical_key, has_control_characters
+
+EMAIL_MAX_LENGTH = 254
+"""Characters; RFC 5321's limit on a path, less its angle brackets."""
+USERNAME_MIN_LENGTH, USERNAME_MAX_LENGTH = 3, 32
+NAME_MAX_LENGTH = 100
+PASSWORD_MIN_LENGTH, PASSWORD_MAX_LENGTH = 12, 256
+"""Characters after NFKC. The upper bound keeps the cost of one hash bounded."""
+PHONE_PATTERN = r"^\+[1-9][0-9]{6,14}$"
+"""E.164: a plus, a country code, 15 digits at the most; fewer than 7 reach nobody."""
+
+_PHONE = re.compile(PHONE_PATTERN, re.ASCII)
+
+
+class UserStatus(StrEnum):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+@dataclass(frozen=True, slots=True)
+class EmailAddress:
+    """An address as its owner wrote it, and the key by which it is unique.
+
+    Whether the syntax is deliverable is checked at the edge by a library made for it; here only what uniqueness and
+    storage rely on.
+    """
+
+    value: str
+    key: str
+
+    @classmethod
+    def parse(cls, raw: str) -> Self:
+        value = unicodedata.normalize("NFC", raw.strip())
+        local, at, domain = value.rpartition("@")
+        if not (local and at and domain) or len(value) > EMAIL_MAX_LENGTH or has_control_characters(value):
+            raise Invalid([FieldError("email", "format", "is not an e-mail address")])
+        return cls(value, canonical_key(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Username:
+    """A public handle: 3 to 32 letters, digits, `_`, `.` or `-`, beginning and ending with a letter or digit."""
+
+    value: str
+    key: str
+
+    @classmethod
+    def parse(cls, raw: str) -> Self:
+        value = unicodedata.normalize("NFKC", raw.strip())
+        key = canonical_key(value)
+        # The key is checked too: folding can lengthen (`ß` becomes `ss`), and the column holds what was checked here.
+        if not (USERNAME_MIN_LENGTH <= len(value) <= USERNAME_MAX_LENGTH and len(key) <= 2 * USERNAME_MAX_LENGTH):
+            raise Invalid([FieldError("username", "length", "takes 3 to 32 characters")])
+        inner = value.replace("_", "").replace(".", "").replace("-", "")
+        if not (inner.isalnum() and value[0].isalnum() and value[-1].isalnum()):
+            message = "takes letters, digits, '_', '.' and '-', and begins and ends with a letter or digit"
+            raise Invalid([FieldError("username", "format", message)])
+        return cls(value, key)
+
+
+@dataclass(frozen=True, slots=True)
+class PersonName:
+    """A display name: 1 to 100 characters after trimming, of any script, without control characters."""
+
+    value: str
+
+    @classmethod
+    def parse(cls, raw: str) -> Self:
+        value = unicodedata.normalize("NFC", raw.strip())
+        if not 1 <= len(value) <= NAME_MAX_LENGTH:
+            raise Invalid([FieldError("name", "length", "takes 1 to 100 characters")])
+        if has_control_characters(value):
+            raise Invalid([FieldError("name", "format", "takes no control characters")])
+        return cls(value)
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneNumber:
+    """A telephone number in E.164 form, such as `+4915112345678`."""
+
+    value: str
+
+    @classmethod
+    def parse(cls, raw: str) -> Self:
+        if not _PHONE.match(raw):
+            raise Invalid([FieldError("phone", "format", "is an E.164 number, such as +4915112345678")])
+        return cls(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """A clear-text password on its way to the hasher: NFKC, bounded in length, never printed."""
+
+    value: str = field(repr=False)
+
+    @classmethod
+    def new(cls, raw: str, *, field_name: str = "password") -> Self:
+        """Parse a password that somebody chooses: 12 to 256 characters of any kind (NIST SP 800-63B, 5.1.1.2)."""
+        value = unicodedata.normalize("NFKC", raw)
+        if not PASSWORD_MIN_LENGTH <= len(value) <= PASSWORD_MAX_LENGTH:
+            raise Invalid([FieldError(field_name, "length", "takes 12 to 256 characters")])
+        return cls(value)
+
+    @classmethod
+    def attempt(cls, raw: str) -> Self:
+        """Take a password that somebody claims to know. It need not satisfy the rules of today, only be bounded."""
+        return cls(unicodedata.normalize("NFKC", raw)[: PASSWORD_MAX_LENGTH + 1])
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a session was opened: the user agent (cut to 255 characters) and the address the server saw."""
+
+    user_agent: str
+    address: str
+
+    @classmethod
+    def of(cls, user_agent: str, address: str) -> Self:
+        printable = "".join(c for c in user_agent if c.isprintable())
+        return cls(printable[:255], address[:45])
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshTokenHash:
+    """SHA-256 of a refresh token: all that is ever stored of one."""
+
+    digest: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.digest) != 32:
+            raise ValueError("a SHA-256 digest has 32 bytes")

@@ -1,0 +1,73 @@
+"""The post aggregate."""
+
+from datetime import datetime
+from typing import Self
+
+from domain.posts.errors import NotYourPost
+from domain.posts.events import PostDeleted, PostEdited, PostPublished
+from domain.posts.values import PostText
+from domain.shared.actor import Actor, Permission
+from domain.shared.events import Aggregate
+from domain.shared.ids import PostId, UserId
+
+
+class Post(Aggregate):
+    """`publish` makes a new post, `restore` brings a stored one back.
+
+    Vote counters are not here: they move by delta in storage (`SET upvotes = upvotes + :d`), never through a loaded
+    aggregate, which would lose votes.
+    """
+
+    __slots__ = ("author_id", "created_at", "id", "text", "updated_at", "version")
+
+    def __init__(
+        self,
+        *,
+        id: PostId,
+        author_id: UserId,
+        text: PostText,
+        created_at: datetime,
+        updated_at: datetime,
+        version: int,
+    ) -> None:
+        super().__init__()
+        self.id = id
+        self.author_id = author_id
+        self.text = text
+        self.created_at = created_at
+        self.updated_at = updated_at
+        self.version = version
+
+    @classmethod
+    def publish(cls, *, id: PostId, by: Actor, text: PostText, at: datetime) -> Self:
+        post = cls(id=id, author_id=by.user_id, text=text, created_at=at, updated_at=at, version=1)
+        post._record(PostPublished(at=at, post_id=id, author_id=by.user_id))
+        return post
+
+    @classmethod
+    def restore(
+        cls,
+        *,
+        id: PostId,
+        author_id: UserId,
+        text: PostText,
+        created_at: datetime,
+        updated_at: datetime,
+        version: int,
+    ) -> Self:
+        """Bring a stored post back: nothing is validated anew and no event is recorded."""
+        return cls(id=id, author_id=author_id, text=text, created_at=created_at, updated_at=updated_at, version=version)
+
+    def edit(self, *, by: Actor, text: PostText, at: datetime) -> None:
+        """Change the text; only the author may, a moderator not: putting words into a mouth is not moderation."""
+        if by.user_id != self.author_id:
+            raise NotYourPost
+        self.text = text
+        self.updated_at = at
+        self._record(PostEdited(at=at, post_id=self.id, author_id=self.author_id))
+
+    def delete(self, *, by: Actor, at: datetime) -> None:
+        """Take the post away; its author may, and whoever may delete any post."""
+        if by.user_id != self.author_id and not by.may(Permission.DELETE_ANY_POST):
+            raise NotYourPost
+        self._record(PostDeleted(at=at, post_id=self.id, author_id=self.author_id, deleted_by=by.user_id))
