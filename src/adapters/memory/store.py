@@ -1,0 +1,247 @@
+"""The tables of the memory storage, and the transaction that changes them.
+
+Writers take turns, as they do on SQLite: a unit of work holds the one write lock from the first thing it locks or
+changes until it ends, so there is never a second lock to wait for and no deadlock. What it changes stays in its own
+overlay until the commit, which applies everything without yielding to the event loop: readers see all of it or
+nothing. Locks per row were rejected: they bring deadlocks, and with them everything that breaks deadlocks.
+"""
+
+import asyncio
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from application.shared.errors import TransientFailure
+from domain.identity.events import ProfileChanged
+from domain.identity.session import Session
+from domain.identity.user import User
+from domain.posts.events import PostEvent
+from domain.posts.post import Post
+from domain.shared.events import Aggregate, DomainEvent
+from domain.shared.ids import PostId, SessionId, UserId
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+LOCK_WAIT_SECONDS = 5.0
+"""How long a unit of work waits for the one before it: as long as SQLite's busy time-out does here."""
+
+
+def detached_user(user: User) -> User:
+    """Return a copy that shares nothing mutable with `user` and has no events: storage and callers each keep one."""
+    return User.restore(
+        id=user.id,
+        email=user.email,
+        email_verified=user.email_verified,
+        username=user.username,
+        name=user.name,
+        phone=user.phone,
+        password_hash=user.password_hash,
+        role=user.role,
+        status=user.status,
+        created_at=user.created_at,
+        updated_at=user.updated_at,
+        version=user.version,
+    )
+
+
+def detached_session(session: Session) -> Session:
+    """Return a copy that shares nothing mutable with `session` and has no events."""
+    return Session.restore(
+        id=session.id,
+        user_id=session.user_id,
+        device=session.device,
+        current=session.current,
+        generation=session.generation,
+        spent=session.spent,
+        created_at=session.created_at,
+        last_used_at=session.last_used_at,
+        expires_at=session.expires_at,
+        revoked_at=session.revoked_at,
+        version=session.version,
+    )
+
+
+def detached_post(post: Post) -> Post:
+    """Return a copy that shares nothing mutable with `post` and has no events."""
+    return Post.restore(
+        id=post.id,
+        author_id=post.author_id,
+        text=post.text,
+        created_at=post.created_at,
+        updated_at=post.updated_at,
+        version=post.version,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PostRecord:
+    """A stored post: the aggregate, and what storage keeps beside it."""
+
+    post: Post
+    text_bytes: int
+    """UTF-8; kept so that a page's budget costs no encoding."""
+    upvotes: int = 0
+    downvotes: int = 0
+
+
+class SortedIds:
+    """Post ids in ascending order. A page is one binary search and a walk, however deep it lies."""
+
+    __slots__ = ("_ids",)
+
+    def __init__(self) -> None:
+        self._ids: list[PostId] = []
+
+    def add(self, post_id: PostId) -> None:
+        insort(self._ids, post_id)
+
+    def discard(self, post_id: PostId) -> None:
+        at = bisect_left(self._ids, post_id)
+        if at < len(self._ids) and self._ids[at] == post_id:
+            del self._ids[at]
+
+    def newest_first(self, before: PostId | None) -> Iterator[PostId]:
+        """Walk down from the newest, or from the one before `before`, whether or not that is still there."""
+        end = len(self._ids) if before is None else bisect_left(self._ids, before)
+        for at in range(end - 1, -1, -1):
+            yield self._ids[at]
+
+
+class MemoryStore:
+    """What is committed. Only a `Transaction` changes it; the aggregates in it are never handed out."""
+
+    def __init__(self, *, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> None:
+        self.lock_wait_seconds = lock_wait_seconds
+        self.write_lock = asyncio.Lock()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything that was committed."""
+        self.users: dict[UserId, User] = {}
+        self.emails: dict[str, UserId] = {}
+        self.usernames: dict[str, UserId] = {}
+        self.sessions: dict[SessionId, Session] = {}
+        self.posts: dict[PostId, PostRecord] = {}
+        self.feed = SortedIds()
+        self.feeds: dict[UserId, SortedIds] = {}
+        self.revisions: dict[UserId, int] = {}
+        self.fences: dict[UUID, float] = {}
+
+
+class Overlay(Generic[K, V]):
+    """One unit of work's changes to a table: it alone sees them until they are applied."""
+
+    __slots__ = ("_base", "changes")
+
+    def __init__(self, base: Mapping[K, V]) -> None:
+        self._base = base
+        self.changes: dict[K, V | None] = {}
+        """`None` marks what was removed."""
+
+    def get(self, key: K) -> V | None:
+        return self.changes[key] if key in self.changes else self._base.get(key)
+
+    def put(self, key: K, value: V) -> None:
+        self.changes[key] = value
+
+    def remove(self, key: K) -> None:
+        self.changes[key] = None
+
+    def values(self) -> Iterator[V]:
+        for key, value in self._base.items():
+            if key not in self.changes:
+                yield value
+        for changed in self.changes.values():
+            if changed is not None:
+                yield changed
+
+    def apply_to(self, table: dict[K, V]) -> None:
+        for key, value in self.changes.items():
+            if value is None:
+                table.pop(key, None)
+            else:
+                table[key] = value
+
+
+class Transaction:
+    """What one unit of work has locked, changed and touched so far."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._locked = False
+        self._ended = False
+        self._touched: list[Aggregate] = []
+        self.users: Overlay[UserId, User] = Overlay(store.users)
+        self.emails: Overlay[str, UserId] = Overlay(store.emails)
+        self.usernames: Overlay[str, UserId] = Overlay(store.usernames)
+        self.sessions: Overlay[SessionId, Session] = Overlay(store.sessions)
+        self.posts: Overlay[PostId, PostRecord] = Overlay(store.posts)
+
+    async def lock(self) -> None:
+        """Wait for the unit of work that is ahead. Raises `TransientFailure` after `lock_wait_seconds`."""
+        if self._ended:
+            raise RuntimeError("the unit of work has ended")
+        if self._locked:
+            return
+        try:
+            async with asyncio.timeout(self._store.lock_wait_seconds):
+                await self._store.write_lock.acquire()
+                # Noted before anything else can be awaited: a cancellation from here on finds the lock to release.
+                self._locked = True
+        except TimeoutError:
+            raise TransientFailure from None
+
+    def touch(self, aggregate: Aggregate) -> None:
+        """Remember whose events belong to this commit."""
+        if not any(known is aggregate for known in self._touched):
+            self._touched.append(aggregate)
+
+    def commit(self) -> Sequence[DomainEvent]:
+        """Apply everything at once and end; return the events that were committed with it, in order of touching."""
+        if self._ended:
+            raise RuntimeError("the unit of work has ended")
+        store = self._store
+        events = [event for aggregate in self._touched for event in aggregate.pull_events()]
+        self._index_posts()
+        self.users.apply_to(store.users)
+        self.emails.apply_to(store.emails)
+        self.usernames.apply_to(store.usernames)
+        self.sessions.apply_to(store.sessions)
+        self.posts.apply_to(store.posts)
+        for author_id in {changed_author(event) for event in events}:
+            if author_id is not None:
+                store.revisions[author_id] = store.revisions.get(author_id, 0) + 1
+        self.end()
+        return events
+
+    def end(self) -> None:
+        """Give the lock back; what was not committed is gone. Ending twice is ending once."""
+        self._ended = True
+        if self._locked:
+            self._locked = False
+            self._store.write_lock.release()
+
+    def _index_posts(self) -> None:
+        store = self._store
+        for post_id, record in self.posts.changes.items():
+            known = store.posts.get(post_id)
+            if known is None and record is not None:
+                store.feed.add(post_id)
+                store.feeds.setdefault(record.post.author_id, SortedIds()).add(post_id)
+            elif known is not None and record is None:
+                store.feed.discard(post_id)
+                store.feeds[known.post.author_id].discard(post_id)
+
+
+def changed_author(event: DomainEvent) -> UserId | None:
+    """Return whose list of own posts looks different after `event`; None: nobody's."""
+    match event:
+        case PostEvent():
+            return event.author_id
+        case ProfileChanged():
+            return event.user_id
+        case _:
+            return None

@@ -1,0 +1,49 @@
+"""The unit of work in memory."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from adapters.memory.identity import MemorySessionRepository, MemoryUserRepository
+from adapters.memory.posts import MemoryPostRepository
+from adapters.memory.store import MemoryStore, Transaction
+from application.identity.ports import IdentityUnitOfWork
+from application.posts.ports import PostsUnitOfWork
+from application.shared.unit_of_work import CommitListener
+
+
+class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
+    """One transaction over `store`; good for one `async with`."""
+
+    def __init__(self, store: MemoryStore, listeners: Sequence[CommitListener] = ()) -> None:
+        self._listeners = listeners
+        self._transaction = Transaction(store)
+        self._users = MemoryUserRepository(self._transaction)
+        self._sessions = MemorySessionRepository(self._transaction)
+        self._posts = MemoryPostRepository(self._transaction)
+
+    @property
+    def users(self) -> MemoryUserRepository:
+        return self._users
+
+    @property
+    def sessions(self) -> MemorySessionRepository:
+        return self._sessions
+
+    @property
+    def posts(self) -> MemoryPostRepository:
+        return self._posts
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._transaction.end()
+
+    async def commit(self) -> None:
+        events = self._transaction.commit()
+        if events:
+            for listener in self._listeners:
+                await listener.committed(events)
