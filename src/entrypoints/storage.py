@@ -14,7 +14,6 @@ from adapters.sql.identity import SqlAccountReader, SqlCredentialsReader
 from adapters.sql.posts import SqlAuthorDirectory, SqlPostReader
 from adapters.sql.revisions import SqlAuthorRevisions, SqliteAuthorRevisions
 from adapters.sql.unit_of_work import SqlUnitOfWork
-
 from application.identity.ports import AccountReader, CredentialsReader, IdentityUnitOfWork
 from application.posts.ports import AuthorDirectory, AuthorRevisions, PostReader, PostsUnitOfWork
 from application.shared.health import Probe
