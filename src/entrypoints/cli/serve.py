@@ -1,0 +1,192 @@
+"""`postern serve`: check everything that can be checked, then run Granian."""
+
+import errno
+import logging
+import multiprocessing
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from entrypoints.cli.failures import CommandFailed, ExitCode
+from entrypoints.cli.loading import load_settings
+from entrypoints.cli.worker import load_app
+from entrypoints.settings import Environment, LogLevel, Settings
+
+BACKLOG = 2048
+"""Connections that the kernel holds ready for all workers together."""
+CONNECTIONS_PER_WORKER = 768
+"""Connections that a worker takes at once; the others wait in the backlog. Under the usual 1024 open files."""
+HEADER_BYTES = 64 * 1024
+"""What Granian buffers of a request's head; beyond it answers 431 by itself, and our own bound is lower."""
+HEADER_TIMEOUT_MS = 15_000
+"""How long a request's head may take, which also ends idle keep-alive connections: no slow-loris."""
+STOP_SECONDS = 8
+"""How long requests in flight may take at shutdown before their worker is killed; Docker kills all after 10."""
+
+
+@click.command(
+    epilog="Examples: `postern serve`, `postern serve --host 0.0.0.0 --port 8080 --workers 2`. "
+    "Run `postern migrate` first: a server does not start on a schema that is not current."
+)
+@click.option("--host", metavar="ADDRESS", help="The address to listen on (HOST; 127.0.0.1).")
+@click.option("--port", metavar="NUMBER", help="The port to listen on (PORT; 8000).")
+@click.option("--workers", metavar="NUMBER", help="Processes that serve (WORKERS; 1).")
+def serve(*, host: str | None, port: str | None, workers: str | None) -> None:
+    """Serve the HTTP API until Ctrl-C or SIGTERM.
+
+    Requests in flight are finished, for up to 8 seconds. A worker that dies is replaced; when it dies again at once,
+    everything stops with exit code 1.
+    """
+    settings = load_settings(host=host, port=port, workers=workers)
+    address = check_address(settings.host, settings.port)
+    from entrypoints.cli.schema import require_current_schema  # noqa: PLC0415 - imports the database toolkit
+
+    require_current_schema(settings)
+    run(settings, address)
+
+
+def check_address(host: str, port: int) -> str:
+    """Return the numeric address to listen on. Raises `CommandFailed` when it is taken or not ours.
+
+    Granian's workers share a port by SO_REUSEPORT, and so would quietly share it with another server of the same
+    user, each getting half of the requests. So it is first bound without that.
+    """
+    where = f"{host} port {port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise CommandFailed(
+            f"cannot listen on {where}: the host is unknown ({error.strerror}); set HOST or --host",
+            ExitCode.ADDRESS_UNAVAILABLE,
+        ) from error
+    with socket.socket(family, kind, protocol) as probe:
+        # Connections of a server that just ended may linger in TIME_WAIT; they are no reason not to start.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+            probe.listen(1)
+        except OSError as error:
+            raise CommandFailed(f"cannot listen on {where}: {_advice(error)}", ExitCode.ADDRESS_UNAVAILABLE) from error
+    return str(address[0])
+
+
+def _advice(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "another program already does; choose another with PORT or --port"
+    if error.errno == errno.EACCES:
+        return "ports below 1024 are the system's; choose another with PORT or --port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "this machine has no such address; choose another with HOST or --host"
+    return error.strerror or str(error)
+
+
+def run(settings: Settings, address: str) -> None:
+    """Run Granian until it is told to stop. Raises `SystemExit` with 1 when the workers keep dying."""
+    from granian.constants import HTTPModes, Interfaces, Loops  # noqa: PLC0415 - help and faults come without it
+    from granian.errors import FatalError  # noqa: PLC0415
+    from granian.http import HTTP1Settings  # noqa: PLC0415
+    from granian.log import LogLevels  # noqa: PLC0415
+    from granian.server import Server  # noqa: PLC0415
+
+    # A forked worker would inherit the locks of the parent's threads, held or not.
+    multiprocessing.set_start_method("spawn", force=True)
+    log_configuration = logging_configuration(settings.log_level)
+    server = Server(
+        "entrypoints.http.asgi:create",
+        address=address,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        workers=settings.workers,
+        loop=Loops.uvloop,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=HEADER_BYTES),
+        websockets=False,
+        backlog=BACKLOG,
+        backpressure=CONNECTIONS_PER_WORKER,
+        respawn_failed_workers=True,
+        workers_kill_timeout=STOP_SECONDS,
+        log_level=LogLevels.debug if settings.log_level is LogLevel.DEBUG else LogLevels.warning,
+        log_dictconfig=log_configuration,
+        process_name=None,
+    )
+    server.on_startup(lambda: _announce_when_ready(settings, address))
+    try:
+        server.serve(target_loader=load_app, wrap_loader=False)
+    except FatalError as error:
+        raise CommandFailed(f"the server did not start: {error}") from error
+    click.echo("Stopped.")
+
+
+def logging_configuration(level: LogLevel) -> dict[str, Any]:
+    """Return the `logging` configuration of the parent and its workers: everything to standard error."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"level": logging.getLevelNamesMapping()[level.upper()], "handlers": ["stderr"]},
+        "loggers": {"_granian": {"propagate": True}},
+    }
+
+
+def _announce_when_ready(settings: Settings, address: str) -> None:
+    threading.Thread(target=_announce, args=(settings, address), name="announce", daemon=True).start()
+
+
+def _announce(settings: Settings, address: str) -> None:
+    """Print the first screen as soon as a worker takes connections; nothing when none does within half a minute."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((_reachable(address), settings.port), timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            click.echo("\n".join(first_screen(settings, address)))
+            return
+
+
+def _reachable(address: str) -> str:
+    """Return an address under which this machine reaches what listens on `address`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - a comparison
+
+
+def first_screen(settings: Settings, address: str) -> Iterator[str]:
+    """Yield what is shown once the server takes requests: where it is, and how to begin."""
+    host = _reachable(address)
+    base = f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+    workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
+    yield f"Postern is ready at {base} ({settings.environment}, {workers})."
+    if settings.environment is not Environment.DEVELOPMENT:
+        return
+    yield ""
+    yield f"  Documentation   {base}/docs   {base}/redoc   {base}/openapi.json"
+    yield f"  Database        {settings.shown()['DATABASE_URL']}"
+    yield ""
+    yield "Paste these into another terminal to sign up, publish a post, and list your own:"
+    yield ""
+    yield from first_steps(base)
+    yield ""
+    yield "Ctrl-C stops the server."
+
+
+def first_steps(base: str) -> Iterator[str]:
+    """Yield three commands for bash with curl and nothing else; each can be pasted again and again."""
+    api = f"{base}/api/v1"
+    json = "-H 'Content-Type: application/json'"
+    yield (
+        f"TOKEN=$(curl -sS {api}/auth/signup {json} "
+        """-d '{"email": "ada-'$RANDOM$RANDOM'@example.com", "password": "a quiet harbour at dawn"}' """
+        """| sed 's/.*"access_token": *"\\([^"]*\\)".*/\\1/')"""
+    )
+    yield (
+        f"curl -sS {api}/posts {json} "
+        """-H "Authorization: Bearer $TOKEN" -d '{"text": "Hello from Postern"}'; echo"""
+    )
+    yield f"""curl -sS {api}/users/me/posts -H "Authorization: Bearer $TOKEN"; echo"""
