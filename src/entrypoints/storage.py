@@ -35,9 +35,9 @@ class Storage:
     close: Callable[[], Awaitable[None]]
 
 
-def memory_storage(listeners: Sequence[CommitListener] = ()) -> Storage:
-    """Build storage that lives and dies with this process."""
-    store = MemoryStore()
+def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore | None = None) -> Storage:
+    """Build storage that lives and dies with this process; two over one `store` see the same."""
+    store = MemoryStore() if store is None else store
 
     def units() -> MemoryUnitOfWork:
         return MemoryUnitOfWork(store, listeners)

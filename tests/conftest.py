@@ -1,0 +1,131 @@
+"""Fixtures: storage on every backend, and the servers behind it.
+
+`open_storage` and `storage` run a test on memory and on every database; `database_url` on every database alone.
+"""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+from redis import asyncio as redis_asyncio
+from redis.exceptions import RedisError
+
+from adapters.memory.fence import MemoryCacheFence
+from adapters.memory.store import MemoryStore
+from adapters.sql.database import Database, DatabaseSettings
+from adapters.sql.fence import SqlCacheFence
+from application.shared.fence import CacheFence
+from application.shared.unit_of_work import CommitListener
+from entrypoints.storage import Storage, memory_storage, sql_storage
+from tests.backends import BACKENDS, SQL_BACKENDS, Databases, missing, run_apart
+from tests.fakes import SettableClock
+
+OpenStorage = Callable[..., Storage]
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    found = Databases(tmp_path_factory.mktemp("databases"), worker)
+    yield found
+    found.drop_all()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> str:
+    """Where Redis answers. Keys are not deleted between tests: use keys of your own."""
+    url = os.environ.get("TEST_REDIS_URL") or "redis://127.0.0.1:6379/15"
+
+    async def ping() -> None:
+        async with redis_asyncio.from_url(url, socket_connect_timeout=5) as client:
+            await client.ping()
+
+    try:
+        run_apart(ping())
+    except (OSError, RedisError) as problem:
+        missing(f"no Redis: {problem}")
+    return url
+
+
+@pytest.fixture(params=SQL_BACKENDS)
+def sql_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def database_url(sql_backend: str, databases: Databases) -> str:
+    """Where the migrated, emptied database of this backend is."""
+    url = databases.url(sql_backend)
+    await databases.empty(sql_backend)
+    return url
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    return SettableClock()
+
+
+@pytest.fixture
+def memory_store() -> MemoryStore:
+    """What every memory storage of one test shares, as the others share a database."""
+    return MemoryStore()
+
+
+@pytest.fixture
+async def open_database(backend: str, databases: Databases) -> AsyncIterator[Callable[[], Database | None]]:
+    """Opens pools on this backend's emptied database, as several processes would; None stands for memory."""
+    opened: list[Database] = []
+    url = None if backend == "memory" else databases.url(backend)
+    if url is not None:
+        await databases.empty(backend)
+
+    def open_() -> Database | None:
+        if url is None:
+            return None
+        opened.append(Database(DatabaseSettings(url=url)))
+        return opened[-1]
+
+    yield open_
+    for database in opened:
+        await database.dispose()
+
+
+@pytest.fixture
+async def open_storage(
+    open_database: Callable[[], Database | None], memory_store: MemoryStore
+) -> AsyncIterator[OpenStorage]:
+    """Opens storage with the given commit listeners; called twice, it opens two processes on one database."""
+    opened: list[Storage] = []
+
+    def open_(*listeners: CommitListener) -> Storage:
+        database = open_database()
+        if database is None:
+            opened.append(memory_storage(listeners, memory_store))
+        else:
+            opened.append(sql_storage(database, listeners))
+        return opened[-1]
+
+    yield open_
+    for storage in opened:
+        await storage.close()
+
+
+@pytest.fixture
+def storage(open_storage: OpenStorage) -> Storage:
+    return open_storage()
+
+
+@pytest.fixture
+def open_fence(open_database: Callable[[], Database | None], memory_store: MemoryStore) -> Callable[[], CacheFence]:
+    """Opens the fence of one more process on the same storage."""
+
+    def open_() -> CacheFence:
+        database = open_database()
+        return MemoryCacheFence(memory_store) if database is None else SqlCacheFence(database)
+
+    return open_
