@@ -1,0 +1,119 @@
+# Postern: what one does with a checkout. Needs Python 3.11 or later with venv, make, and nothing else.
+# POSIX sh, and GNU make from 3.81 on (macOS).
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+# Every artefact is checked against the hashes in the lock, and nothing is resolved anew.
+PIP_INSTALL := $(PIP) install --quiet --require-hashes --no-deps
+
+# One stamp per step, inside the environment, so that removing the environment forgets the steps too.
+ENVIRONMENT_READY := $(VENV)/.stamp-environment
+RUNTIME_READY := $(VENV)/.stamp-runtime
+DEVELOPMENT_READY := $(VENV)/.stamp-development
+
+# Given on the command line or in the environment, these reach the settings: make run PORT=8080 WORKERS=2
+export PORT HOST WORKERS DATABASE_URL
+
+# Sources that the checks look at.
+CODE := src tests migrations $(wildcard bench tools)
+
+.PHONY: help
+help: ## Show what there is to do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: run
+run: $(RUNTIME_READY) ## Install, migrate and serve at http://127.0.0.1:8000 (PORT= HOST= DATABASE_URL= WORKERS=)
+	@$(BIN)/postern migrate --quiet
+	@exec $(BIN)/postern serve
+
+.PHONY: test
+test: $(DEVELOPMENT_READY) ## Run every test that this machine can run; with CI=true a missing server is a failure
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(if $(CI),$(COVERAGE)) $(ARGS)
+
+COVERAGE := --cov --cov-report=term
+
+.PHONY: coverage
+coverage: $(DEVELOPMENT_READY) ## Run every test and measure line and branch coverage
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(COVERAGE) $(ARGS)
+
+.PHONY: install
+install: $(RUNTIME_READY) ## Create .venv with the locked dependencies and .venv/bin/postern
+
+.PHONY: dev
+dev: $(DEVELOPMENT_READY) ## The same, and the tools for development
+
+.PHONY: lint
+lint: $(DEVELOPMENT_READY) ## Check style, format and architecture
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/lint-imports
+
+.PHONY: types
+types: $(DEVELOPMENT_READY) ## Check types with mypy (strict) and pyright
+	$(BIN)/mypy $(CODE)
+	$(BIN)/pyright $(CODE)
+
+.PHONY: format
+format: $(DEVELOPMENT_READY) ## Format, and fix what can be fixed safely
+	$(BIN)/ruff check --fix --exit-zero --quiet $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+.PHONY: check
+check: lint types test ## Lint, types and tests
+
+.PHONY: migrate
+migrate: $(RUNTIME_READY) ## Bring the database's schema up to date (DATABASE_URL=)
+	@$(BIN)/postern migrate
+
+.PHONY: lock
+lock: $(DEVELOPMENT_READY) ## Make the lock files anew from pyproject.toml (UPGRADE=1: to the newest versions)
+	$(LOCK) pyproject.toml -o requirements/runtime.txt
+	$(LOCK) --group build -o requirements/build.txt
+	$(LOCK) pyproject.toml --group dev -c requirements/runtime.txt -c requirements/build.txt -o requirements/dev.txt
+
+# No header, no index: a lock says what is installed, not where it came from. drf-spectacular-sidecar is here for its
+# static files alone (docs/adr/0008), so Django, which it names as a dependency, stays out.
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url --no-annotate --no-emit-package django --no-emit-package asgiref \
+	--no-emit-package sqlparse $(if $(UPGRADE),--upgrade)
+
+.PHONY: clean
+clean: ## Remove the environment and what tools have cached, but no data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.* build src/*.egg-info
+
+# The newest Python that the tests are run on, else a newer one. A name on PATH may still not run (pyenv), and
+# Debian's Python may lack venv, so each candidate is tried.
+$(ENVIRONMENT_READY):
+	@set -e; found=; seen=; \
+	for candidate in $(PYTHON) python3.13 python3.12 python3.11 python3.14 python3 python; do \
+		"$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue; \
+		seen="$$candidate"; \
+		"$$candidate" -c 'import ensurepip, venv' >/dev/null 2>&1 || continue; \
+		found="$$candidate"; break; \
+	done; \
+	if [ -z "$$seen" ]; then \
+		echo "make: Python 3.11 or later is needed and not on PATH; name it with PYTHON=/path/to/python3" >&2; exit 1; \
+	elif [ -z "$$found" ]; then \
+		echo "make: $$seen lacks the venv module (Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; \
+	fi; \
+	echo "Creating $(VENV) with $$found ($$("$$found" -V))"; \
+	"$$found" -m venv --clear $(VENV)
+	@touch $@
+
+# The package itself is installed in place: what is in src/ is what runs.
+$(RUNTIME_READY): requirements/runtime.txt requirements/build.txt pyproject.toml | $(ENVIRONMENT_READY)
+	@echo "Installing the locked dependencies (the first time takes a minute)"
+	@$(PIP_INSTALL) -r requirements/runtime.txt -r requirements/build.txt
+	@$(PIP) install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(DEVELOPMENT_READY): requirements/dev.txt $(RUNTIME_READY)
+	@echo "Installing the locked tools for development (the first time takes a minute)"
+	@$(PIP_INSTALL) -r requirements/dev.txt
+	@touch $@
