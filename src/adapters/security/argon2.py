@@ -1,0 +1,195 @@
+"""Argon2id (RFC 9106) in threads of its own."""
+
+import asyncio
+import contextlib
+import math
+import os
+import secrets
+import sys
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from argon2 import PasswordHasher as Argon2
+from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
+from argon2.low_level import ARGON2_VERSION, Type
+
+from application.identity.ports import PasswordHasher, PasswordVerdict
+from application.shared.errors import Overloaded
+from domain.identity.values import PASSWORD_MAX_LENGTH, Password
+
+T = TypeVar("T")
+
+_SALT_BYTES: Final = 16
+_HASH_BYTES: Final = 32
+_LONGEST_ADVICE_SECONDS: Final = 30
+_NICENESS: Final = 5
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use, which in a container or under `taskset` are not all there are."""
+    if sys.platform == "linux":
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return cores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashingSettings:
+    """What one hash costs, and how many may wait for one.
+
+    The defaults are OWASP's floor for Argon2id (Password Storage Cheat Sheet): 19 MiB, two passes, one lane.
+    """
+
+    memory_kib: int = 19 * 1024
+    """KiB that one hash fills."""
+    iterations: int = 2
+    parallelism: int = 1
+    threads: int | None = None
+    """Hashes computed at once; None: one a core, less one that stays with the event loop."""
+    queue: int = 512
+    """How many may wait for a thread. At 20 ms a hash, the last of 512 waits some 10 s on a single thread."""
+
+    def __post_init__(self) -> None:
+        if (
+            self.iterations < 1
+            or self.parallelism < 1
+            or self.queue < 0
+            or (self.threads is not None and self.threads < 1)
+        ):
+            raise ValueError("iterations, parallelism and threads begin at 1, the queue at 0")
+        if self.memory_kib < 8 * self.parallelism:
+            raise ValueError("Argon2 takes 8 KiB a lane at the least")
+
+
+class Argon2PasswordHasher(PasswordHasher):
+    """Hashes and verifies in a bounded pool of threads; Argon2 leaves the GIL alone while it works.
+
+    The pool is not asyncio's default executor, where hashing would hold up file and DNS work, and its threads run at
+    a lower priority (on Linux), so that a flood of log-ins does not slow other requests down. When as many wait as
+    may, the next is told so at once, with the time in which the queue should have emptied.
+    """
+
+    def __init__(self, settings: HashingSettings) -> None:
+        self._argon2 = Argon2(
+            time_cost=settings.iterations,
+            memory_cost=settings.memory_kib,
+            parallelism=settings.parallelism,
+            hash_len=_HASH_BYTES,
+            salt_len=_SALT_BYTES,
+            type=Type.ID,
+        )
+        self._dummy = _hash_of_nothing(settings)
+        self._threads = settings.threads or max(1, available_cores() - 1)
+        self._capacity = self._threads + settings.queue
+        self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="argon2", initializer=_give_way)
+        self._lock = threading.Lock()
+        self._admitted = 0
+        self._seconds_each = 0.02
+        self._closed = threading.Event()
+
+    @property
+    def admitted(self) -> int:
+        """How many hashes are being computed or wait."""
+        return self._admitted
+
+    async def hash(self, password: Password) -> str:
+        if len(password.value) > PASSWORD_MAX_LENGTH:
+            raise ValueError("a password that is stored has passed Password.new")
+        secret = _encode(password)
+        return await self._run(lambda: self._argon2.hash(secret))
+
+    async def verify(self, password_hash: str | None, password: Password) -> PasswordVerdict:
+        secret = _encode(password)
+        # Nothing longer was ever accepted, so it matches nothing; the work is done all the same.
+        stored = password_hash if len(password.value) <= PASSWORD_MAX_LENGTH else None
+        return await self._run(lambda: self._verdict(stored, secret))
+
+    async def close(self) -> None:
+        """Let running hashes end, turn those that wait away, and take no more."""
+        self._closed.set()
+        await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
+
+    def _verdict(self, stored: str | None, secret: bytes) -> PasswordVerdict:
+        if stored is not None:
+            try:
+                self._argon2.verify(stored, secret)
+                return PasswordVerdict(matches=True, outdated=self._argon2.check_needs_rehash(stored))
+            except VerifyMismatchError:
+                return PasswordVerdict(matches=False, outdated=False)
+            except (InvalidHashError, VerificationError, UnicodeEncodeError):
+                # Not a hash that can be read, so no work was done yet. (Or there was no memory for it, in which case
+                # the next attempt fails too, and says so.)
+                pass
+        with contextlib.suppress(VerifyMismatchError):
+            self._argon2.verify(self._dummy, secret)
+        return PasswordVerdict(matches=False, outdated=False)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        with self._lock:
+            if self._closed.is_set() or self._admitted >= self._capacity:
+                raise self._overloaded()
+            self._admitted += 1
+        try:
+            future = self._executor.submit(self._timed, work)
+        except RuntimeError:  # Shut down between the check and here.
+            self._release()
+            raise self._overloaded() from None
+        # The place is given back when the work is over or was cancelled while it waited, and not when the caller
+        # stops waiting: a thread that still computes is still taken.
+        future.add_done_callback(lambda _: self._release())
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._closed.is_set() and (task is None or not task.cancelling()):
+                # It was the pool that gave up, not the caller.
+                raise self._overloaded() from None
+            raise
+        except (HashingError, VerificationError) as error:
+            # Argon2 could not get its memory.
+            raise self._overloaded() from error
+
+    def _timed(self, work: Callable[[], T]) -> T:
+        began = time.monotonic()
+        try:
+            return work()
+        finally:
+            # An estimate for advice only: a lost update between threads does no harm.
+            self._seconds_each += 0.1 * (time.monotonic() - began - self._seconds_each)
+
+    def _release(self) -> None:
+        with self._lock:
+            self._admitted -= 1
+
+    def _overloaded(self) -> Overloaded:
+        error = Overloaded()
+        seconds = self._admitted * self._seconds_each / self._threads
+        error.retry_after_seconds = min(_LONGEST_ADVICE_SECONDS, max(1, math.ceil(seconds)))
+        return error
+
+
+def _encode(password: Password) -> bytes:
+    # Cut to one character more than can be stored. Lone surrogates pass: they are bytes like any other here.
+    return password.value[: PASSWORD_MAX_LENGTH + 1].encode("utf-8", "surrogatepass")
+
+
+def _hash_of_nothing(settings: HashingSettings) -> str:
+    """Return a hash under these parameters that no password has: verifying against it costs what any other costs.
+
+    Salt and digest are drawn at random, which needs no hash computed at start.
+    """
+    salt, digest = (b64encode(secrets.token_bytes(n)).rstrip(b"=").decode() for n in (_SALT_BYTES, _HASH_BYTES))
+    costs = f"m={settings.memory_kib},t={settings.iterations},p={settings.parallelism}"
+    return f"$argon2id$v={ARGON2_VERSION}${costs}${salt}${digest}"
+
+
+def _give_way() -> None:
+    """Lower this thread's priority: on Linux, niceness belongs to the thread, not to the process."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS)

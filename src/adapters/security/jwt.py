@@ -1,0 +1,133 @@
+"""JSON Web Tokens as access tokens (RFC 9068, RFC 8725)."""
+
+import json
+from typing import Final
+from uuid import UUID
+
+from jwt import PyJWS
+from jwt.exceptions import PyJWTError
+
+from adapters.security.keys import DerivedKeys, Key
+from application.identity.ports import AccessGrant, AccessTokens, VerifiedAccess
+from application.shared.clock import Clock
+from domain.identity.errors import InvalidToken
+from domain.shared.actor import Role
+from domain.shared.ids import SessionId, UserId
+
+MAX_TOKEN_LENGTH: Final = 4096
+"""Characters. Ours take some 450; nothing longer is decoded."""
+
+LEEWAY_SECONDS: Final = 5
+"""How far ahead of ours the clock of the instance that issued a token may be. Expiry gets no leeway: there, a
+difference of clocks costs a client a refresh, while here it would refuse a token that was handed out just now."""
+
+_ALGORITHM: Final = "HS256"
+_TYPE: Final = "at+jwt"
+_JTI_MAX_LENGTH: Final = 128
+
+
+class JwtAccessTokens(AccessTokens):
+    """Issues and verifies tokens signed with HS256, by this installation for itself: `aud` is `iss`.
+
+    A token whose header is not, byte for byte, one that `issue` writes is refused before any of it is decoded. That
+    settles at once what else would each need a check: `alg` is what it must be (RFC 8725, section 3.1), `typ` and
+    `kid` too, and there is no `crit`, no `jku`, no member twice. The library's own look at the claims is not used,
+    for it takes the time from the machine and not from `clock`.
+    """
+
+    def __init__(
+        self, *, keys: DerivedKeys, clock: Clock, issuer: str, lifetime_seconds: int, audience: str | None = None
+    ) -> None:
+        self._jws = PyJWS(algorithms=[_ALGORITHM], options={"enforce_minimum_key_length": True})
+        self._signing_key = keys.access_tokens[0]
+        self._keys = {self._header_of(key): key.secret for key in keys.access_tokens}
+        self._clock = clock
+        self._issuer = issuer
+        self._audience = issuer if audience is None else audience
+        self._lifetime = lifetime_seconds
+
+    @property
+    def lifetime_seconds(self) -> int:
+        return self._lifetime
+
+    def issue(self, grant: AccessGrant) -> str:
+        issued_at = int(grant.issued_at.timestamp())
+        claims = {
+            "iss": self._issuer,
+            "aud": self._audience,
+            "sub": str(grant.user_id),
+            "sid": str(grant.session_id),
+            "role": grant.role.value,
+            "iat": issued_at,
+            "exp": issued_at + self._lifetime,
+            "jti": grant.token_id,
+        }
+        return self._sign(json.dumps(claims, separators=(",", ":")).encode(), self._signing_key)
+
+    def verify(self, token: str) -> VerifiedAccess:
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise InvalidToken
+        secret = self._keys.get(token.partition(".")[0])
+        if secret is None:
+            raise InvalidToken
+        try:
+            payload = self._jws.decode(token, secret, [_ALGORITHM])
+            claims = json.loads(payload, object_pairs_hook=_without_duplicates)
+            access = self._read(claims)
+        except (PyJWTError, ValueError, TypeError, KeyError, RecursionError):
+            # `from None`: a chained error would carry parts of the token into the log.
+            raise InvalidToken from None
+        now = self._clock.now().timestamp()
+        if now >= access.expires_at or access.issued_at > now + LEEWAY_SECONDS:
+            raise InvalidToken
+        return access
+
+    def _read(self, claims: object) -> VerifiedAccess:
+        if not isinstance(claims, dict):
+            raise InvalidToken
+        if claims["iss"] != self._issuer or claims["aud"] != self._audience:
+            raise InvalidToken
+        return VerifiedAccess(
+            user_id=UserId(_uuid(claims["sub"])),
+            role=Role(claims["role"]),
+            session_id=SessionId(_uuid(claims["sid"])),
+            token_id=_name(claims["jti"]),
+            issued_at=_seconds(claims["iat"]),
+            expires_at=_seconds(claims["exp"]),
+        )
+
+    def _header_of(self, key: Key) -> str:
+        return self._sign(b"{}", key).partition(".")[0]
+
+    def _sign(self, payload: bytes, key: Key) -> str:
+        return self._jws.encode(payload, key.secret, _ALGORITHM, {"typ": _TYPE, "kid": key.id})
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member is there twice")
+    return members
+
+
+def _uuid(claim: object) -> UUID:
+    if type(claim) is not str:
+        raise TypeError
+    value = UUID(claim)
+    if str(value) != claim:  # `UUID` also takes braces, URNs and capitals.
+        raise ValueError
+    return value
+
+
+def _name(claim: object) -> str:
+    if type(claim) is not str:
+        raise TypeError
+    if not 1 <= len(claim) <= _JTI_MAX_LENGTH:
+        raise ValueError
+    return claim
+
+
+def _seconds(claim: object) -> int:
+    if type(claim) is not int:  # Not a bool, not a float.
+        raise TypeError
+    return claim

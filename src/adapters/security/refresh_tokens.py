@@ -1,0 +1,91 @@
+"""Refresh tokens in a chain."""
+
+import hmac
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import sha256
+from typing import Final
+from uuid import UUID
+
+from adapters.security.keys import DerivedKeys
+from application.identity.ports import RefreshToken, RefreshTokens
+from domain.identity.errors import InvalidToken
+from domain.identity.session import Session
+from domain.identity.values import RefreshTokenHash
+from domain.shared.ids import SessionId
+
+PREFIX: Final = "prt_"
+"""Makes a leaked token recognisable to secret scanners and to people."""
+
+MAX_STEPS: Final = 4096
+"""How far a chain is followed, about 4 ms of work. A session that is refreshed each time its access token expires
+(30 minutes) takes 1,440 steps in its 30 days."""
+
+_ID_BYTES: Final = 16
+_GENERATION_BYTES: Final = 4
+_SECRET_BYTES: Final = 32
+_TOKEN_BYTES: Final = _ID_BYTES + _GENERATION_BYTES + _SECRET_BYTES
+_TEXT_LENGTH: Final = 70
+"""Characters of base64url, without padding, for 52 bytes."""
+
+
+class ChainedRefreshTokens(RefreshTokens):
+    """Tokens of session id, generation and a secret of 256 bits; the next secret is an HMAC of the one before.
+
+    Without the key nobody gets from a token to its successor, and from no token to the one before. The chain is made
+    with the current key only: after a rotation, the current token of each session goes on to be accepted (it is
+    compared with the stored hash, no key needed), while one spent before the rotation is merely invalid, without
+    closing the session it belonged to.
+    """
+
+    def __init__(self, *, keys: DerivedKeys) -> None:
+        self._key = keys.refresh_chain.secret
+
+    def first(self, session_id: SessionId) -> RefreshToken:
+        return RefreshToken(session_id, 0, secrets.token_bytes(_SECRET_BYTES))
+
+    def successor(self, token: RefreshToken) -> RefreshToken:
+        secret = hmac.digest(self._key, b"successor" + _bytes_of(token), "sha256")
+        return RefreshToken(token.session_id, token.generation + 1, secret)
+
+    def hash(self, token: RefreshToken) -> RefreshTokenHash:
+        # A plain hash is enough for 256 random bits: there is nothing to guess (cf. RFC 9700, section 4.14).
+        return RefreshTokenHash(sha256(_bytes_of(token)).digest())
+
+    def serialize(self, token: RefreshToken) -> str:
+        return PREFIX + urlsafe_b64encode(_bytes_of(token)).rstrip(b"=").decode()
+
+    def parse(self, raw: str) -> RefreshToken:
+        if len(raw) != len(PREFIX) + _TEXT_LENGTH or not raw.startswith(PREFIX) or not raw.isascii():
+            raise InvalidToken
+        text = raw[len(PREFIX) :]
+        octets = urlsafe_b64decode(text + "==")
+        # One spelling a token: b64decode would pass over foreign characters and ignore the four spare bits.
+        if len(octets) != _TOKEN_BYTES or urlsafe_b64encode(octets).rstrip(b"=") != text.encode():
+            raise InvalidToken
+        return RefreshToken(
+            SessionId(UUID(bytes=octets[:_ID_BYTES])),
+            int.from_bytes(octets[_ID_BYTES : _ID_BYTES + _GENERATION_BYTES]),
+            octets[_ID_BYTES + _GENERATION_BYTES :],
+        )
+
+    def leads_to(self, token: RefreshToken, session: Session) -> bool:
+        """Follow the chain for as many steps as the session is ahead, and compare hashes at its end.
+
+        A token that claims to be more than `MAX_STEPS` behind is believed without proof. It can't be the current
+        one nor the one just spent, so all it can do is to close its own session, as a genuine one would; to forge it
+        one must know the session's id, which is in its access tokens and nowhere public. The other way round, a
+        stolen token would go unnoticed once it is old enough.
+        """
+        steps = session.generation - token.generation
+        if token.session_id != session.id or steps < 0:
+            return False
+        if steps > MAX_STEPS:
+            return True
+        for _ in range(steps):
+            token = self.successor(token)
+        return hmac.compare_digest(self.hash(token).digest, session.current.digest)
+
+
+def _bytes_of(token: RefreshToken) -> bytes:
+    return token.session_id.bytes + token.generation.to_bytes(_GENERATION_BYTES) + token.secret

@@ -1,0 +1,12 @@
+"""The machine's clock."""
+
+from datetime import UTC, datetime
+
+from application.shared.clock import Clock
+
+
+class SystemClock(Clock):
+    """Wall-clock time of this machine; how well it agrees with other machines is the operator's (NTP)."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
