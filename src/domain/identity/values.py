@@ -43,7 +43,11 @@ class EmailAddress:
         local, at, domain = value.rpartition("@")
         if not (local and at and domain) or len(value) > EMAIL_MAX_LENGTH or has_control_characters(value):
             raise Invalid([FieldError("email", "format", "is not an e-mail address")])
-        return cls(value, canonical_key(value))
+        key = canonical_key(value)
+        # NFKC makes up to 18 characters of one (U+FDFA), which no column is meant for.
+        if len(key) > 2 * EMAIL_MAX_LENGTH:
+            raise Invalid([FieldError("email", "format", "is not an e-mail address")])
+        return cls(value, key)
 
 
 @dataclass(frozen=True, slots=True)

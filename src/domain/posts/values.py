@@ -11,7 +11,10 @@ TEXT_MAX_BYTES = 1_048_576
 
 @dataclass(frozen=True, slots=True)
 class PostText:
-    """What a post says: trimmed, not blank, at most 1 MiB of UTF-8, without NUL (PostgreSQL stores none)."""
+    """What a post says: trimmed, not blank, at most 1 MiB of UTF-8.
+
+    Without NUL, which PostgreSQL does not store, and without lone surrogates, which no UTF-8 can carry.
+    """
 
     value: str
 
@@ -22,7 +25,10 @@ class PostText:
             raise Invalid([FieldError("text", "blank", "must say something")])
         if "\x00" in value:
             raise Invalid([FieldError("text", "format", "must not hold the character U+0000")])
-        # A character takes 4 bytes at the most, so most texts are cleared without being encoded.
-        if len(value) * 4 > TEXT_MAX_BYTES and len(value.encode()) > TEXT_MAX_BYTES:
+        try:
+            size = len(value.encode())
+        except UnicodeEncodeError:
+            raise Invalid([FieldError("text", "format", "must not hold lone surrogates")]) from None
+        if size > TEXT_MAX_BYTES:
             raise Invalid([FieldError("text", "length", "takes at most 1 MiB of UTF-8")])
         return cls(value)
