@@ -95,7 +95,7 @@ class PhoneNumber:
 
     @classmethod
     def parse(cls, raw: str) -> Self:
-        if not _PHONE.match(raw):
+        if not _PHONE.fullmatch(raw):  # `$` alone would let a line end through
             raise Invalid([FieldError("phone", "format", "is an E.164 number, such as +4915112345678")])
         return cls(raw)
 
