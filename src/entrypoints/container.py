@@ -1,12 +1,14 @@
 """The composition root: which adapter stands behind which port. Only this module and `storage` know everything.
 
-Built once a process, by `build_container`. Nothing is wired at import; what needs an event loop connects on first use
-or in `Runtime.start`. Tests override providers (`container.clock.override(...)`) before they build the app.
+Built once a process, as `Container(settings=Settings.load())`. Nothing is wired at import; what needs an event loop
+connects on first use or in `running`. Tests override providers (`container.clock.override(...)`) before they build the
+app.
 """
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
 from dependency_injector import containers, providers
@@ -24,6 +26,7 @@ from adapters.sql.fence import SqlCacheFence
 from adapters.system.clock import SystemClock
 from adapters.system.ids import RandomUsernames, Uuid7Generator
 from application.identity.change_password import ChangePassword
+from application.identity.create_admin import CreateAdmin
 from application.identity.edit_profile import EditProfile
 from application.identity.get_account import GetAccount
 from application.identity.log_in import LogIn
@@ -176,6 +179,17 @@ class Container(containers.DeclarativeContainer):
             clock=clock,
         ),
     )
+    create_admin = providers.Singleton(
+        _retried,
+        providers.Singleton(
+            CreateAdmin,
+            uow=storage.provided.identity_units,
+            hasher=hasher,
+            common_passwords=common_passwords,
+            ids=ids,
+            clock=clock,
+        ),
+    )
     publish_post = providers.Singleton(
         _retried,
         providers.Singleton(
@@ -199,3 +213,23 @@ class Container(containers.DeclarativeContainer):
         ListAuthorPosts, reader=storage.provided.posts, authors=storage.provided.authors, cursors=cursors
     )
     list_my_posts = providers.Singleton(ListMyPosts, my_posts=my_posts)
+
+
+@asynccontextmanager
+async def running(container: Container) -> AsyncIterator[None]:
+    """Start what lives in the background; in the end let go of everything, the database last of all.
+
+    The order matters at the end: what is still being hashed may want to be stored, a revision that could not be
+    announced raises its fence in the database, and Redis is asked to invalidate before that fence is lowered.
+    Each step is taken even when one before it fails.
+    """
+    revisions, redis = container.redis_revisions(), container.redis()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(container.storage().close)
+        if redis is not None:
+            stack.push_async_callback(redis.close)
+        if revisions is not None:
+            stack.push_async_callback(revisions.close)
+            await revisions.start()
+        stack.push_async_callback(container.hasher().close)
+        yield

@@ -314,10 +314,10 @@ class Settings:
         expected="KiB from 8 to 4194304",
         about="Argon2id: memory for one hash. Raising it rehashes at the next log-in.",
     )
-    password_hash_passes: int = _setting(
+    password_hash_iterations: int = _setting(
         _integer(1, 100), default="2", expected="a whole number from 1 to 100", about="Argon2id: passes over it."
     )
-    password_hash_lanes: int = _setting(
+    password_hash_parallelism: int = _setting(
         _integer(1, 64), default="1", expected="a whole number from 1 to 64", about="Argon2id: lanes."
     )
     password_hash_threads: int | None = _setting(
@@ -390,8 +390,8 @@ class Settings:
     def hashing(self) -> HashingSettings:
         return HashingSettings(
             memory_kib=self.password_hash_memory_kib,
-            passes=self.password_hash_passes,
-            lanes=self.password_hash_lanes,
+            iterations=self.password_hash_iterations,
+            parallelism=self.password_hash_parallelism,
             threads=self.password_hash_threads,
             queue=self.password_hash_queue,
         )
@@ -473,10 +473,10 @@ class _Loader:
         self._fill_in_database_url(environment)
         if self._values["allowed_hosts"] is None:
             self._values["allowed_hosts"] = _own_hosts(self._values["host"])
-        if self._values["password_hash_memory_kib"] < 8 * self._values["password_hash_lanes"]:
-            self._fault("PASSWORD_HASH_MEMORY_KIB", "at least 8 KiB for each of PASSWORD_HASH_LANES")
+        if self._values["password_hash_memory_kib"] < 8 * self._values["password_hash_parallelism"]:
+            self._fault("PASSWORD_HASH_MEMORY_KIB", "at least 8 KiB for each of PASSWORD_HASH_PARALLELISM")
         if environment.is_exposed and not _meets_owasp(self._values):
-            expected = f"Argon2id at OWASP's floor or above in {environment}, such as 19456 KiB with 2 passes"
+            expected = f"Argon2id at OWASP's floor or above in {environment}, such as 19456 KiB with 2 iterations"
             self._fault("PASSWORD_HASH_MEMORY_KIB", expected)
         self._fill_in_secret_key(environment)
         if self._faults:
@@ -546,7 +546,7 @@ _OWASP_FLOOR = ((47104, 1), (19456, 2), (12288, 3), (9216, 4), (7168, 5))
 
 
 def _meets_owasp(values: Mapping[str, Any]) -> bool:
-    memory, passes = values["password_hash_memory_kib"], values["password_hash_passes"]
+    memory, passes = values["password_hash_memory_kib"], values["password_hash_iterations"]
     return any(memory >= least_memory and passes >= least_passes for least_memory, least_passes in _OWASP_FLOOR)
 
 

@@ -1,0 +1,66 @@
+"""Creating an administrator, from the machine itself and not over the network."""
+
+from dataclasses import dataclass, field
+
+from application.identity.ports import CommonPasswords, IdentityUnits, PasswordHasher
+from application.identity.views import AccountView, account_view
+from application.shared.clock import Clock
+from application.shared.ids import IdGenerator
+from domain.identity.policies import password_faults
+from domain.identity.user import User
+from domain.identity.values import EmailAddress, Password, PersonName, Username
+from domain.shared.actor import Role
+from domain.shared.errors import Invalid
+from domain.shared.ids import UserId
+
+
+@dataclass(frozen=True, slots=True)
+class CreateAdminCommand:
+    email: EmailAddress
+    password: Password = field(repr=False)
+    username: Username
+    name: PersonName | None
+
+
+class CreateAdmin:
+    """Create an account with the role `admin`, under the same rules as any other; nobody is signed in by it."""
+
+    def __init__(
+        self,
+        *,
+        uow: IdentityUnits,
+        hasher: PasswordHasher,
+        common_passwords: CommonPasswords,
+        ids: IdGenerator,
+        clock: Clock,
+    ) -> None:
+        self._uow = uow
+        self._hasher = hasher
+        self._common_passwords = common_passwords
+        self._ids = ids
+        self._clock = clock
+
+    async def execute(self, command: CreateAdminCommand) -> AccountView:
+        faults = password_faults(
+            command.password,
+            email=command.email,
+            username=command.username,
+            is_common=self._common_passwords.__contains__,
+        )
+        if faults:
+            raise Invalid(faults)
+        password_hash = await self._hasher.hash(command.password)
+        now = self._clock.now()
+        admin = User.sign_up(
+            id=UserId(self._ids.new(now)),
+            email=command.email,
+            username=command.username,
+            name=command.name,
+            password_hash=password_hash,
+            at=now,
+            role=Role.ADMIN,
+        )
+        async with self._uow() as uow:
+            await uow.users.add(admin)
+            await uow.commit()
+        return account_view(admin)
