@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from application.identity.ports import CommonPasswords, CredentialsReader, IdentityUnits, PasswordHasher
 from application.shared.clock import Clock
 from application.shared.errors import VersionConflict
-from domain.identity.errors import InvalidToken, UserNotFound, WrongPassword
+from domain.identity.errors import AccountChanged, InvalidToken, UserNotFound, WrongPassword
 from domain.identity.policies import password_faults
 from domain.identity.session import RevocationReason
 from domain.identity.values import Password
@@ -18,6 +18,8 @@ class ChangePasswordCommand:
     actor: Actor
     current: Password = field(repr=False)
     new: Password = field(repr=False)
+    if_version: int | None = None
+    """The version of the account that the caller saw; None changes whatever is there."""
 
 
 class ChangePassword:
@@ -60,6 +62,8 @@ class ChangePassword:
                 user = await uow.users.get(found.user_id)
             except UserNotFound:
                 raise InvalidToken from None
+            if command.if_version not in (None, user.version):
+                raise AccountChanged
             if user.password_hash != found.password_hash:
                 raise VersionConflict  # Changed meanwhile: what was verified is no longer the current password.
             user.change_password(new_hash, at=now)

@@ -1,0 +1,104 @@
+"""The HTTP application: the routes of each context over the use cases of one container, inside the edge."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Final
+
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+
+from adapters.cache.redis import RedisProbe
+from entrypoints.container import Container
+from entrypoints.http.auth import Authenticator
+from entrypoints.http.edge import Edge
+from entrypoints.http.exchange import Application
+from entrypoints.http.identity.routes import IdentityRoutes, IdentityUseCases
+from entrypoints.http.openapi import build_document
+from entrypoints.http.posts.routes import PostsRoutes, PostsUseCases
+from entrypoints.http.problems import handle
+from entrypoints.http.system.health import Component, health_routes
+from entrypoints.http.system.routes import SystemRoutes
+
+API: Final = "/api/v1"
+
+
+def create_app(container: Container) -> Application:
+    """Build the ASGI application. Use cases are resolved here, once; tests override providers before."""
+    settings = container.settings()
+    return Edge(create_litestar(container), allowed_hosts=settings.allowed_hosts, cors_origins=settings.cors_origins)
+
+
+def create_litestar(container: Container) -> Litestar:
+    """Build what is inside the edge: routing, and nothing of Litestar's that is done per request elsewhere."""
+    release = version("postern")
+
+    def document() -> dict[str, Any]:
+        return build_document(app, version=release)
+
+    app = Litestar(
+        route_handlers=[
+            *_routes(container, release),
+            *SystemRoutes(document, version=release).handlers(),
+        ],
+        exception_handlers={Exception: handle},
+        lifespan=[partial(_running, container)],
+        debug=False,
+        # The document is ours (see openapi.py), the log is ours (see problems.py), the limit is the edge's.
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=None,
+    )
+    return app
+
+
+def openapi_document(container: Container) -> dict[str, Any]:
+    """Return the OpenAPI document of the application over `container`."""
+    return build_document(create_litestar(container), version=version("postern"))
+
+
+def _routes(container: Container, release: str) -> list[HTTPRouteHandler]:
+    auth = Authenticator(container.access_tokens(), container.clock())
+    identity = IdentityUseCases(
+        sign_up=container.sign_up(),
+        log_in=container.log_in(),
+        refresh_session=container.refresh_session(),
+        log_out=container.log_out(),
+        get_account=container.get_account(),
+        edit_profile=container.edit_profile(),
+        change_password=container.change_password(),
+    )
+    posts = PostsUseCases(
+        publish_post=container.publish_post(),
+        edit_post=container.edit_post(),
+        delete_post=container.delete_post(),
+        get_post=container.get_post(),
+        list_feed=container.list_feed(),
+        list_author_posts=container.list_author_posts(),
+        list_my_posts=container.list_my_posts(),
+    )
+    components = {"db": Component("database", "the database", container.storage().probe, needed=True)}
+    redis = container.redis()
+    if redis is not None:
+        components["cache"] = Component("cache", "the shared cache", RedisProbe(redis), needed=False)
+    return [
+        *IdentityRoutes(identity, auth, base=API).handlers(),
+        *PostsRoutes(posts, auth, base=API).handlers(),
+        *health_routes(components, container.clock(), version=release),
+    ]
+
+
+@asynccontextmanager
+async def _running(container: Container, _app: Litestar) -> AsyncIterator[None]:
+    """Start what lives in the background, and in the end let go of everything, the database last of all."""
+    revisions, redis, hasher = container.redis_revisions(), container.redis(), container.hasher()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(container.storage().close)
+        if redis is not None:
+            stack.push_async_callback(redis.close)
+        if revisions is not None:
+            stack.push_async_callback(revisions.close)
+            await revisions.start()
+        stack.push_async_callback(hasher.close)
+        yield

@@ -1,0 +1,86 @@
+"""Conditional requests (RFC 9110, section 13): validators, 304 and 412.
+
+The tag of a single resource is `"<version>-<digest of the bytes>"`. `If-None-Match` compares whole tags, since it asks
+whether these bytes changed. `If-Match` compares the version part, since it asks whether the resource changed that the
+caller decided on: somebody else's vote changes the bytes, and must not make the author's edit stale.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+from typing import Final
+
+from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange
+
+_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+_LIST = re.compile(r'[ \t,]*(?:(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"[ \t]*(?:,[ \t,]*|$))+')
+_VERSIONED = re.compile(r"([1-9][0-9]{0,17})-[0-9a-f]{24}")
+
+NEVER: Final = 0
+"""A version that nothing has (they begin at 1): a precondition that no state satisfies."""
+
+PRIVATE: Final = ((b"cache-control", b"private, no-cache"), (b"vary", b"Authorization"))
+"""For what is one caller's own: no shared cache keeps it, and a private one asks each time."""
+PER_VIEWER: Final = ((b"cache-control", b"no-cache"), (b"vary", b"Authorization"))
+"""For what everybody may read but looks different for a signed-in caller (`my_vote`)."""
+PUBLIC: Final = ((b"cache-control", b"no-cache"),)
+"""For what looks the same to everybody: may be kept, and is asked about each time."""
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+def digest(body: bytes) -> str:
+    return blake2b(body, digest_size=12).hexdigest()
+
+
+def resource_tag(version: int, body: bytes) -> str:
+    """Return the strong validator of a single resource."""
+    return f'"{version}-{digest(body)}"'
+
+
+def bytes_tag(body: bytes) -> str:
+    """Return the strong validator of a list, or of anything else that has no version."""
+    return f'"{digest(body)}"'
+
+
+def _tags(value: str) -> list[tuple[bool, str]]:
+    """Return the entity tags of a header field as (is weak, opaque tag); none when it is malformed."""
+    if not _LIST.fullmatch(value):
+        return []
+    return [(weak == "W/", opaque) for weak, opaque in _TAG.findall(value)]
+
+
+def not_modified(exchange: Exchange, tag: str) -> bool:
+    """Tell whether the caller holds `tag` already: `*`, or a tag that is equal by weak comparison (section 8.8.3.2)."""
+    value = exchange.field(b"if-none-match")
+    if value is None:
+        return False
+    if value == tag or value.strip() == "*":
+        return True
+    return any(f'"{opaque}"' == tag for _, opaque in _tags(value))
+
+
+def representation(exchange: Exchange, body: bytes, tag: str, headers: Headers) -> Answer:
+    """Answer a read with `body`, or with 304 and no body when the caller has it already."""
+    validated = (*headers, (b"etag", tag.encode()))
+    if not_modified(exchange, tag):
+        return Answer(304, b"", validated)
+    return Answer(200, body, (JSON_TYPE, *validated))
+
+
+async def expected_version(exchange: Exchange, current: Callable[[], Awaitable[int]]) -> int | None:
+    """Return the version that a write may change: None for any, `NEVER` for none.
+
+    Whether it is still the current one is decided by the use case, inside its transaction. `current` reads the version
+    as of now; it is only asked when the caller names several.
+    """
+    value = exchange.field(b"if-match")
+    if value is None or value.strip() == "*":
+        return None
+    # Strong comparison: a weak tag matches nothing (section 13.1.1).
+    strong = [_VERSIONED.fullmatch(opaque) for weak, opaque in _tags(value) if not weak]
+    versions = {int(match[1]) for match in strong if match is not None}
+    if len(versions) <= 1:
+        return versions.pop() if versions else NEVER
+    now = await current()
+    return now if now in versions else NEVER

@@ -1,0 +1,82 @@
+"""One HTTP exchange: what the edge learned of a request in its single pass, and the answer that goes back."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from litestar import Request
+from litestar.datastructures import State
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI application. Litestar, the server and we each type scopes in our own way; at the seam they are just that."""
+
+HttpRequest = Request[None, None, State]
+
+_KEY: Final = "postern.exchange"
+
+
+class Exchange:
+    """The header fields of one request, read once, and the id that goes with it everywhere."""
+
+    __slots__ = ("fields", "repeated", "request_id", "size")
+
+    def __init__(self, scope: Scope) -> None:
+        """Read the fields of `scope`; a repeated one is joined by commas (RFC 9110, section 5.3) and remembered."""
+        fields: dict[bytes, bytes] = {}
+        repeated: set[bytes] | None = None
+        size = 0
+        for name, value in scope["headers"]:
+            size += len(name) + len(value)
+            if name in fields:
+                fields[name] += b", " + value
+                repeated = {name} if repeated is None else repeated | {name}
+            else:
+                fields[name] = value
+        self.fields = fields
+        self.repeated: frozenset[bytes] | set[bytes] = frozenset() if repeated is None else repeated
+        self.size = size
+        """Bytes of all names and values."""
+        self.request_id = ""
+
+    def field(self, name: bytes) -> str | None:
+        """Return a field's value; None without it. Bytes become characters one by one, as HTTP has it."""
+        value = self.fields.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def attach(self, scope: Scope) -> None:
+        scope[_KEY] = self
+
+    @staticmethod
+    def of(scope: Any) -> "Exchange":
+        """Return the exchange that the edge attached."""
+        exchange: Exchange = scope[_KEY]
+        return exchange
+
+
+class Answer:
+    """A response ready for the wire. Litestar sends what is an ASGI application as it is, without a second copy."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, body: bytes = b"", headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers
+
+    async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
+        # 204 and 304 have no content, and no length of one either (RFC 9110, section 8.6).
+        length = () if self.status in {204, 304} else ((b"content-length", b"%d" % len(self.body)),)
+        await send({"type": "http.response.start", "status": self.status, "headers": [*self.headers, *length]})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+JSON_TYPE: Final = (b"content-type", b"application/json")
+HTML_TYPE: Final = (b"content-type", b"text/html; charset=utf-8")
+NO_STORE: Final = (b"cache-control", b"no-store")
+
+
+def no_content(*headers: tuple[bytes, bytes]) -> Answer:
+    return Answer(204, b"", headers)

@@ -1,0 +1,252 @@
+"""The routes of accounts and sessions."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+
+from application.identity.change_password import ChangePassword, ChangePasswordCommand
+from application.identity.edit_profile import EditProfile, EditProfileCommand
+from application.identity.get_account import GetAccount, GetAccountQuery
+from application.identity.log_in import LogIn, LogInCommand
+from application.identity.log_out import LogOut, LogOutCommand
+from application.identity.refresh_session import RefreshSession, RefreshSessionCommand
+from application.identity.sign_up import SignUp, SignUpCommand
+from application.identity.views import AccountView, SignedUpView, TokenPairView
+from application.shared.errors import Overloaded, TransientFailure
+from application.shared.use_case import UseCase
+from application.shared.views import Versioned
+from domain.identity.errors import (
+    AccountChanged,
+    EmailTaken,
+    InvalidCredentials,
+    InvalidToken,
+    TokenReused,
+    UsernameTaken,
+    WrongPassword,
+)
+from domain.identity.values import Device
+from domain.shared.actor import Actor
+from entrypoints.http.auth import Authenticator
+from entrypoints.http.body import read
+from entrypoints.http.conditional import PRIVATE, expected_version, representation, resource_tag
+from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest, no_content
+from entrypoints.http.identity.schemas import (
+    ChangePasswordBody,
+    EditProfileBody,
+    LogInBody,
+    RefreshBody,
+    SignUpBody,
+)
+from entrypoints.http.openapi import Auth, Operation, endpoint
+from entrypoints.http.paging import refuse_parameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityUseCases:
+    sign_up: UseCase[SignUpCommand, SignedUpView]
+    log_in: UseCase[LogInCommand, TokenPairView]
+    refresh_session: UseCase[RefreshSessionCommand, TokenPairView]
+    log_out: UseCase[LogOutCommand, None]
+    get_account: UseCase[GetAccountQuery, Versioned[AccountView]]
+    edit_profile: UseCase[EditProfileCommand, Versioned[AccountView]]
+    change_password: UseCase[ChangePasswordCommand, None]
+
+
+_ACCOUNT_EXAMPLE: Final[dict[str, object]] = {
+    "id": "019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b",
+    "email": "alice@example.com",
+    "email_verified": False,
+    "username": "alice",
+    "name": "Alice Liddell",
+    "phone": None,
+    "role": "user",
+    "created_at": "2026-11-21T09:30:00.000000Z",
+    "updated_at": "2026-11-21T09:30:00.000000Z",
+}
+_PAIR_EXAMPLE: Final[dict[str, object]] = {
+    "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl",
+    "refresh_token": "b3BhcXVlIGFuZCBsb25nIGVub3VnaA",
+    "token_type": "bearer",
+    "expires_in": 1800,
+}
+
+SIGN_UP: Final = Operation(
+    id="signUp",
+    summary="Sign up",
+    tag="auth",
+    describes=SignUp,
+    body=SignUpBody,
+    body_example={"email": "alice@example.com", "password": "a walrus in the library", "name": "Alice Liddell"},
+    status=201,
+    answer=SignedUpView,
+    answer_description="The account exists and is signed in.",
+    answer_example={**_PAIR_EXAMPLE, "user": _ACCOUNT_EXAMPLE},
+    headers=("Location", "Cache-Control"),
+    raises=(EmailTaken, UsernameTaken, Overloaded, TransientFailure),
+)
+LOG_IN: Final = Operation(
+    id="logIn",
+    summary="Log in",
+    tag="auth",
+    describes=LogIn,
+    body=LogInBody,
+    body_example={"email": "alice@example.com", "password": "a walrus in the library"},
+    answer=TokenPairView,
+    answer_description="A token pair of a new session.",
+    answer_example=_PAIR_EXAMPLE,
+    headers=("Cache-Control",),
+    raises=(InvalidCredentials, Overloaded, TransientFailure),
+)
+REFRESH: Final = Operation(
+    id="refreshSession",
+    summary="Refresh the tokens",
+    tag="auth",
+    describes=RefreshSession,
+    body=RefreshBody,
+    body_example={"refresh_token": _PAIR_EXAMPLE["refresh_token"]},
+    answer=TokenPairView,
+    answer_description="The next token pair of the session.",
+    answer_example=_PAIR_EXAMPLE,
+    headers=("Cache-Control",),
+    raises=(InvalidToken, TokenReused, TransientFailure),
+)
+LOG_OUT: Final = Operation(
+    id="logOut",
+    summary="Log out",
+    tag="auth",
+    describes=LogOut,
+    auth=Auth.REQUIRED,
+    status=204,
+    answer_description="The session is closed.",
+    raises=(TransientFailure,),
+)
+READ_ME: Final = Operation(
+    id="getMyAccount",
+    summary="Read your account",
+    tag="users",
+    describes=GetAccount,
+    auth=Auth.REQUIRED,
+    answer=AccountView,
+    answer_description="The account.",
+    answer_example=_ACCOUNT_EXAMPLE,
+    headers=("Vary",),
+    cacheable=True,
+)
+EDIT_ME: Final = Operation(
+    id="editMyAccount",
+    summary="Edit your account",
+    tag="users",
+    describes=EditProfile,
+    auth=Auth.REQUIRED,
+    body=EditProfileBody,
+    body_example={"name": "Alice", "phone": "+4915112345678"},
+    answer=AccountView,
+    answer_description="The account as it is now.",
+    answer_example=_ACCOUNT_EXAMPLE,
+    headers=("ETag", "Cache-Control", "Vary"),
+    guarded=True,
+    raises=(AccountChanged, UsernameTaken, TransientFailure),
+)
+CHANGE_PASSWORD: Final = Operation(
+    id="changeMyPassword",
+    summary="Change your password",
+    tag="users",
+    describes=ChangePassword,
+    auth=Auth.REQUIRED,
+    body=ChangePasswordBody,
+    body_example={"current_password": "a walrus in the library", "new_password": "two walruses in the library"},
+    status=204,
+    answer_description="The password is changed, and every other session is closed.",
+    guarded=True,
+    raises=(WrongPassword, AccountChanged, Overloaded, TransientFailure),
+)
+
+_encoder = msgspec.json.Encoder()
+
+
+def _device(request: HttpRequest) -> Device:
+    """Describe where a session is opened. The address is the peer's: `X-Forwarded-For` is whatever a client writes."""
+    client = request.scope["client"]
+    user_agent = Exchange.of(request.scope).field(b"user-agent")
+    return Device.of(user_agent or "", client[0] if client else "")
+
+
+def _tokens(status: int, view: TokenPairView, *headers: tuple[bytes, bytes]) -> Answer:
+    # RFC 6749, section 5.1: an answer with tokens is never stored.
+    return Answer(status, _encoder.encode(view), (JSON_TYPE, NO_STORE, *headers))
+
+
+class IdentityRoutes:
+    """Handlers and the table of them. Each reads the request, runs one use case, and writes what came of it."""
+
+    def __init__(self, use: IdentityUseCases, auth: Authenticator, *, base: str) -> None:
+        self._use = use
+        self._auth = auth
+        self._base = base
+        self._me = f"{base}/users/me"
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        return [
+            endpoint("POST", f"{self._base}/auth/signup", SIGN_UP)(self.sign_up),
+            endpoint("POST", f"{self._base}/auth/login", LOG_IN)(self.log_in),
+            endpoint("POST", f"{self._base}/auth/refresh", REFRESH)(self.refresh),
+            endpoint("POST", f"{self._base}/auth/logout", LOG_OUT)(self.log_out),
+            endpoint("GET", self._me, READ_ME)(self.read_me),
+            endpoint("PATCH", self._me, EDIT_ME)(self.edit_me),
+            endpoint("PUT", f"{self._me}/password", CHANGE_PASSWORD)(self.change_password),
+        ]
+
+    async def sign_up(self, request: HttpRequest) -> Answer:
+        refuse_parameters(request.scope["query_string"])
+        body = await read(request, SignUpBody)
+        signed_up = await self._use.sign_up.execute(body.command(_device(request)))
+        return _tokens(201, signed_up, (b"location", self._me.encode()))
+
+    async def log_in(self, request: HttpRequest) -> Answer:
+        refuse_parameters(request.scope["query_string"])
+        body = await read(request, LogInBody)
+        return _tokens(200, await self._use.log_in.execute(body.command(_device(request))))
+
+    async def refresh(self, request: HttpRequest) -> Answer:
+        refuse_parameters(request.scope["query_string"])
+        body = await read(request, RefreshBody)
+        return _tokens(200, await self._use.refresh_session.execute(body.command()))
+
+    async def log_out(self, request: HttpRequest) -> Answer:
+        actor = self._auth.signed_in(Exchange.of(request.scope))
+        refuse_parameters(request.scope["query_string"])
+        await self._use.log_out.execute(LogOutCommand(actor))
+        return no_content()
+
+    async def read_me(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        actor = self._auth.signed_in(exchange)
+        refuse_parameters(request.scope["query_string"])
+        account = await self._use.get_account.execute(GetAccountQuery(actor))
+        body = _encoder.encode(account.view)
+        return representation(exchange, body, resource_tag(account.version, body), PRIVATE)
+
+    async def edit_me(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        actor = self._auth.signed_in(exchange)
+        refuse_parameters(request.scope["query_string"])
+        body = await read(request, EditProfileBody)
+        if_version = await expected_version(exchange, lambda: self._version_of(actor))
+        account = await self._use.edit_profile.execute(body.command(actor, if_version))
+        encoded = _encoder.encode(account.view)
+        tag = resource_tag(account.version, encoded)
+        return Answer(200, encoded, (JSON_TYPE, *PRIVATE, (b"etag", tag.encode())))
+
+    async def change_password(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        actor = self._auth.signed_in(exchange)
+        refuse_parameters(request.scope["query_string"])
+        body = await read(request, ChangePasswordBody)
+        if_version = await expected_version(exchange, lambda: self._version_of(actor))
+        await self._use.change_password.execute(body.command(actor, if_version))
+        return no_content()
+
+    async def _version_of(self, actor: Actor) -> int:
+        return (await self._use.get_account.execute(GetAccountQuery(actor))).version

@@ -1,0 +1,185 @@
+"""What the identity routes read. Each struct is the schema of a body, and turns into the command of its use case.
+
+Where Unicode normalisation decides about a length (names, passwords), the bound stands in the JSON Schema for people
+and generators, and the domain, which normalises first, enforces it.
+"""
+
+from typing import Annotated
+
+import msgspec
+from email_validator import EmailNotValidError, validate_email
+
+from application.identity.change_password import ChangePasswordCommand
+from application.identity.edit_profile import EditProfileCommand
+from application.identity.log_in import LogInCommand
+from application.identity.refresh_session import RefreshSessionCommand
+from application.identity.sign_up import SignUpCommand
+from domain.identity.user import UNSET, Unset
+from domain.identity.values import (
+    EMAIL_MAX_LENGTH,
+    NAME_MAX_LENGTH,
+    PASSWORD_MAX_LENGTH,
+    PASSWORD_MIN_LENGTH,
+    PHONE_PATTERN,
+    USERNAME_MAX_LENGTH,
+    USERNAME_MIN_LENGTH,
+    Device,
+    EmailAddress,
+    Password,
+    PersonName,
+    PhoneNumber,
+    Username,
+)
+from domain.shared.actor import Actor
+from domain.shared.errors import FieldError, Invalid
+from domain.shared.text import canonical_key
+from entrypoints.http.body import Parsed
+
+
+def email_address(raw: str) -> EmailAddress:
+    """Parse an address by its syntax: internationalised ones too (RFC 6531), without asking the DNS.
+
+    Raises `Invalid`. A domain in Punycode and the same in Unicode come out as one.
+    """
+    try:
+        found = validate_email(raw.strip(), check_deliverability=False)
+    except EmailNotValidError as refused:
+        raise Invalid([FieldError("email", "format", f"is not an e-mail address: {refused}")]) from None
+    return EmailAddress.parse(found.normalized)
+
+
+def email_key(raw: str) -> str:
+    """Return the key of an address that somebody logs in with; one that cannot exist is as good as unknown."""
+    try:
+        return email_address(raw).key
+    except Invalid:
+        return canonical_key(raw[: EMAIL_MAX_LENGTH + 1])
+
+
+Email = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=1024,
+        description="An e-mail address; internationalised ones are welcome.",
+        examples=["alice@example.com"],
+        extra_json_schema={"format": "idn-email", "minLength": 3, "maxLength": EMAIL_MAX_LENGTH},
+    ),
+    Parsed(email_address),
+]
+NewPassword = Annotated[
+    str,
+    msgspec.Meta(
+        description="12 to 256 characters of any kind, counted after NFKC. Not a common password, not your own e-mail "
+        "address or username.",
+        examples=["a walrus in the library"],
+        extra_json_schema={"format": "password", "minLength": PASSWORD_MIN_LENGTH, "maxLength": PASSWORD_MAX_LENGTH},
+    ),
+    Parsed(Password.new),
+]
+KnownPassword = Annotated[
+    str,
+    msgspec.Meta(examples=["a walrus in the library"], extra_json_schema={"format": "password"}),
+]
+Handle = Annotated[
+    str,
+    msgspec.Meta(
+        description="Letters and digits of any script, `_`, `.` and `-`; begins and ends with a letter or digit. "
+        "Unique without regard to case.",
+        examples=["alice"],
+        extra_json_schema={"minLength": USERNAME_MIN_LENGTH, "maxLength": USERNAME_MAX_LENGTH},
+    ),
+    Parsed(Username.parse),
+]
+DisplayName = Annotated[
+    str,
+    msgspec.Meta(
+        description="How you want to be called.",
+        examples=["Alice Liddell"],
+        extra_json_schema={"minLength": 1, "maxLength": NAME_MAX_LENGTH},
+    ),
+    Parsed(PersonName.parse),
+]
+Phone = Annotated[
+    str,
+    msgspec.Meta(pattern=PHONE_PATTERN, description="E.164.", examples=["+4915112345678"]),
+    Parsed(PhoneNumber.parse),
+]
+
+
+class SignUpBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A new account."""
+
+    email: Email
+    password: NewPassword
+    username: Handle | None = None
+    name: DisplayName | None = None
+
+    def command(self, device: Device) -> SignUpCommand:
+        return SignUpCommand(
+            email=email_address(self.email),
+            password=Password.new(self.password),
+            username=None if self.username is None else Username.parse(self.username),
+            name=None if self.name is None else PersonName.parse(self.name),
+            device=device,
+        )
+
+
+class LogInBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Credentials. What cannot be right is wrong like any other, and not told apart."""
+
+    email: Annotated[str, msgspec.Meta(examples=["alice@example.com"])]
+    password: KnownPassword
+
+    def command(self, device: Device) -> LogInCommand:
+        return LogInCommand(email_key=email_key(self.email), password=Password.attempt(self.password), device=device)
+
+
+class RefreshBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The newest refresh token of a session."""
+
+    refresh_token: Annotated[str, msgspec.Meta(description="Opaque; as it was handed out.")]
+
+    def command(self) -> RefreshSessionCommand:
+        return RefreshSessionCommand(self.refresh_token)
+
+
+class EditProfileBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Changes to one's profile: what is left out stays, `null` takes a name or a phone number away."""
+
+    name: DisplayName | msgspec.UnsetType | None = msgspec.UNSET
+    username: Handle | msgspec.UnsetType = msgspec.UNSET
+    phone: Phone | msgspec.UnsetType | None = msgspec.UNSET
+
+    def command(self, actor: Actor, if_version: int | None) -> EditProfileCommand:
+        return EditProfileCommand(
+            actor=actor,
+            username=UNSET if self.username is msgspec.UNSET else Username.parse(self.username),
+            name=self._name(),
+            phone=self._phone(),
+            if_version=if_version,
+        )
+
+    def _name(self) -> PersonName | Unset | None:
+        if self.name is msgspec.UNSET:
+            return UNSET
+        return None if self.name is None else PersonName.parse(self.name)
+
+    def _phone(self) -> PhoneNumber | Unset | None:
+        if self.phone is msgspec.UNSET:
+            return UNSET
+        return None if self.phone is None else PhoneNumber.parse(self.phone)
+
+
+class ChangePasswordBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The password of today and the one to come."""
+
+    current_password: KnownPassword
+    new_password: NewPassword
+
+    def command(self, actor: Actor, if_version: int | None) -> ChangePasswordCommand:
+        return ChangePasswordCommand(
+            actor=actor,
+            current=Password.attempt(self.current_password),
+            new=Password.new(self.new_password, field_name="new_password"),
+            if_version=if_version,
+        )

@@ -1,0 +1,407 @@
+"""The OpenAPI 3.1 document: made from what each route declares beside itself, and from the very structs it reads and
+writes.
+
+Litestar knows the paths and methods. The schemas come from msgspec, which also validates and encodes, so that the
+document cannot say other than what happens. (Litestar's own generator derives them anew and drops what it does not
+know: `extra_json_schema`, examples, headers of a response.)
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+import msgspec
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+
+from application.shared.errors import StorageUnavailable
+from application.shared.paging import DEFAULT_LIMIT, MAX_LIMIT, InvalidCursor
+from domain.identity.errors import InvalidToken
+from domain.shared.errors import Invalid, PosternError, Unauthenticated
+from entrypoints.http.edge import BODY_LIMIT
+from entrypoints.http.exchange import Answer, HttpRequest
+from entrypoints.http.problems import (
+    BadRequest,
+    BodyTooLarge,
+    HeadersTooLarge,
+    InternalError,
+    MalformedBody,
+    NotAcceptable,
+    Problem,
+    UnknownHost,
+    UnsupportedMediaType,
+    UriTooLong,
+    catalogue,
+    status_of,
+)
+
+Json = dict[str, Any]
+
+
+class Auth(Enum):
+    """Whether a route wants to know who is calling."""
+
+    NONE = "none"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    name: str
+    where: str
+    description: str
+    schema: Json
+    example: object = None
+
+
+ID_SCHEMA: Final[Json] = {"type": "string", "format": "uuid"}
+_EXAMPLE_ID: Final = "019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b"
+
+PAGE: Final = (
+    Parameter(
+        "limit",
+        "query",
+        "Items in a page at the most. A page closes early when its texts would exceed 4 MiB.",
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        20,
+    ),
+    Parameter(
+        "cursor",
+        "query",
+        "Where to go on: `next_cursor` of the page before, unchanged, with the same other parameters.",
+        {"type": "string"},
+    ),
+)
+
+
+def path_parameter(name: str, description: str) -> Parameter:
+    return Parameter(name, "path", description, ID_SCHEMA, _EXAMPLE_ID)
+
+
+def id_parameter(name: str, description: str) -> Parameter:
+    return Parameter(name, "query", description, ID_SCHEMA, _EXAMPLE_ID)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What a route takes and what it can answer."""
+
+    id: str
+    """The `operationId`: generated clients name their methods after it, so it never changes."""
+    summary: str
+    tag: str
+    describes: type | None = None
+    """The use case whose docstring is the description."""
+    description: str | None = None
+    auth: Auth = Auth.NONE
+    body: type[msgspec.Struct] | None = None
+    body_example: Json | None = None
+    parameters: tuple[Parameter, ...] = ()
+    status: int = 200
+    answer: type[msgspec.Struct] | None = None
+    answer_example: Json | None = None
+    answer_description: str = "Done."
+    media_type: str = "application/json"
+    headers: tuple[str, ...] = ()
+    """Headers of the successful answer, by the names of `_HEADERS`."""
+    cacheable: bool = False
+    """It answers a read with an `ETag`, and 304 to a caller who holds it."""
+    guarded: bool = False
+    """It is a write that heeds `If-Match`."""
+    stores: bool = True
+    """It needs storage, so it can find it unavailable."""
+    negotiates: bool = True
+    """It answers 406 to those who rule JSON out: all below `/api` do."""
+    raises: tuple[type[PosternError], ...] = ()
+
+    def errors(self) -> list[type[PosternError]]:
+        """Return every error that the route can answer with, each once."""
+        found: list[type[PosternError]] = [BadRequest, UnknownHost, UriTooLong, HeadersTooLarge, InternalError, Invalid]
+        found += [BodyTooLarge]
+        found += [NotAcceptable] if self.negotiates else []
+        found += [MalformedBody, UnsupportedMediaType] if self.body else []
+        found += [InvalidCursor] if any(parameter.name == "cursor" for parameter in self.parameters) else []
+        found += [Unauthenticated, InvalidToken] if self.auth is not Auth.NONE else []
+        found += [StorageUnavailable] if self.stores else []
+        found += self.raises
+        return list(dict.fromkeys(found))
+
+    def text(self) -> str:
+        if self.description is not None or self.describes is None:
+            return self.description or self.summary
+        return inspect.getdoc(self.describes) or self.summary
+
+
+Handler = Callable[[HttpRequest], Awaitable[Answer]]
+
+
+def endpoint(method: str, path: str, operation: Operation) -> Callable[[Handler], HTTPRouteHandler]:
+    """Make a route of a handler, with its declaration attached."""
+
+    def decorate(handler: Handler) -> HTTPRouteHandler:
+        return HTTPRouteHandler(
+            path,
+            http_method=method,  # type: ignore[arg-type]  # Litestar wants a Literal; the tests know every method
+            status_code=200,  # an `Answer` has its own; Litestar refuses 204 for what returns anything
+            name=operation.id,
+            operation_id=operation.id,
+            opt={"operation": operation},
+        )(handler)
+
+    return decorate
+
+
+def operations(app: Litestar) -> Iterable[tuple[str, str, Operation]]:
+    """Return (method, path template, declaration) of every declared route, in a fixed order."""
+    found = [
+        (method, route.path_format, handler.opt["operation"])
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        for method in handler.http_methods
+        if "operation" in handler.opt
+    ]
+    order = {method: index for index, method in enumerate(("GET", "POST", "PUT", "PATCH", "DELETE"))}
+    return sorted(found, key=lambda entry: (entry[1], order[entry[0]]))
+
+
+_HEADERS: Final[dict[str, Json]] = {
+    "X-Request-Id": {
+        "description": "The caller's id when it is 1 to 128 of `[A-Za-z0-9._-]`, else a new one. In every log record.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+    },
+    "ETag": {
+        "description": "A strong validator (RFC 9110): for `If-None-Match`, and for `If-Match` of a write.",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"[^"]+"$'},
+    },
+    "Location": {
+        "description": "Where the new resource is.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "Link": {
+        "description": 'The next page (`rel="next"`, RFC 8288); absent on the last one.',
+        "schema": {"type": "string"},
+    },
+    "Cache-Control": {"schema": {"type": "string"}, "required": True},
+    "Vary": {"schema": {"type": "string"}, "required": True},
+    "Allow": {
+        "description": "The methods that the path takes.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "Retry-After": {
+        "description": "Whole seconds to wait.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+    },
+    "WWW-Authenticate": {
+        "description": '`Bearer`, with `error="invalid_token"` where a token was sent (RFC 6750).',
+        "required": True,
+        "schema": {"type": "string", "pattern": "^Bearer"},
+    },
+}
+
+_PROBLEM_HEADERS: Final[dict[int, tuple[str, ...]]] = {
+    401: ("WWW-Authenticate",),
+    405: ("Allow",),
+    503: ("Retry-After",),
+}
+
+_TAGS: Final = (
+    ("auth", "Signing up, in and out."),
+    ("users", "Accounts."),
+    ("posts", "Posts."),
+    ("system", "Health, problems and this document."),
+)
+
+_PREFACE: Final = f"""Accounts and posts behind one HTTP API.
+
+**Conventions.** JSON in UTF-8, `snake_case`. Times are RFC 3339 UTC with microseconds; ids are UUIDv7. A body takes
+at most {BODY_LIMIT:,} bytes, and unknown fields are refused. Every answer carries `X-Request-Id`. HEAD works wherever
+GET does.
+
+**Errors** are problem details (RFC 9457); `errors` lists every faulty field at once, and `type` resolves to a page
+with the remedy.
+
+**Lists** are keyset pages: follow `next_cursor` or the `Link` header.
+
+**Caching and concurrency.** Resources and lists have a strong `ETag`. `If-None-Match` gets 304; a write with a stale
+`If-Match` gets 412. `If-Match` guards what the caller edits: votes by others do not make it stale.
+"""
+
+
+def build_document(app: Litestar, *, version: str) -> Json:
+    """Return the document; the same application always gives the same bytes."""
+    declared = list(operations(app))
+    structs = _structs(operation for _, _, operation in declared)
+    schemas = _schemas(structs)
+    paths: Json = {}
+    for method, path, operation in declared:
+        paths.setdefault(path, {})[method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.1.1",
+        "info": {
+            "title": "Postern",
+            "version": version,
+            "summary": "A self-hosted backend for user posts.",
+            "description": _PREFACE,
+        },
+        "servers": [{"url": "/", "description": "This server."}],
+        "tags": [{"name": name, "description": description} for name, description in _TAGS],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "headers": {name: dict(header) for name, header in _HEADERS.items()},
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "The `access_token` of signing up, logging in or refreshing; it lasts 30 minutes.",
+                }
+            },
+        },
+    }
+
+
+def _structs(declared: Iterable[Operation]) -> list[type[msgspec.Struct]]:
+    found: set[type[msgspec.Struct]] = {Problem}
+    for operation in declared:
+        found |= {struct for struct in (operation.body, operation.answer) if struct is not None}
+    return sorted(found, key=lambda struct: struct.__name__)
+
+
+def _schemas(structs: Sequence[type[msgspec.Struct]]) -> Json:
+    _, components = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
+    schemas: Json = dict(sorted(components.items()))
+    for schema in schemas.values():
+        if "description" in schema:
+            schema["description"] = inspect.cleandoc(schema["description"])
+    slugs = list(catalogue())
+    schemas["Problem"]["properties"]["type"]["enum"] = [f"/problems/{slug}" for slug in slugs]
+    schemas["ProblemSlug"] = {
+        "title": "ProblemSlug",
+        "description": "Every problem there is; `GET /problems/{slug}` explains each.",
+        "type": "string",
+        "enum": slugs,
+    }
+    return schemas
+
+
+def _header(name: str) -> Json:
+    return {"$ref": f"#/components/headers/{name}"}
+
+
+def _schema(struct: type[msgspec.Struct]) -> Json:
+    return {"$ref": f"#/components/schemas/{struct.__name__}"}
+
+
+def _operation(operation: Operation) -> Json:
+    parameters = [_parameter(parameter) for parameter in operation.parameters]
+    if operation.cacheable:
+        parameters.append(_conditional("If-None-Match", "Tags that the caller holds; 304 when one is current."))
+    if operation.guarded:
+        parameters.append(_conditional("If-Match", "The `ETag` that the caller decided on; 412 when it has changed."))
+    document: Json = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "description": operation.text(),
+        "tags": [operation.tag],
+        "parameters": parameters,
+        "responses": _responses(operation),
+    }
+    if operation.auth is Auth.REQUIRED:
+        document["security"] = [{"bearer": []}]
+    elif operation.auth is Auth.OPTIONAL:
+        document["security"] = [{}, {"bearer": []}]
+    else:
+        document["security"] = []
+    if operation.body is not None:
+        content: Json = {"schema": _schema(operation.body)}
+        if operation.body_example is not None:
+            content["example"] = operation.body_example
+        document["requestBody"] = {"required": True, "content": {"application/json": content}}
+    return document
+
+
+def _parameter(parameter: Parameter) -> Json:
+    document: Json = {
+        "name": parameter.name,
+        "in": parameter.where,
+        "required": parameter.where == "path",
+        "description": parameter.description,
+        "schema": dict(parameter.schema),
+    }
+    if parameter.example is not None:
+        document["example"] = parameter.example
+    return document
+
+
+def _conditional(name: str, description: str) -> Json:
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": {"type": "string"}}
+
+
+def _responses(operation: Operation) -> Json:
+    names = ("X-Request-Id", *(("ETag", "Cache-Control") if operation.cacheable else ()), *operation.headers)
+    success: Json = {
+        "description": operation.answer_description,
+        "headers": {name: _header(name) for name in dict.fromkeys(names)},
+    }
+    if operation.answer is not None:
+        content: Json = {"schema": _schema(operation.answer)}
+        if operation.answer_example is not None:
+            content["example"] = operation.answer_example
+        success["content"] = {operation.media_type: content}
+    elif operation.status not in {204, 304}:
+        success["content"] = {operation.media_type: {"schema": {"type": "string"}}}
+    responses: Json = {str(operation.status): success}
+    if operation.cacheable:
+        responses["304"] = {
+            "description": "The caller holds it already.",
+            "headers": {name: _header(name) for name in ("X-Request-Id", "ETag")},
+        }
+    by_status: dict[int, list[type[PosternError]]] = {}
+    for error in operation.errors():
+        by_status.setdefault(status_of(error), []).append(error)
+    for status in sorted(by_status):
+        responses[str(status)] = _problem_response(status, by_status[status])
+    return responses
+
+
+def _problem_response(status: int, errors: Sequence[type[PosternError]]) -> Json:
+    errors = sorted({error.slug: error for error in errors}.values(), key=lambda error: error.slug)
+    return {
+        "description": "; ".join(f"{error.title} (`{error.slug}`)" for error in errors) + ".",
+        "headers": {name: _header(name) for name in ("X-Request-Id", *_PROBLEM_HEADERS.get(status, ()))},
+        "content": {
+            "application/problem+json": {
+                "schema": _schema(Problem),
+                "examples": {
+                    error.slug: {"summary": error.title, "value": _problem_example(error)} for error in errors
+                },
+            }
+        },
+    }
+
+
+def _problem_example(error: type[PosternError]) -> Json:
+    example: Json = {
+        "type": f"/problems/{error.slug}",
+        "title": error.title,
+        "status": status_of(error),
+        "detail": error.title,
+        "request_id": "5f1c2a9be0d84a6c9d3e7f10a2b4c6d8",
+    }
+    if error is Invalid:
+        example["errors"] = [
+            {"pointer": "/text", "code": "blank", "message": "must say something"},
+            {"parameter": "limit", "code": "range", "message": f"is a whole number from 1 to {MAX_LIMIT}"},
+        ]
+    return example

@@ -1,0 +1,105 @@
+"""The query string: strict, with every fault told at once, and the link to the next page."""
+
+import re
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from urllib.parse import parse_qsl, quote, urlencode
+from uuid import UUID
+
+from application.shared.paging import DEFAULT_LIMIT, MAX_LIMIT, PageRequest
+from domain.shared.errors import FieldError, Invalid
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+_LIMIT = re.compile(r"[0-9]{1,3}", re.ASCII)
+_DEFAULT_PAGE = PageRequest()
+_NO_ID = UUID(int=0)
+
+
+def _fault(parameter: str, code: str, message: str) -> FieldError:
+    return FieldError(f"?{parameter}", code, message)
+
+
+class Query:
+    """Reads the parameters of a query string; `check` raises one `Invalid` that lists all that is wrong."""
+
+    __slots__ = ("_faults", "_raw", "_values")
+
+    def __init__(self, raw: bytes, known: AbstractSet[str]) -> None:
+        self._raw = raw
+        self._faults: list[FieldError] = []
+        self._values: dict[str, str] = {}
+        if raw:
+            self._read(raw, known)
+
+    def _read(self, raw: bytes, known: AbstractSet[str]) -> None:
+        try:
+            pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")
+        except ValueError:  # Bytes that are not ASCII, or percent-encoded ones that are not UTF-8.
+            raise Invalid([_fault("", "encoding", "is not percent-encoded UTF-8")]) from None
+        for name, value in pairs:
+            if name not in known:
+                self._faults.append(_fault(name, "unknown", "is not a parameter of this path"))
+            elif name in self._values:
+                self._faults.append(_fault(name, "repeated", "is given more than once"))
+            else:
+                self._values[name] = value
+
+    def page(self) -> PageRequest:
+        """Read `limit` (1 to 100, 20 without) and `cursor`."""
+        if not self._raw:
+            return _DEFAULT_PAGE
+        limit = DEFAULT_LIMIT
+        raw = self._values.get("limit")
+        if raw is not None:
+            if not _LIMIT.fullmatch(raw):
+                self._faults.append(_fault("limit", "type", f"is a whole number from 1 to {MAX_LIMIT}"))
+            elif not 1 <= int(raw) <= MAX_LIMIT:
+                self._faults.append(_fault("limit", "range", f"is a whole number from 1 to {MAX_LIMIT}"))
+            else:
+                limit = int(raw)
+        return PageRequest(limit, self._values.get("cursor"))
+
+    def id(self, name: str) -> UUID | None:
+        raw = self._values.get(name)
+        if raw is None:
+            return None
+        if not _UUID.fullmatch(raw):
+            self._faults.append(_fault(name, "format", "is a UUID"))
+            return None
+        return UUID(raw)
+
+    def path_id(self, params: Mapping[str, str], name: str) -> UUID:
+        """Read an id from the path, whose faults belong with those of the query."""
+        raw = params[name]
+        if _UUID.fullmatch(raw):
+            return UUID(raw)
+        self._faults.append(_fault(name, "format", "is a UUID"))
+        return _NO_ID
+
+    def check(self) -> None:
+        if self._faults:
+            raise Invalid(self._faults)
+
+    def next_link(self, path: str, next_cursor: str | None) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the `Link` (RFC 8288) to the next page of this very query; none on the last page."""
+        if next_cursor is None:
+            return ()
+        values = {**self._values, "cursor": next_cursor}
+        return ((b"link", f'<{quote(path)}?{urlencode(values)}>; rel="next"'.encode()),)
+
+
+NO_PARAMETERS: frozenset[str] = frozenset()
+
+
+def refuse_parameters(raw: bytes) -> None:
+    """Raise `Invalid` when a path that takes no parameters is given some: a typo must not pass in silence."""
+    if raw:
+        Query(raw, NO_PARAMETERS).check()
+
+
+def path_id(params: Mapping[str, str], name: str) -> UUID:
+    """Return an id from the path. Raises `Invalid` when it cannot be one."""
+    query = Query(b"", NO_PARAMETERS)
+    found = query.path_id(params, name)
+    query.check()
+    return found

@@ -1,0 +1,274 @@
+"""The routes of posts."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+
+from application.posts.delete_post import DeletePost, DeletePostCommand
+from application.posts.edit_post import EditPost, EditPostCommand
+from application.posts.get_post import GetPost, GetPostQuery
+from application.posts.list_author_posts import ListAuthorPosts, ListAuthorPostsQuery
+from application.posts.list_feed import ListFeed, ListFeedQuery
+from application.posts.list_my_posts import ListMyPosts, ListMyPostsQuery
+from application.posts.publish_post import PublishPost, PublishPostCommand
+from application.posts.views import PostPageView, PostView, encode_page
+from application.shared.errors import TransientFailure
+from application.shared.use_case import UseCase
+from application.shared.views import EncodedPage
+from domain.posts.errors import AuthorGone, AuthorNotFound, NotYourPost, PostChanged, PostNotFound
+from domain.shared.actor import Actor
+from domain.shared.ids import PostId, UserId
+from entrypoints.http.auth import Authenticator
+from entrypoints.http.body import read
+from entrypoints.http.conditional import (
+    PER_VIEWER,
+    PRIVATE,
+    Headers,
+    expected_version,
+    representation,
+    resource_tag,
+)
+from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, HttpRequest, no_content
+from entrypoints.http.openapi import PAGE, Auth, Operation, endpoint, id_parameter, path_parameter
+from entrypoints.http.paging import Query, path_id, refuse_parameters
+from entrypoints.http.posts.schemas import EditPostBody, PublishPostBody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostsUseCases:
+    publish_post: UseCase[PublishPostCommand, PostView]
+    edit_post: UseCase[EditPostCommand, PostView]
+    delete_post: UseCase[DeletePostCommand, None]
+    get_post: UseCase[GetPostQuery, PostView]
+    list_feed: UseCase[ListFeedQuery, PostPageView]
+    list_author_posts: UseCase[ListAuthorPostsQuery, PostPageView]
+    list_my_posts: UseCase[ListMyPostsQuery, EncodedPage]
+
+
+_POST_EXAMPLE: Final[dict[str, object]] = {
+    "id": "019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b",
+    "author": {"id": "019aa1b2-0000-7e5f-8a6b-7c8d9e0f1a2b", "username": "alice", "name": "Alice Liddell"},
+    "text": "Hello, world.",
+    "score": 0,
+    "upvotes": 0,
+    "downvotes": 0,
+    "my_vote": 0,
+    "created_at": "2026-11-21T09:30:00.000000Z",
+    "updated_at": "2026-11-21T09:30:00.000000Z",
+    "version": 1,
+}
+_PAGE_EXAMPLE: Final[dict[str, object]] = {"items": [_POST_EXAMPLE], "next_cursor": None}
+
+_POST_ID: Final = path_parameter("post_id", "The post.")
+
+PUBLISH: Final = Operation(
+    id="publishPost",
+    summary="Publish a post",
+    tag="posts",
+    describes=PublishPost,
+    auth=Auth.REQUIRED,
+    body=PublishPostBody,
+    body_example={"text": "Hello, world."},
+    status=201,
+    answer=PostView,
+    answer_description="The post.",
+    answer_example=_POST_EXAMPLE,
+    headers=("Location", "ETag", "Cache-Control", "Vary"),
+    raises=(AuthorGone, TransientFailure),
+)
+FEED: Final = Operation(
+    id="listPosts",
+    summary="List posts",
+    tag="posts",
+    describes=ListFeed,
+    auth=Auth.OPTIONAL,
+    parameters=(*PAGE, id_parameter("author", "Only this author's posts.")),
+    answer=PostPageView,
+    answer_description="A page of posts.",
+    answer_example=_PAGE_EXAMPLE,
+    headers=("Link", "Vary"),
+    cacheable=True,
+)
+READ: Final = Operation(
+    id="getPost",
+    summary="Read a post",
+    tag="posts",
+    describes=GetPost,
+    auth=Auth.OPTIONAL,
+    parameters=(_POST_ID,),
+    answer=PostView,
+    answer_description="The post.",
+    answer_example=_POST_EXAMPLE,
+    headers=("Vary",),
+    cacheable=True,
+    raises=(PostNotFound,),
+)
+EDIT: Final = Operation(
+    id="editPost",
+    summary="Edit a post",
+    tag="posts",
+    describes=EditPost,
+    auth=Auth.REQUIRED,
+    parameters=(_POST_ID,),
+    body=EditPostBody,
+    body_example={"text": "Hello again, world."},
+    answer=PostView,
+    answer_description="The post as it is now.",
+    answer_example={**_POST_EXAMPLE, "text": "Hello again, world.", "version": 2},
+    headers=("ETag", "Cache-Control", "Vary"),
+    guarded=True,
+    raises=(PostNotFound, NotYourPost, PostChanged, TransientFailure),
+)
+DELETE: Final = Operation(
+    id="deletePost",
+    summary="Delete a post",
+    tag="posts",
+    describes=DeletePost,
+    auth=Auth.REQUIRED,
+    parameters=(_POST_ID,),
+    status=204,
+    answer_description="The post is gone.",
+    guarded=True,
+    raises=(PostNotFound, NotYourPost, PostChanged, TransientFailure),
+)
+MINE: Final = Operation(
+    id="listMyPosts",
+    summary="List your own posts",
+    tag="posts",
+    describes=ListMyPosts,
+    auth=Auth.REQUIRED,
+    parameters=PAGE,
+    answer=PostPageView,
+    answer_description="A page of your posts.",
+    answer_example=_PAGE_EXAMPLE,
+    headers=("Link", "Vary"),
+    cacheable=True,
+)
+BY_AUTHOR: Final = Operation(
+    id="listPostsOfUser",
+    summary="List one author's posts",
+    tag="posts",
+    describes=ListAuthorPosts,
+    auth=Auth.OPTIONAL,
+    parameters=(path_parameter("user_id", "The author."), *PAGE),
+    answer=PostPageView,
+    answer_description="A page of the author's posts.",
+    answer_example=_PAGE_EXAMPLE,
+    headers=("Link", "Vary"),
+    cacheable=True,
+    raises=(AuthorNotFound,),
+)
+
+_PAGE_PARAMETERS = frozenset({"limit", "cursor"})
+_FEED_PARAMETERS = _PAGE_PARAMETERS | {"author"}
+_encoder = msgspec.json.Encoder()
+
+
+class PostsRoutes:
+    """Handlers and the table of them. Each reads the request, runs one use case, and writes what came of it."""
+
+    def __init__(self, use: PostsUseCases, auth: Authenticator, *, base: str) -> None:
+        self._use = use
+        self._auth = auth
+        self._base = base
+        self._posts = f"{base}/posts"
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        one = f"{self._posts}/{{post_id:str}}"
+        return [
+            endpoint("POST", self._posts, PUBLISH)(self.publish_post),
+            endpoint("GET", self._posts, FEED)(self.list_posts),
+            endpoint("GET", one, READ)(self.get_post),
+            endpoint("PATCH", one, EDIT)(self.edit_post),
+            endpoint("DELETE", one, DELETE)(self.delete_post),
+            endpoint("GET", f"{self._base}/users/me/posts", MINE)(self.list_my_posts),
+            endpoint("GET", f"{self._base}/users/{{user_id:str}}/posts", BY_AUTHOR)(self.list_author_posts),
+        ]
+
+    async def publish_post(self, request: HttpRequest) -> Answer:
+        actor = self._auth.signed_in(Exchange.of(request.scope))
+        refuse_parameters(request.scope["query_string"])
+        body = await read(request, PublishPostBody)
+        post = await self._use.publish_post.execute(body.command(actor))
+        return _written(201, post, (b"location", f"{self._posts}/{post.id}".encode()))
+
+    async def list_posts(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        viewer = _viewer(self._auth.caller(exchange))
+        query = Query(request.scope["query_string"], _FEED_PARAMETERS)
+        wanted, author = query.page(), query.id("author")
+        query.check()
+        found = await self._use.list_feed.execute(
+            ListFeedQuery(wanted, viewer, None if author is None else UserId(author))
+        )
+        page = encode_page(found)
+        return _page(exchange, page, PER_VIEWER, query.next_link(self._posts, page.next_cursor))
+
+    async def get_post(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        viewer = _viewer(self._auth.caller(exchange))
+        refuse_parameters(request.scope["query_string"])
+        post_id = PostId(path_id(request.path_params, "post_id"))
+        post = await self._use.get_post.execute(GetPostQuery(post_id, viewer))
+        body = _encoder.encode(post)
+        return representation(exchange, body, resource_tag(post.version, body), PER_VIEWER)
+
+    async def edit_post(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        actor = self._auth.signed_in(exchange)
+        refuse_parameters(request.scope["query_string"])
+        post_id = PostId(path_id(request.path_params, "post_id"))
+        body = await read(request, EditPostBody)
+        if_version = await expected_version(exchange, lambda: self._version_of(post_id))
+        return _written(200, await self._use.edit_post.execute(body.command(actor, post_id, if_version)))
+
+    async def delete_post(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        actor = self._auth.signed_in(exchange)
+        refuse_parameters(request.scope["query_string"])
+        post_id = PostId(path_id(request.path_params, "post_id"))
+        if_version = await expected_version(exchange, lambda: self._version_of(post_id))
+        await self._use.delete_post.execute(DeletePostCommand(actor, post_id, if_version))
+        return no_content()
+
+    async def list_my_posts(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        actor = self._auth.signed_in(exchange)
+        query = Query(request.scope["query_string"], _PAGE_PARAMETERS)
+        wanted = query.page()
+        query.check()
+        page = await self._use.list_my_posts.execute(ListMyPostsQuery(actor, wanted))
+        return _page(exchange, page, PRIVATE, query.next_link(f"{self._base}/users/me/posts", page.next_cursor))
+
+    async def list_author_posts(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        viewer = _viewer(self._auth.caller(exchange))
+        query = Query(request.scope["query_string"], _PAGE_PARAMETERS)
+        author = query.path_id(request.path_params, "user_id")
+        wanted = query.page()
+        query.check()
+        found = await self._use.list_author_posts.execute(ListAuthorPostsQuery(UserId(author), wanted, viewer))
+        page = encode_page(found)
+        return _page(
+            exchange, page, PER_VIEWER, query.next_link(f"{self._base}/users/{author}/posts", page.next_cursor)
+        )
+
+    async def _version_of(self, post_id: PostId) -> int:
+        return (await self._use.get_post.execute(GetPostQuery(post_id, None))).version
+
+
+def _viewer(actor: Actor | None) -> UserId | None:
+    return None if actor is None else actor.user_id
+
+
+def _page(exchange: Exchange, page: EncodedPage, headers: Headers, link: Headers) -> Answer:
+    return representation(exchange, page.body, f'"{page.etag}"', (*headers, *link))
+
+
+def _written(status: int, post: PostView, *headers: tuple[bytes, bytes]) -> Answer:
+    """Answer a write with the post as it is now, and the validator to decide the next one on."""
+    encoded = _encoder.encode(post)
+    tag = resource_tag(post.version, encoded)
+    return Answer(status, encoded, (JSON_TYPE, *PRIVATE, (b"etag", tag.encode()), *headers))

@@ -1,0 +1,414 @@
+"""Problem details (RFC 9457): what can go wrong, the status it maps to, and how it looks on the wire.
+
+One table maps error families to statuses. One catalogue explains every slug; a test walks all errors and demands both.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import msgspec
+from litestar.exceptions import HTTPException
+from litestar.response import Response
+
+from application.shared.errors import Unavailable
+from domain.identity.errors import InvalidToken, TokenReused
+from domain.posts.errors import AuthorGone
+from domain.shared.errors import (
+    Conflict,
+    FieldError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    PosternError,
+    Stale,
+    Unauthenticated,
+)
+from entrypoints.http.exchange import NO_STORE, Answer, Exchange, HttpRequest
+
+_log = logging.getLogger("postern.http")
+
+PROBLEM_TYPE: Final = (b"content-type", b"application/problem+json")
+
+
+class BadRequest(PosternError):
+    slug = "bad-request"
+    title = "The request is not well-formed HTTP"
+
+
+class UnknownHost(BadRequest):
+    slug = "unknown-host"
+    title = "The service does not answer under this host name"
+
+
+class MalformedBody(Invalid):
+    """The body is not JSON at all, so there are no fields to speak of."""
+
+    slug = "malformed-body"
+    title = "The body is not valid JSON"
+
+
+class NoSuchRoute(NotFound):
+    slug = "no-such-route"
+    title = "Nothing is served at this path"
+
+
+class NoSuchProblem(NotFound):
+    slug = "no-such-problem"
+    title = "No problem of this name"
+
+
+class MethodNotAllowed(PosternError):
+    slug = "method-not-allowed"
+    title = "The path does not take this method"
+
+    def __init__(self, allow: Iterable[str] = ()) -> None:
+        self.allow = ", ".join(sorted(set(allow)))
+        super().__init__(f"It takes {self.allow}." if self.allow else None)
+
+
+class NotAcceptable(PosternError):
+    slug = "not-acceptable"
+    title = "The answer is only available as application/json"
+
+
+class BodyTooLarge(PosternError):
+    slug = "body-too-large"
+    title = "The request body is too large"
+
+
+class UriTooLong(PosternError):
+    slug = "uri-too-long"
+    title = "The request target is too long"
+
+
+class UnsupportedMediaType(PosternError):
+    slug = "unsupported-media-type"
+    title = "The body must be application/json"
+
+
+class HeadersTooLarge(PosternError):
+    slug = "headers-too-large"
+    title = "The request header fields are too large"
+
+
+class InternalError(PosternError):
+    slug = "internal-error"
+    title = "Something went wrong on our side"
+
+
+class NotReady(Unavailable):
+    slug = "not-ready"
+    title = "A component that the service needs is down"
+
+
+STATUS_BY_FAMILY: Final[dict[type[PosternError], int]] = {
+    Invalid: 400,
+    BadRequest: 400,
+    Unauthenticated: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    MethodNotAllowed: 405,
+    NotAcceptable: 406,
+    Conflict: 409,
+    Stale: 412,
+    BodyTooLarge: 413,
+    UriTooLong: 414,
+    UnsupportedMediaType: 415,
+    HeadersTooLarge: 431,
+    InternalError: 500,
+    Unavailable: 503,
+}
+
+
+def status_of(error: type[PosternError]) -> int:
+    """Return the status of an error by its family. Raises `LookupError` for one without a family."""
+    for family in error.__mro__:
+        if family in STATUS_BY_FAMILY:
+            return STATUS_BY_FAMILY[family]
+    raise LookupError(f"{error.__name__} belongs to no family of errors")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a problem means, and what a caller can do about it."""
+
+    description: str
+    remedy: str
+
+
+EXPLANATIONS: Final[dict[str, Explanation]] = {
+    "invalid-input": Explanation(
+        "The body, the query or the path breaks a rule. `errors` lists every fault: a JSON Pointer (RFC 6901) into "
+        "the body, or the name of a parameter.",
+        "Correct what `errors` names and send the request again.",
+    ),
+    "malformed-body": Explanation(
+        "The body is not JSON (RFC 8259) in UTF-8, is nested too deeply, or names one member twice.",
+        "Send one JSON object, written by a JSON library.",
+    ),
+    "invalid-cursor": Explanation(
+        "The cursor was not given out by this list with these filters, was altered, or comes from before the "
+        "server's key was changed.",
+        "Begin again without `cursor`, then follow `next_cursor` or the `Link` header unchanged.",
+    ),
+    "bad-request": Explanation(
+        "The request breaks the rules of HTTP: no `Host`, or lengths that contradict each other.",
+        "Look at the client or the proxy in between; an ordinary HTTP library never sends this.",
+    ),
+    "unknown-host": Explanation(
+        "The `Host` header names a host that is not among those the operator configured.",
+        "Use the service's proper address. Operators list host names in `ALLOWED_HOSTS`.",
+    ),
+    "unauthenticated": Explanation(
+        "This needs a signed-in caller, and the request carries no bearer token.",
+        "Log in and send `Authorization: Bearer <access_token>`.",
+    ),
+    "invalid-credentials": Explanation(
+        "The pair of e-mail address and password is not right. Whether the address has an account is not told.",
+        "Check both and try again.",
+    ),
+    "invalid-token": Explanation(
+        "The token is malformed, expired or withdrawn, or its account is gone.",
+        "Get a new access token with the refresh token; if that is refused too, log in again.",
+    ),
+    "token-reused": Explanation(
+        "A refresh token that had been spent was presented again, so it may be in two hands. The session is closed.",
+        "Log in again. A client must keep only the newest refresh token.",
+    ),
+    "account-gone": Explanation(
+        "The account that this token speaks for has been deleted.",
+        "Sign up or log in with another account.",
+    ),
+    "forbidden": Explanation(
+        "You are signed in, but this is not yours to do.",
+        "Use an account that has the permission.",
+    ),
+    "wrong-password": Explanation(
+        "The current password, asked for to confirm the change, is wrong.",
+        "Give the current password of the account that is signed in.",
+    ),
+    "not-your-post": Explanation(
+        "A post is edited by its author alone, and deleted by its author or a moderator.",
+        "Sign in as the author.",
+    ),
+    "not-found": Explanation(
+        "It does not exist, or it is not yours to know of; the two look the same on purpose.",
+        "Check the id.",
+    ),
+    "no-such-route": Explanation("Nothing is served at this path.", "See /docs for what there is."),
+    "no-such-problem": Explanation("There is no problem of this name.", "See /problems for all of them."),
+    "user-not-found": Explanation("There is no such user.", "Check the id."),
+    "session-not-found": Explanation("There is no such session among yours.", "List your sessions."),
+    "post-not-found": Explanation("There is no such post; it may have been deleted.", "Check the id."),
+    "author-not-found": Explanation("There is no such author; the account may have been deleted.", "Check the id."),
+    "method-not-allowed": Explanation(
+        "The path exists and does not take this method.", "Use one of the methods in the `Allow` header."
+    ),
+    "not-acceptable": Explanation(
+        "The `Accept` header rules out application/json, which is all there is.",
+        "Send `Accept: application/json`, or leave it out.",
+    ),
+    "conflict": Explanation(
+        "The request is valid but at odds with what is stored.", "Read the current state and decide again."
+    ),
+    "email-taken": Explanation(
+        "An account with this e-mail address exists; case and Unicode form make no difference.",
+        "Log in, or use another address.",
+    ),
+    "username-taken": Explanation(
+        "Somebody has this username; case and Unicode form make no difference.",
+        "Choose another, or leave it out at sign-up and get one.",
+    ),
+    "stale": Explanation(
+        "`If-Match` names a state that is no longer the current one.",
+        "Read it again, decide again, and send the new `ETag` in `If-Match`.",
+    ),
+    "account-changed": Explanation(
+        "The account has changed since the state that `If-Match` names.",
+        "Read it again, and send the new `ETag` in `If-Match`.",
+    ),
+    "post-changed": Explanation(
+        "The post has changed since the state that `If-Match` names.",
+        "Read it again, merge, and send the new `ETag` in `If-Match`.",
+    ),
+    "body-too-large": Explanation("A request body takes at most 1 MiB (1,048,576 bytes).", "Send less."),
+    "uri-too-long": Explanation("Path and query together take at most 8 KiB.", "Send less in the query."),
+    "unsupported-media-type": Explanation(
+        "A body is JSON in UTF-8, without content coding, and says so.", "Send `Content-Type: application/json`."
+    ),
+    "headers-too-large": Explanation(
+        "Names and values of all header fields together take at most 16 KiB, in at most 100 fields.",
+        "Send fewer or shorter fields; large cookies are the usual cause.",
+    ),
+    "internal-error": Explanation(
+        "A fault of the service. It has been logged under the `request_id` of the answer.",
+        "Try again later; tell the operator the `request_id` if it stays.",
+    ),
+    "unavailable": Explanation(
+        "Something the service needs does not answer.", "Try again after `Retry-After` seconds."
+    ),
+    "storage-unavailable": Explanation(
+        "The database does not answer, or not in time.", "Try again after `Retry-After` seconds."
+    ),
+    "overloaded": Explanation(
+        "More is being asked than can be done in time; refusing now beats making everybody wait.",
+        "Try again after `Retry-After` seconds, with growing waits.",
+    ),
+    "contention": Explanation(
+        "Too many callers changed the same thing at once, and trying again on the server did not help.",
+        "Try again after `Retry-After` seconds.",
+    ),
+    "not-ready": Explanation(
+        "A component that the service needs is down; `detail` names it.",
+        "Send traffic elsewhere until /health/ready answers 200.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemType:
+    """An entry of the public catalogue: stable, one per slug."""
+
+    slug: str
+    title: str
+    status: int
+    description: str
+    remedy: str
+
+
+def _all_errors(root: type[PosternError] = PosternError) -> list[type[PosternError]]:
+    """Return every error class below `root`, as far as it is imported."""
+    return [error for child in root.__subclasses__() for error in (child, *_all_errors(child))]
+
+
+def catalogue() -> dict[str, ProblemType]:
+    """Return every problem by slug, in alphabetical order.
+
+    Raises `LookupError` when an error has no family or no explanation: the service does not start with one.
+    """
+    found: dict[str, ProblemType] = {}
+    for error in _all_errors():
+        slug = error.slug
+        if slug in found:
+            continue
+        if slug not in EXPLANATIONS:
+            raise LookupError(f"{error.__name__} ({slug}) is not explained")
+        explanation = EXPLANATIONS[slug]
+        found[slug] = ProblemType(slug, error.title, status_of(error), explanation.description, explanation.remedy)
+    return dict(sorted(found.items()))
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One fault: `pointer` (RFC 6901) names a field of the body, `parameter` one of the query or the path."""
+
+    pointer: Annotated[str, msgspec.Meta(examples=["/email"])] | msgspec.UnsetType = msgspec.UNSET
+    parameter: Annotated[str, msgspec.Meta(examples=["limit"])] | msgspec.UnsetType = msgspec.UNSET
+    code: Annotated[str, msgspec.Meta(description="A stable word for programs.", examples=["taken"])]
+    message: Annotated[str, msgspec.Meta(description="For people.", examples=["is already registered"])]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Problem details (RFC 9457)."""
+
+    type: Annotated[str, msgspec.Meta(description="Resolves to a description of the problem and its remedy.")]
+    title: str
+    status: Annotated[int, msgspec.Meta(ge=400, le=599)]
+    detail: Annotated[str, msgspec.Meta(description="What happened this time.")]
+    request_id: Annotated[str, msgspec.Meta(description="Also in `X-Request-Id` and in the service's logs.")]
+    errors: Annotated[list[Fault], msgspec.Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
+
+
+def fault_of(error: FieldError) -> Fault:
+    """Return a field error as the wire has it; a field that begins with `?` is a parameter."""
+    if error.field.startswith("?"):
+        return Fault(parameter=error.field[1:], code=error.code, message=error.message)
+    # An empty path is the whole body, which RFC 6901 points to with the empty string.
+    pointer = f"/{error.field}" if error.field else ""
+    return Fault(pointer=pointer, code=error.code, message=error.message)
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def challenge(error: Unauthenticated) -> bytes:
+    """Return the `WWW-Authenticate` of a 401: it names an error only where a token was sent (RFC 6750, section 3)."""
+    return b'Bearer error="invalid_token"' if isinstance(error, InvalidToken | TokenReused | AuthorGone) else b"Bearer"
+
+
+def _headers(error: PosternError) -> tuple[tuple[bytes, bytes], ...]:
+    match error:
+        case Unauthenticated():
+            return ((b"www-authenticate", challenge(error)),)
+        case MethodNotAllowed():
+            return ((b"allow", error.allow.encode()),)
+        case UnsupportedMediaType():
+            return ((b"accept", b"application/json"),)
+        case Unavailable():
+            return ((b"retry-after", b"%d" % error.retry_after_seconds),)
+        case _:
+            return ()
+
+
+def problem_answer(error: PosternError, request_id: str) -> Answer:
+    """Return the answer that tells of `error`. Nothing of it may be stored: the next try may well succeed."""
+    status = status_of(type(error))
+    errors = error.errors if isinstance(error, Invalid | Conflict) else ()
+    problem = Problem(
+        type=f"/problems/{error.slug}",
+        title=error.title,
+        status=status,
+        detail=error.detail,
+        request_id=request_id,
+        errors=[fault_of(fault) for fault in errors] if errors else msgspec.UNSET,
+    )
+    return Answer(status, _encoder.encode(problem), (PROBLEM_TYPE, NO_STORE, *_headers(error)))
+
+
+def translate(error: Exception) -> PosternError:
+    """Return `error` under its public name; what has none is an internal error, of which nothing is told."""
+    if isinstance(error, PosternError):
+        # The root and the bare families without a status are never raised on purpose.
+        return error if any(family in STATUS_BY_FAMILY for family in type(error).__mro__) else InternalError()
+    if isinstance(error, HTTPException):
+        return _translate_litestar(error)
+    return InternalError()
+
+
+def _translate_litestar(error: HTTPException) -> PosternError:
+    if error.status_code == 404:
+        return NoSuchRoute()
+    if error.status_code == 405:
+        allow = {method.strip() for method in (error.headers or {}).get("allow", "").split(",") if method.strip()}
+        return MethodNotAllowed(allow | ({"HEAD"} if "GET" in allow else set()))
+    # What else Litestar refuses (a host it cannot read, a client that went away in mid-body) is a broken request.
+    return BadRequest() if 400 <= error.status_code < 500 else InternalError()
+
+
+def answer_for(error: Exception, request_id: str, *, method: str, path: str) -> Answer:
+    """Translate a failure into its answer, and log it here, once, if it is ours to look at."""
+    public = translate(error)
+    context = {"request_id": request_id, "slug": public.slug, "method": method, "path": path}
+    if isinstance(public, InternalError):
+        _log.error("%s %s failed (request %s)", method, path, request_id, exc_info=error, extra=context)
+    elif isinstance(public, Unavailable):
+        cause = error.__cause__
+        _log.warning(
+            "%s %s: %s (request %s)%s",
+            method,
+            path,
+            public.slug,
+            request_id,
+            "" if cause is None else f": {type(cause).__name__}",
+            extra=context,
+        )
+    return problem_answer(public, request_id)
+
+
+def handle(request: HttpRequest, error: Exception) -> Response[bytes]:
+    """Answer whatever a route, or Litestar itself, raised: the one exception handler of the application."""
+    exchange = Exchange.of(request.scope)
+    answer = answer_for(error, exchange.request_id, method=request.scope["method"], path=request.scope["path"])
+    headers = {name.decode(): value.decode() for name, value in answer.headers}
+    return Response(answer.body, status_code=answer.status, headers=headers, media_type="application/problem+json")

@@ -1,0 +1,150 @@
+"""Health: whether the process lives, whether it can do its work, and how its components are."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+
+from application.shared.clock import Clock
+from application.shared.errors import Unavailable
+from application.shared.health import Probe
+from application.shared.views import timestamp
+from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, HttpRequest
+from entrypoints.http.openapi import Operation, endpoint
+from entrypoints.http.paging import refuse_parameters
+from entrypoints.http.problems import NotReady
+from entrypoints.http.system.schemas import ComponentHealth, ComponentState, Health, Liveness, Readiness
+
+_PATIENCE_SECONDS: Final = 2.0
+"""How long a component may take to answer a probe. Orchestrators give up after some seconds too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """Something outside of the process. Needed: requests fail without it."""
+
+    name: str
+    title: str
+    probe: Probe
+    needed: bool
+
+
+HEALTH: Final = Operation(
+    id="getHealth",
+    summary="Tell that the service answers, its time and its version",
+    tag="system",
+    answer=Health,
+    answer_description="It answers.",
+    answer_example={"status": "ok", "timestamp": "2026-11-21T09:30:00.000000Z", "version": "0.1.0"},
+    headers=("Cache-Control",),
+    stores=False,
+    negotiates=False,
+)
+LIVE: Final = Operation(
+    id="getLiveness",
+    summary="Tell that the process lives",
+    tag="system",
+    answer=Liveness,
+    answer_description="It lives.",
+    answer_example={"status": "alive"},
+    headers=("Cache-Control",),
+    stores=False,
+    negotiates=False,
+)
+READY: Final = Operation(
+    id="getReadiness",
+    summary="Tell whether the service can do its work",
+    tag="system",
+    description="Asks every component. 503 as long as one that requests need is down; the database is needed, the "
+    "shared cache is not, since pages are read from the database without it.",
+    answer=Readiness,
+    answer_description="It can.",
+    answer_example={
+        "status": "ready",
+        "components": {"database": {"status": "up", "needed": True, "latency_ms": 0.41}},
+    },
+    headers=("Cache-Control",),
+    stores=False,
+    negotiates=False,
+    raises=(NotReady,),
+)
+
+
+def _component_operation(component: Component) -> Operation:
+    return Operation(
+        id=f"get{component.name.capitalize()}Health",
+        summary=f"Tell whether {component.title} answers, and how fast",
+        tag="system",
+        answer=ComponentHealth,
+        answer_description="It answers.",
+        answer_example={"status": "up", "latency_ms": 0.41},
+        headers=("Cache-Control",),
+        stores=False,
+        negotiates=False,
+        raises=(NotReady,),
+    )
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def _answer(view: msgspec.Struct) -> Answer:
+    return Answer(200, _encoder.encode(view), (JSON_TYPE, NO_STORE))
+
+
+async def _examine(component: Component) -> ComponentState:
+    """Ask a component. What it says when it fails stays here: it may name hosts and users."""
+    begun = time.perf_counter()
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await component.probe.check()
+        is_up = True
+    except (Unavailable, TimeoutError):
+        is_up = False
+    latency = round((time.perf_counter() - begun) * 1000, 3)
+    return ComponentState(status="up" if is_up else "down", needed=component.needed, latency_ms=latency)
+
+
+async def _examine_all(components: Mapping[str, Component]) -> dict[str, ComponentState]:
+    states = await asyncio.gather(*(_examine(component) for component in components.values()))
+    return dict(zip(components, states, strict=True))
+
+
+def health_routes(components: Mapping[str, Component], clock: Clock, *, version: str) -> list[HTTPRouteHandler]:
+    """Return the routes; each component has its own under `/health/<key>`."""
+
+    @endpoint("GET", "/health", HEALTH)
+    async def health(request: HttpRequest) -> Answer:
+        refuse_parameters(request.scope["query_string"])
+        return _answer(Health(timestamp=timestamp(clock.now()), version=version))
+
+    @endpoint("GET", "/health/live", LIVE)
+    async def live(request: HttpRequest) -> Answer:
+        refuse_parameters(request.scope["query_string"])
+        return _answer(Liveness())
+
+    @endpoint("GET", "/health/ready", READY)
+    async def ready(request: HttpRequest) -> Answer:
+        refuse_parameters(request.scope["query_string"])
+        states = await _examine_all({component.name: component for component in components.values()})
+        missing = [name for name, state in states.items() if state.needed and state.status == "down"]
+        if missing:
+            raise NotReady(f"Down: {', '.join(missing)}.")
+        return _answer(Readiness(components=states))
+
+    def of(key: str, component: Component) -> HTTPRouteHandler:
+        @endpoint("GET", f"/health/{key}", _component_operation(component))
+        async def one(request: HttpRequest) -> Answer:
+            refuse_parameters(request.scope["query_string"])
+            state = await _examine(component)
+            if state.status == "down":
+                raise NotReady(f"Down: {component.name}.")
+            return _answer(ComponentHealth(latency_ms=state.latency_ms))
+
+        return one
+
+    return [health, live, ready, *(of(key, component) for key, component in components.items())]

@@ -1,0 +1,75 @@
+"""The few pages for people: the index, the problems, and the two readers of the OpenAPI document."""
+
+from html import escape
+from string import Template
+from typing import Final
+
+from entrypoints.http.exchange import HTML_TYPE, Answer
+
+_PAGE_POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
+_FRAMES: Final = "; frame-ancestors 'none'"
+
+EMPTY_STYLE: Final = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+"""The hash of nothing: lets an empty `<style>` element in, which Redoc then fills rule by rule through the CSSOM."""
+
+SWAGGER_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'"
+)
+REDOC_POLICY: Final = (
+    f"default-src 'none'; script-src 'self'; style-src 'self' {EMPTY_STYLE}; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'"
+)
+
+_SHELL: Final = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<link rel="icon" href="/favicon.ico" sizes="any">
+<link rel="stylesheet" href="$assets/postern.css">
+$head</head>
+<body>
+$body
+</body>
+</html>
+""")
+
+
+def html_page(title: str, body: str, *, assets: str, head: str = "", policy: str = _PAGE_POLICY) -> Answer:
+    """Return a page. `title` is text; `body` and `head` are HTML, escaped by whoever made them."""
+    page = _SHELL.substitute(title=escape(title), body=body, assets=assets, head=head)
+    headers = (
+        HTML_TYPE,
+        (b"cache-control", b"no-cache"),
+        (b"vary", b"Accept"),
+        (b"content-security-policy", (policy + _FRAMES).encode()),
+    )
+    return Answer(200, page.encode(), headers)
+
+
+def swagger_page(assets: str) -> Answer:
+    head = f'<link rel="stylesheet" href="{assets}/swagger-ui.css">\n'
+    body = (
+        '<div id="swagger-ui"><noscript>This page needs JavaScript; the document itself is at '
+        '<a href="/openapi.json">/openapi.json</a>.</noscript></div>\n'
+        f'<script src="{assets}/swagger-ui-bundle.js"></script>\n'
+        f'<script src="{assets}/swagger-start.js"></script>'
+    )
+    return html_page("Postern API", body, assets=assets, head=head, policy=SWAGGER_POLICY)
+
+
+def redoc_page(assets: str) -> Answer:
+    body = (
+        '<div id="redoc"><noscript>This page needs JavaScript; the document itself is at '
+        '<a href="/openapi.json">/openapi.json</a>.</noscript></div>\n'
+        f'<script src="{assets}/redoc.standalone.js"></script>\n'
+        f'<script src="{assets}/redoc-start.js"></script>'
+    )
+    return html_page("Postern API reference", body, assets=assets, policy=REDOC_POLICY)
+
+
+def prefers_html(accept: str | None) -> bool:
+    """Tell whether a browser is asking: it names text/html itself, while programs leave it at `*/*` or JSON."""
+    return accept is not None and "text/html" in accept.lower()

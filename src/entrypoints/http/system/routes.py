@@ -1,0 +1,235 @@
+"""The routes that describe the service: index, problems, the OpenAPI document and the pages that show it."""
+
+from collections.abc import Callable
+from functools import cached_property
+from html import escape
+from typing import Any, Final
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+
+from entrypoints.http.conditional import PUBLIC, bytes_tag, not_modified, representation
+from entrypoints.http.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.openapi import Operation, Parameter, endpoint
+from entrypoints.http.paging import refuse_parameters
+from entrypoints.http.problems import NoSuchProblem, NoSuchRoute, ProblemType, catalogue
+from entrypoints.http.system.assets import FAVICON, asset, asset_names, assets_version
+from entrypoints.http.system.pages import html_page, prefers_html, redoc_page, swagger_page
+from entrypoints.http.system.schemas import Index, ProblemCatalogue, ProblemDescription
+
+INDEX: Final = Operation(
+    id="getIndex",
+    summary="Tell where things are",
+    tag="system",
+    description="JSON; a page for browsers.",
+    answer=Index,
+    answer_description="Where things are.",
+    cacheable=True,
+    headers=("Vary",),
+    stores=False,
+    negotiates=False,
+)
+PROBLEMS: Final = Operation(
+    id="listProblems",
+    summary="List every problem there is",
+    tag="system",
+    description="The closed set of problems that an answer's `type` can name. JSON; a page for browsers.",
+    answer=ProblemCatalogue,
+    answer_description="Every problem.",
+    cacheable=True,
+    headers=("Vary",),
+    stores=False,
+    negotiates=False,
+)
+PROBLEM: Final = Operation(
+    id="getProblem",
+    summary="Explain a problem",
+    tag="system",
+    description="What a problem means, and what to do about it. JSON; a page for browsers.",
+    parameters=(Parameter("slug", "path", "The last part of a problem's `type`.", {"type": "string"}, "email-taken"),),
+    answer=ProblemDescription,
+    answer_description="The problem.",
+    cacheable=True,
+    headers=("Vary",),
+    stores=False,
+    negotiates=False,
+    raises=(NoSuchProblem,),
+)
+DOCUMENT: Final = Operation(
+    id="getOpenApiDocument",
+    summary="Read this document",
+    tag="system",
+    description="The OpenAPI 3.1 document of the service.",
+    answer_description="The document.",
+    cacheable=True,
+    stores=False,
+    negotiates=False,
+)
+_FOREVER: Final = (b"cache-control", b"public, max-age=31536000, immutable")
+_VARY: Final = ((b"vary", b"Accept"),)
+
+_encoder = msgspec.json.Encoder()
+
+
+def _description(problem: ProblemType) -> ProblemDescription:
+    return ProblemDescription(
+        type=f"/problems/{problem.slug}",
+        slug=problem.slug,
+        title=problem.title,
+        status=problem.status,
+        description=problem.description,
+        remedy=problem.remedy,
+    )
+
+
+class _Pages:
+    """Makes answers that are a page for browsers and JSON for programs."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        self.assets = f"/docs/assets/{assets_version(version)}"
+
+    def choose(self, request: HttpRequest, view: msgspec.Struct, page: Callable[[], Answer]) -> Answer:
+        exchange = Exchange.of(request.scope)
+        if prefers_html(exchange.field(b"accept")):
+            return self.validated(exchange, page())
+        body = _encoder.encode(view)
+        return representation(exchange, body, bytes_tag(body), (*PUBLIC, *_VARY))
+
+    @staticmethod
+    def validated(exchange: Exchange, page: Answer) -> Answer:
+        """Add a validator to a page, and leave its body out for a browser that has it."""
+        tag = bytes_tag(page.body)
+        headers = (*page.headers, (b"etag", tag.encode()))
+        return Answer(304, b"", headers) if not_modified(exchange, tag) else Answer(200, page.body, headers)
+
+    def index(self) -> Answer:
+        body = f"""<main>
+<h1>Postern</h1>
+<p class="quiet">A self-hosted backend for user posts · version {escape(self.version)}</p>
+<h2>Documentation</h2>
+<ul>
+<li><a href="/docs">/docs</a>: try every call here (Swagger UI)</li>
+<li><a href="/redoc">/redoc</a>: the reference, for reading</li>
+<li><a href="/openapi.json">/openapi.json</a>: OpenAPI 3.1, for generators</li>
+<li><a href="/problems">/problems</a>: every error, and what to do about it</li>
+<li><a href="/health">/health</a>, <a href="/health/ready">/health/ready</a>: how it is</li>
+</ul>
+<p>The API itself is below <code>/api/v1</code>.</p>
+</main>"""
+        return html_page("Postern", body, assets=self.assets)
+
+    def problems(self, entries: list[ProblemType]) -> Answer:
+        rows = "\n".join(
+            f'<tr><td>{entry.status}</td><td><a href="/problems/{escape(entry.slug)}"><code>{escape(entry.slug)}</code>'
+            f"</a></td><td>{escape(entry.title)}</td></tr>"
+            for entry in sorted(entries, key=lambda entry: (entry.status, entry.slug))
+        )
+        body = f"""<main>
+<h1>Problems</h1>
+<p class="quiet">Every error is a problem (RFC 9457) of one of these types.</p>
+<table><thead><tr><th>Status</th><th>Type</th><th>Title</th></tr></thead>
+<tbody>
+{rows}
+</tbody></table>
+<p><a href="/">Postern</a></p>
+</main>"""
+        return html_page("Problems", body, assets=self.assets)
+
+    def problem(self, entry: ProblemType) -> Answer:
+        body = f"""<main>
+<h1>{escape(entry.title)}</h1>
+<p class="quiet"><code>{escape(entry.slug)}</code> · status {entry.status}</p>
+<h2>What it means</h2>
+<p>{escape(entry.description)}</p>
+<h2>What to do</h2>
+<p>{escape(entry.remedy)}</p>
+<p><a href="/problems">All problems</a></p>
+</main>"""
+        return html_page(entry.title, body, assets=self.assets)
+
+
+class SystemRoutes:
+    """Handlers and the table of them. `document` gives the OpenAPI document, which is made on first use."""
+
+    def __init__(self, document: Callable[[], dict[str, Any]], *, version: str) -> None:
+        self._document = document
+        self._release = assets_version(version)
+        self._pages = _Pages(version)
+        self._problems = catalogue()
+        self._index = Index(
+            name="Postern",
+            version=version,
+            docs="/docs",
+            redoc="/redoc",
+            openapi="/openapi.json",
+            health="/health",
+            problems="/problems",
+            api="/api/v1",
+        )
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        return [
+            endpoint("GET", "/", INDEX)(self.index),
+            endpoint("GET", "/problems", PROBLEMS)(self.list_problems),
+            endpoint("GET", "/problems/{slug:str}", PROBLEM)(self.get_problem),
+            endpoint("GET", "/openapi.json", DOCUMENT)(self.openapi),
+            _page("/docs")(self.docs),
+            _page("/redoc")(self.redoc),
+            _page("/docs/assets/{release:str}/{name:str}")(self.file),
+            _page("/favicon.ico")(self.favicon),
+        ]
+
+    async def index(self, request: HttpRequest) -> Answer:
+        refuse_parameters(request.scope["query_string"])
+        return self._pages.choose(request, self._index, self._pages.index)
+
+    async def list_problems(self, request: HttpRequest) -> Answer:
+        refuse_parameters(request.scope["query_string"])
+        problems = list(self._problems.values())
+        view = ProblemCatalogue(items=[_description(problem) for problem in problems])
+        return self._pages.choose(request, view, lambda: self._pages.problems(problems))
+
+    async def get_problem(self, request: HttpRequest) -> Answer:
+        refuse_parameters(request.scope["query_string"])
+        problem = self._problems.get(request.path_params["slug"])
+        if problem is None:
+            raise NoSuchProblem
+        return self._pages.choose(request, _description(problem), lambda: self._pages.problem(problem))
+
+    async def openapi(self, request: HttpRequest) -> Answer:
+        refuse_parameters(request.scope["query_string"])
+        body = self._encoded_document
+        return representation(Exchange.of(request.scope), body, bytes_tag(body), PUBLIC)
+
+    @cached_property
+    def _encoded_document(self) -> bytes:
+        return _encoder.encode(self._document())
+
+    async def docs(self, request: HttpRequest) -> Answer:
+        return self._pages.validated(Exchange.of(request.scope), swagger_page(self._pages.assets))
+
+    async def redoc(self, request: HttpRequest) -> Answer:
+        return self._pages.validated(Exchange.of(request.scope), redoc_page(self._pages.assets))
+
+    async def file(self, request: HttpRequest) -> Answer:
+        params = request.path_params
+        if params["release"] != self._release or params["name"] not in asset_names():
+            raise NoSuchRoute
+        return _file(Exchange.of(request.scope), params["name"], _FOREVER)
+
+    async def favicon(self, request: HttpRequest) -> Answer:
+        return _file(Exchange.of(request.scope), FAVICON, (b"cache-control", b"public, max-age=86400"))
+
+
+def _page(path: str) -> Callable[[Callable[[HttpRequest], Any]], HTTPRouteHandler]:
+    """Make a route that is for people, and so has no place in the OpenAPI document."""
+    return HTTPRouteHandler(path, http_method="GET")
+
+
+def _file(exchange: Exchange, name: str, cache_control: tuple[bytes, bytes]) -> Answer:
+    found = asset(name)
+    headers = (cache_control, (b"etag", found.etag.encode()))
+    if not_modified(exchange, found.etag):
+        return Answer(304, b"", headers)
+    return Answer(200, found.body, ((b"content-type", found.content_type.encode()), *headers))
