@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 from sqlalchemy import URL, Delete, MetaData, delete, make_url, text
@@ -31,7 +31,7 @@ BACKENDS = ("memory", *SQL_BACKENDS)
 _CONNECT_SECONDS = 5
 
 
-def missing(reason: str) -> None:
+def missing(reason: str) -> NoReturn:
     """Skip the test for want of something on this machine; in CI, where everything must be there, fail it."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"{reason} (CI=true: nothing may be missing)", pytrace=False)

@@ -95,10 +95,12 @@ class ListedCommonPasswords(CommonPasswords):
 class PlainAccessTokens(AccessTokens):
     """Access tokens that anybody could forge: the grant as JSON, and a checksum against accidents."""
 
-    lifetime_seconds = 1800
-
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+
+    @property
+    def lifetime_seconds(self) -> int:
+        return 1800
 
     def issue(self, grant: AccessGrant) -> str:
         claims = {
