@@ -192,4 +192,6 @@ def _hash_of_nothing(settings: HashingSettings) -> str:
 def _give_way() -> None:
     """Lower this thread's priority: on Linux, niceness belongs to the thread, not to the process."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS)
+        thread = threading.get_native_id()
+        with contextlib.suppress(OSError):  # A sandbox may forbid it, and an initializer that fails breaks the pool.
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS)

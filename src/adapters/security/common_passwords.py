@@ -44,7 +44,10 @@ def digest(key: str) -> bytes:
 
 
 def is_pattern(key: str) -> bool:
-    """Tell whether a password is one short unit over and over (`abcabcabcabc`), or a run along the keys."""
+    """Tell whether a password is one short unit over and over (`abcabcabcabc`), or a run along the keys.
+
+    A password of blanks alone has an empty key, and is one too.
+    """
     if any(key == (key[:n] * (len(key) // n + 1))[: len(key)] for n in range(1, _LONGEST_UNIT + 1)):
         return True
     return any(key in run * (len(key) // len(run) + 2) for run in _RUNS)
@@ -61,7 +64,7 @@ class PackagedCommonPasswords(CommonPasswords):
 
     @cached_property
     def _digests(self) -> bytes:
-        return files(__package__).joinpath(_DATA).read_bytes()
+        return files("adapters.security").joinpath(_DATA).read_bytes()
 
     def _holds(self, wanted: bytes) -> bool:
         # Bisection over the sorted digests where they lie: as Python objects they would take ten times the memory.

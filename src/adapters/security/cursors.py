@@ -1,10 +1,10 @@
 """Sealed cursors."""
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Final
 from uuid import UUID
 
+from adapters.security import base64url
 from adapters.security.keys import DerivedKeys
 from application.shared.paging import CursorCodec, InvalidCursor
 
@@ -26,17 +26,16 @@ class HmacCursorCodec(CursorCodec):
 
     def encode(self, scope: str, position: UUID) -> str:
         place = position.bytes
-        return urlsafe_b64encode(place + _seal(self._keys[0], scope, place)).rstrip(b"=").decode()
+        return base64url.encode(place + _seal(self._keys[0], scope, place))
 
     def decode(self, scope: str, cursor: str) -> UUID:
-        if len(cursor) != _LENGTH or not cursor.isascii():
+        if len(cursor) != _LENGTH:
             raise InvalidCursor
-        raw = urlsafe_b64decode(cursor + "=")
-        place, seal = raw[:_POSITION_BYTES], raw[_POSITION_BYTES:]
-        # b64decode passes over what is not of its alphabet, and ignores the two spare bits at the end: only the one
-        # spelling that `encode` makes is taken.
-        if urlsafe_b64encode(raw).rstrip(b"=") != cursor.encode():
-            raise InvalidCursor
+        try:
+            octets = base64url.decode(cursor)
+        except ValueError:
+            raise InvalidCursor from None
+        place, seal = octets[:_POSITION_BYTES], octets[_POSITION_BYTES:]
         if not any(hmac.compare_digest(seal, _seal(key, scope, place)) for key in self._keys):
             raise InvalidCursor
         return UUID(bytes=place)

@@ -65,7 +65,8 @@ class JwtAccessTokens(AccessTokens):
         return self._sign(json.dumps(claims, separators=(",", ":")).encode(), self._signing_key)
 
     def verify(self, token: str) -> VerifiedAccess:
-        if len(token) > MAX_TOKEN_LENGTH:
+        # PyJWT passes over padding, which RFC 7515, section 2 forbids: one token, one spelling.
+        if len(token) > MAX_TOKEN_LENGTH or token.endswith("="):
             raise InvalidToken
         secret = self._keys.get(token.partition(".")[0])
         if secret is None:
