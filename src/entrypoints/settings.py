@@ -334,9 +334,9 @@ class Settings:
     )
     allowed_hosts: tuple[str, ...] = _setting(
         _allowed_hosts,
-        default=None,
+        default="",
         expected="host names without a port, separated by commas; *.example.com covers sub-domains, * everything",
-        about="What the Host header may say.",
+        about="What the Host header may say, besides the names of this machine itself.",
     )
     cors_origins: tuple[str, ...] = _setting(
         _origins,
@@ -471,8 +471,7 @@ class _Loader:
         self._values = {name.lower(): self._read(name, info) for name, info in self._infos.items()}
         environment: Environment = self._values["environment"]
         self._fill_in_database_url(environment)
-        if self._values["allowed_hosts"] is None:
-            self._values["allowed_hosts"] = _own_hosts(self._values["host"])
+        self._values["allowed_hosts"] = _with_own_hosts(self._values["allowed_hosts"], self._values["host"])
         if self._values["password_hash_memory_kib"] < 8 * self._values["password_hash_parallelism"]:
             self._fault("PASSWORD_HASH_MEMORY_KIB", "at least 8 KiB for each of PASSWORD_HASH_PARALLELISM")
         if environment.is_exposed and not _meets_owasp(self._values):
@@ -535,10 +534,13 @@ class _Loader:
                 self._fault("SECRET_KEY", f"a key, or that one can be kept in {file} ({error})")
 
 
-def _own_hosts(host: str) -> tuple[str, ...]:
-    loopback = ("localhost", "127.0.0.1", "[::1]")
-    own = f"[{host}]".lower() if ":" in host else host.lower()
-    return loopback if own in {*loopback, "0.0.0.0", "[::]"} else (*loopback, own)  # noqa: S104 - a comparison
+_LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+
+
+def _with_own_hosts(named: tuple[str, ...], host: str) -> tuple[str, ...]:
+    """Add what this machine calls itself: health checks use it, and a page of somebody else's never does."""
+    own = () if host in {"0.0.0.0", "::"} else (f"[{host}]" if ":" in host else host,)  # noqa: S104 - a comparison
+    return tuple(dict.fromkeys((*_LOOPBACK_HOSTS, *(name.lower() for name in own), *named)))
 
 
 _OWASP_FLOOR = ((47104, 1), (19456, 2), (12288, 3), (9216, 4), (7168, 5))
