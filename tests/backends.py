@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,10 +38,15 @@ def missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def run_apart(story: Coroutine[Any, Any, T]) -> T:
+def run_apart(story: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run `story` on a loop of its own in a thread of its own, whether or not a loop is running here."""
+    return in_thread(lambda: asyncio.run(story()))
+
+
+def in_thread(work: Callable[[], T]) -> T:
+    """Run `work` where it may start a loop of its own."""
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, story).result()
+        return pool.submit(work).result()
 
 
 @dataclass(slots=True)
@@ -64,8 +69,8 @@ class Databases:
             except (OSError, SQLAlchemyError) as problem:
                 self._reasons[backend] = f"no {backend} server: {problem}".partition("\n")[0]
                 missing(self._reasons[backend])
-            upgrade(url)
-            self._emptying[backend] = run_apart(_deletes(url))
+            in_thread(lambda: upgrade(url))
+            self._emptying[backend] = run_apart(lambda: _deletes(url))
             self._urls[backend] = url
         return self._urls[backend]
 
@@ -76,7 +81,7 @@ class Databases:
         if backend == "sqlite":
             return f"sqlite+aiosqlite:///{self.folder / name}.db"
         admin = self._admin(backend)
-        run_apart(_execute(admin, [_drop_statement(backend, name), _create_statement(backend, name)]))
+        run_apart(lambda: _execute(admin, [_drop_statement(backend, name), _create_statement(backend, name)]))
         url = admin.set(database=name)
         if backend != "postgresql":
             url = url.update_query_dict({"charset": "utf8mb4"})
@@ -88,7 +93,8 @@ class Databases:
             for suffix in ("", "-wal", "-shm"):
                 Path(f"{make_url(url).database}{suffix}").unlink(missing_ok=True)
         else:
-            run_apart(_execute(self._admin(backend), [_drop_statement(backend, str(make_url(url).database))]))
+            drop = _drop_statement(backend, str(make_url(url).database))
+            run_apart(lambda: _execute(self._admin(backend), [drop]))
 
     async def empty(self, backend: str) -> None:
         """Delete every row, children before parents; the schema and its revision stay."""

@@ -41,7 +41,7 @@ def redis_url() -> str:
             await client.ping()
 
     try:
-        run_apart(ping())
+        run_apart(ping)
     except (OSError, RedisError) as problem:
         missing(f"no Redis: {problem}")
     return url
