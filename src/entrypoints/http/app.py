@@ -1,8 +1,5 @@
 """The HTTP application: the routes of each context over the use cases of one container, inside the edge."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -10,7 +7,7 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
 from adapters.cache.redis import RedisProbe
-from entrypoints.container import Container
+from entrypoints.container import Container, running
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.edge import Edge
 from entrypoints.http.exchange import Application
@@ -43,7 +40,7 @@ def create_litestar(container: Container) -> Litestar:
             *SystemRoutes(document, version=release).handlers(),
         ],
         exception_handlers={Exception: handle},
-        lifespan=[partial(_running, container)],
+        lifespan=[lambda _app: running(container)],
         debug=False,
         # The document is ours (see openapi.py), the log is ours (see problems.py), the limit is the edge's.
         openapi_config=None,
@@ -78,27 +75,13 @@ def _routes(container: Container, release: str) -> list[HTTPRouteHandler]:
         list_author_posts=container.list_author_posts(),
         list_my_posts=container.list_my_posts(),
     )
-    components = {"db": Component("database", "the database", container.storage().probe, needed=True)}
     redis = container.redis()
-    if redis is not None:
-        components["cache"] = Component("cache", "the shared cache", RedisProbe(redis), needed=False)
+    components = {
+        "db": Component("database", "the database", container.storage().probe, needed=True),
+        "cache": Component("cache", "the shared cache", None if redis is None else RedisProbe(redis), needed=False),
+    }
     return [
         *IdentityRoutes(identity, auth, base=API).handlers(),
         *PostsRoutes(posts, auth, base=API).handlers(),
         *health_routes(components, container.clock(), version=release),
     ]
-
-
-@asynccontextmanager
-async def _running(container: Container, _app: Litestar) -> AsyncIterator[None]:
-    """Start what lives in the background, and in the end let go of everything, the database last of all."""
-    revisions, redis, hasher = container.redis_revisions(), container.redis(), container.hasher()
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(container.storage().close)
-        if redis is not None:
-            stack.push_async_callback(redis.close)
-        if revisions is not None:
-            stack.push_async_callback(revisions.close)
-            await revisions.start()
-        stack.push_async_callback(hasher.close)
-        yield

@@ -360,7 +360,7 @@ def _responses(operation: Operation) -> Json:
             content["example"] = operation.answer_example
         success["content"] = {operation.media_type: content}
     elif operation.status not in {204, 304}:
-        success["content"] = {operation.media_type: {"schema": {"type": "string"}}}
+        success["content"] = {operation.media_type: {"schema": {"type": "object"}}}
     responses: Json = {str(operation.status): success}
     if operation.cacheable:
         responses["304"] = {

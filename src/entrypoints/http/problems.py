@@ -59,6 +59,11 @@ class NoSuchProblem(NotFound):
     title = "No problem of this name"
 
 
+class NotConfigured(NotFound):
+    slug = "not-configured"
+    title = "This component is not part of the installation"
+
+
 class MethodNotAllowed(PosternError):
     slug = "method-not-allowed"
     title = "The path does not take this method"
@@ -199,6 +204,10 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     ),
     "no-such-route": Explanation("Nothing is served at this path.", "See /docs for what there is."),
     "no-such-problem": Explanation("There is no problem of this name.", "See /problems for all of them."),
+    "not-configured": Explanation(
+        "The installation runs without this component, which is fine.",
+        "Nothing; operators of several workers or instances set `REDIS_URL` to share the cache.",
+    ),
     "user-not-found": Explanation("There is no such user.", "Check the id."),
     "session-not-found": Explanation("There is no such session among yours.", "List your sessions."),
     "post-not-found": Explanation("There is no such post; it may have been deleted.", "Check the id."),

@@ -16,7 +16,7 @@ from application.shared.views import timestamp
 from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, HttpRequest
 from entrypoints.http.openapi import Operation, endpoint
 from entrypoints.http.paging import refuse_parameters
-from entrypoints.http.problems import NotReady
+from entrypoints.http.problems import NotConfigured, NotReady
 from entrypoints.http.system.schemas import ComponentHealth, ComponentState, Health, Liveness, Readiness
 
 _PATIENCE_SECONDS: Final = 2.0
@@ -25,11 +25,11 @@ _PATIENCE_SECONDS: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """Something outside of the process. Needed: requests fail without it."""
+    """Something outside of the process. Needed: requests fail without it. Without a probe it is not configured."""
 
     name: str
     title: str
-    probe: Probe
+    probe: Probe | None
     needed: bool
 
 
@@ -85,7 +85,7 @@ def _component_operation(component: Component) -> Operation:
         headers=("Cache-Control",),
         stores=False,
         negotiates=False,
-        raises=(NotReady,),
+        raises=(NotReady, NotConfigured),
     )
 
 
@@ -96,12 +96,12 @@ def _answer(view: msgspec.Struct) -> Answer:
     return Answer(200, _encoder.encode(view), (JSON_TYPE, NO_STORE))
 
 
-async def _examine(component: Component) -> ComponentState:
+async def _examine(component: Component, probe: Probe) -> ComponentState:
     """Ask a component. What it says when it fails stays here: it may name hosts and users."""
     begun = time.perf_counter()
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            await component.probe.check()
+            await probe.check()
         is_up = True
     except (Unavailable, TimeoutError):
         is_up = False
@@ -110,8 +110,9 @@ async def _examine(component: Component) -> ComponentState:
 
 
 async def _examine_all(components: Mapping[str, Component]) -> dict[str, ComponentState]:
-    states = await asyncio.gather(*(_examine(component) for component in components.values()))
-    return dict(zip(components, states, strict=True))
+    configured = {name: (component, component.probe) for name, component in components.items() if component.probe}
+    states = await asyncio.gather(*(_examine(component, probe) for component, probe in configured.values()))
+    return dict(zip(configured, states, strict=True))
 
 
 def health_routes(components: Mapping[str, Component], clock: Clock, *, version: str) -> list[HTTPRouteHandler]:
@@ -140,7 +141,9 @@ def health_routes(components: Mapping[str, Component], clock: Clock, *, version:
         @endpoint("GET", f"/health/{key}", _component_operation(component))
         async def one(request: HttpRequest) -> Answer:
             refuse_parameters(request.scope["query_string"])
-            state = await _examine(component)
+            if component.probe is None:
+                raise NotConfigured
+            state = await _examine(component, component.probe)
             if state.status == "down":
                 raise NotReady(f"Down: {component.name}.")
             return _answer(ComponentHealth(latency_ms=state.latency_ms))

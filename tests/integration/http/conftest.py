@@ -1,0 +1,138 @@
+"""The whole application in process, over memory, with a clock that tests set and a hasher that costs nothing."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from entrypoints.container import Container
+from entrypoints.http.app import create_app, openapi_document
+from entrypoints.http.exchange import Application
+from entrypoints.settings import Settings
+from tests.fakes import FastPasswordHasher, SettableClock
+from tests.integration.http.contract import Contract
+
+BASE = "http://testserver"
+PASSWORD = "a walrus in the library"
+
+
+@dataclass(frozen=True)
+class Account:
+    """Somebody who is signed in."""
+
+    id: str
+    email: str
+    username: str
+    access_token: str
+    refresh_token: str
+
+    @property
+    def auth(self) -> dict[str, str]:
+        return bearer(self.access_token)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def settings(**overrides: str) -> Settings:
+    return Settings.load(
+        {
+            "ENVIRONMENT": "testing",
+            "DATABASE_URL": "memory://",
+            "SECRET_KEY": "a key for tests, and for tests alone, 48 bytes long",
+            "ALLOWED_HOSTS": "testserver,*.example.org",
+            "CORS_ORIGINS": "https://app.example.com",
+            **overrides,
+        }
+    )
+
+
+def a_container(clock: SettableClock, **overrides: str) -> Container:
+    container = Container(settings=settings(**overrides))
+    container.clock.override(clock)
+    container.hasher.override(FastPasswordHasher())
+    return container
+
+
+@pytest.fixture
+def container(clock: SettableClock) -> Container:
+    return a_container(clock)
+
+
+@pytest.fixture
+def app(container: Container) -> Application:
+    return create_app(container)
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    return Contract(openapi_document(a_container(SettableClock())))
+
+
+def open_client(app: Any, contract: Contract | None = None, **options: Any) -> httpx.AsyncClient:
+    """Return a client whose every answer is held against the document."""
+
+    async def check(response: httpx.Response) -> None:
+        await response.aread()
+        assert contract is not None
+        contract.check(response)
+
+    hooks: dict[str, list[Callable[..., Awaitable[None]]]] = {"response": [check] if contract else []}
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE, event_hooks=hooks, **options)
+
+
+@pytest.fixture
+async def client(app: Application, contract: Contract) -> AsyncIterator[httpx.AsyncClient]:
+    async with open_client(app, contract) as opened:
+        yield opened
+
+
+SignUp = Callable[..., Awaitable[Account]]
+
+
+@pytest.fixture
+def sign_up(client: httpx.AsyncClient) -> SignUp:
+    """Sign somebody up: `await sign_up("alice")`."""
+
+    async def signing_up(name: str = "alice") -> Account:
+        response = await client.post(
+            "/api/v1/auth/signup", json={"email": f"{name}@example.com", "password": PASSWORD, "username": name}
+        )
+        assert response.status_code == 201, response.text
+        body = response.json()
+        user = body["user"]
+        return Account(user["id"], user["email"], user["username"], body["access_token"], body["refresh_token"])
+
+    return signing_up
+
+
+@pytest.fixture
+async def alice(sign_up: SignUp) -> Account:
+    return await sign_up("alice")
+
+
+@pytest.fixture
+async def bob(sign_up: SignUp) -> Account:
+    return await sign_up("robert")
+
+
+def problem(response: httpx.Response) -> tuple[int, str]:
+    """Return the status and the slug of a problem."""
+    return response.status_code, str(response.json()["type"]).removeprefix("/problems/")
+
+
+def faults(response: httpx.Response) -> dict[str, str]:
+    """Return the faults of a problem: pointer, or `?parameter` → code."""
+    return {
+        error["pointer"] if "pointer" in error else f"?{error['parameter']}": error["code"]
+        for error in response.json()["errors"]
+    }
+
+
+async def publish(client: httpx.AsyncClient, author: Account, text: str = "Hello, world.") -> httpx.Response:
+    response = await client.post("/api/v1/posts", json={"text": text}, headers=author.auth)
+    assert response.status_code == 201, response.text
+    return response
