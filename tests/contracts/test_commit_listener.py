@@ -166,3 +166,44 @@ async def test_every_listener_is_told_in_the_order_they_were_given(open_storage:
     await given(storage, a_published_post(alice))
 
     assert order == ["first", "second"]
+
+
+async def test_whoever_hangs_up_during_the_commit_does_not_keep_the_listeners_from_hearing(
+    open_storage: OpenStorage,
+) -> None:
+    """What is committed is committed: a shared cache that never heard of it would go on serving what it has."""
+    called, released = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        called.set()
+        await released.wait()
+
+    released.set()
+    first, second = Recorder(hold), Recorder()
+    storage = open_storage(first, second)
+    alice = a_user()
+    await given(storage, alice)
+    called.clear()
+    released.clear()
+    for recorder in (first, second):
+        recorder.told.clear()
+    post = a_published_post(alice)
+
+    async def publish() -> None:
+        async with storage.posts_units() as uow:
+            await uow.posts.add(post)
+            await uow.commit()
+
+    task = asyncio.create_task(publish())
+    await asyncio.wait_for(called.wait(), 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    released.set()
+
+    event = PostPublished(at=NOW, post_id=post.id, author_id=alice.id)
+    async with asyncio.timeout(10):
+        while not second.told:  # noqa: ASYNC110 - the listener tells nobody that it was told
+            await asyncio.sleep(0.01)
+    assert (first.told, second.told) == ([[event]], [[event]])
+    assert await storage.posts.get(post.id, viewer=None) is not None

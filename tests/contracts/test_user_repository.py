@@ -162,6 +162,14 @@ async def test_a_username_written_otherwise_is_the_same_username(storage: Storag
             await uow.users.add(a_user(second, email="somebody.else@example.org"))
 
 
+async def test_when_both_are_taken_it_is_the_address_that_is_told(storage: Storage) -> None:
+    await given(storage, a_user("alice", email="alice@example.org"))
+
+    async with storage.identity_units() as uow:
+        with pytest.raises(EmailTaken):
+            await uow.users.add(a_user("Alice", email="Alice@example.org"))
+
+
 @pytest.mark.parametrize(("first", "second"), DIFFERENT_TO_EVERYBODY)
 async def test_names_that_a_lenient_collation_would_confuse_are_two_names(
     storage: Storage, first: str, second: str

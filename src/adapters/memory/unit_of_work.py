@@ -1,5 +1,6 @@
 """The unit of work in memory."""
 
+import asyncio
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -10,6 +11,7 @@ from adapters.memory.store import MemoryStore, Transaction
 from application.identity.ports import IdentityUnitOfWork
 from application.posts.ports import PostsUnitOfWork
 from application.shared.unit_of_work import CommitListener
+from domain.shared.events import DomainEvent
 
 
 class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
@@ -21,6 +23,8 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
         self._users = MemoryUserRepository(self._transaction)
         self._sessions = MemorySessionRepository(self._transaction)
         self._posts = MemoryPostRepository(self._transaction)
+        # Held here, since the event loop holds its tasks weakly.
+        self._telling: asyncio.Future[None] | None = None
 
     @property
     def users(self) -> MemoryUserRepository:
@@ -44,6 +48,11 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
 
     async def commit(self) -> None:
         events = self._transaction.commit()
-        if events:
-            for listener in self._listeners:
-                await listener.committed(events)
+        if events and self._listeners:
+            # It is committed: a caller who hangs up now must not keep the listeners from hearing of it.
+            self._telling = asyncio.ensure_future(self._tell(events))
+            await asyncio.shield(self._telling)
+
+    async def _tell(self, events: Sequence[DomainEvent]) -> None:
+        for listener in self._listeners:
+            await listener.committed(events)

@@ -3,9 +3,10 @@
 import pytest
 
 from application.identity.change_password import ChangePasswordCommand
+from application.identity.edit_profile import EditProfileCommand
 from application.shared.errors import VersionConflict
-from domain.identity.errors import InvalidCredentials, InvalidToken, WrongPassword
-from domain.identity.values import Password
+from domain.identity.errors import AccountChanged, InvalidCredentials, InvalidToken, WrongPassword
+from domain.identity.values import Password, PersonName
 from domain.shared.actor import Actor
 from domain.shared.errors import Invalid
 from tests.builders import a_user, an_actor
@@ -14,8 +15,12 @@ from tests.unit.world import PASSWORD, Interrupted, World
 NEW = "an even better one"
 
 
-def command(actor: Actor, *, current: str = PASSWORD, new: str = NEW) -> ChangePasswordCommand:
-    return ChangePasswordCommand(actor, Password.attempt(current), Password.new(new, field_name="new_password"))
+def command(
+    actor: Actor, *, current: str = PASSWORD, new: str = NEW, if_version: int | None = None
+) -> ChangePasswordCommand:
+    return ChangePasswordCommand(
+        actor, Password.attempt(current), Password.new(new, field_name="new_password"), if_version=if_version
+    )
 
 
 async def test_the_new_password_lets_in_and_the_old_one_no_longer(world: World) -> None:
@@ -67,6 +72,17 @@ async def test_whether_a_new_password_is_bad_is_told_only_to_who_knows_the_curre
 
     with pytest.raises(WrongPassword):
         await world.change_password.execute(command(actor, current="wrong password", new="password1234"))
+
+
+async def test_whoever_saw_an_earlier_version_changes_nothing(world: World) -> None:
+    actor = world.actor(await world.signed_up("alice"))
+    await world.edit_profile.execute(EditProfileCommand(actor, name=PersonName.parse("Alice")))
+
+    with pytest.raises(AccountChanged):
+        await world.change_password.execute(command(actor, if_version=1))
+    await world.change_password.execute(command(actor, if_version=2))
+
+    assert (await world.logged_in("alice", password=NEW)).token_type == "bearer"
 
 
 async def test_a_token_of_an_account_that_is_gone_is_invalid(world: World) -> None:
