@@ -1,0 +1,1 @@
+"""Every storage port over SQLAlchemy: MySQL, MariaDB, PostgreSQL and SQLite."""

@@ -1,0 +1,174 @@
+"""MySQL 8.4 and 9, and MariaDB from 10.6 on, through asyncmy."""
+
+import re
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, bindparam, func, literal, select, text
+from sqlalchemy.dialects.mysql import insert
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+
+from adapters.sql.dialects.base import Dialect, Limits, Verdict, Violation
+from adapters.sql.models import AuthorRevisionRow, CacheFenceRow, table_of
+from adapters.sql.types import Id
+
+_TRANSIENT = frozenset(
+    {
+        1020,  # record has changed since last read: MariaDB's snapshot isolation
+        1205,  # lock wait time-out
+        1213,  # deadlock; Galera reports a lost certification so too
+        1047,  # WSREP has not yet prepared the node: another node, or this one in a moment
+        1412,  # table definition has changed: a migration ran by
+    }
+)
+_UNAVAILABLE = frozenset(
+    {
+        1040,  # too many connections
+        1203,  # too many connections of this user
+        1226,  # the user's resource is used up
+        1053,  # server shutdown in progress
+        1077,  # normal shutdown
+        1079,  # shutdown complete
+        1152,  # aborted connection
+        *range(1158, 1162),  # network read or write error, or time-out
+        1184,  # new aborting connection
+        1290,  # running read-only: the old primary after a switch-over
+        1836,  # running in read-only mode
+        1792,  # cannot write in a read-only transaction
+        1317,  # query execution was interrupted
+        1927,  # connection was killed
+        1969,  # MariaDB: max_statement_time exceeded
+        3024,  # MySQL: max_execution_time exceeded
+        2002, 2003, 2005, 2006, 2012, 2013, 2014, 2055,  # the client's own: cannot connect, gone away, lost
+        4031,  # disconnected by the server because of inactivity
+    }
+)  # fmt: skip
+
+# The last quoted word, because the value before it is the user's; MySQL 8 puts the table in front.
+_DUPLICATE_KEY = re.compile(r"for key '(?:[^'.]+\.)?([^'.]+)'\s*$")
+_FOREIGN_KEY = re.compile(r"CONSTRAINT `([^`]+)` FOREIGN KEY")
+_CHECK = re.compile(r"(?:CONSTRAINT `|constraint ')([^`']+)[`'] (?:failed|is violated)")
+
+_SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+
+_GRACE_SECONDS = 2.0
+"""By how much the driver waits longer than the server may work: the server's own error says more."""
+
+_MIGRATION_WAIT_SECONDS = 600
+
+
+class MysqlDialect(Dialect):
+    name = "mysql"
+    pings_idle_connections = True
+    single_writer = False
+
+    _revisions = table_of(AuthorRevisionRow)
+    _fences = table_of(CacheFenceRow)
+    bump_revision = (
+        insert(_revisions).values(revision=1).on_duplicate_key_update(revision=_revisions.c.revision + literal(1))
+    )
+    # `VALUES()` would be shorter, but MySQL has deprecated it, and MariaDB does not know MySQL's row alias.
+    raise_fence = text(
+        "INSERT INTO cache_fences (process_id, expires_at) "
+        "VALUES (:process_id, UTC_TIMESTAMP(6) + INTERVAL :microseconds MICROSECOND) "
+        "ON DUPLICATE KEY UPDATE expires_at = UTC_TIMESTAMP(6) + INTERVAL :microseconds MICROSECOND"
+    ).bindparams(bindparam("process_id", type_=Id))
+    fence_is_up = select(_fences.c.process_id).where(_fences.c.expires_at > func.utc_timestamp(text("6"))).limit(1)
+
+    def file(self, url: URL) -> Path | None:
+        del url
+
+    def engine_options(self, limits: Limits, url: URL) -> dict[str, Any]:
+        arguments: dict[str, Any] = {
+            "charset": "utf8mb4",
+            "connect_timeout": limits.connect,
+            "read_timeout": limits.statement + _GRACE_SECONDS,
+        }
+        if isinstance(mode := url.query.get("ssl"), str):
+            arguments["ssl"] = _tls(mode)
+        return {"connect_args": arguments}
+
+    def prepare(self, connection: DBAPIConnection, limits: Limits, *, read_only: bool) -> None:
+        del read_only
+        version: str = getattr(connection, "driver_connection").get_server_info()
+        milliseconds = round(limits.statement * 1000)
+        # Each knows only its own names. MySQL's limit is for SELECT alone; a write is bounded by the lock wait, and by
+        # the driver's read time-out.
+        own = (
+            f"tx_isolation = 'READ-COMMITTED', max_statement_time = {limits.statement}"
+            if "mariadb" in version.lower()
+            else f"transaction_isolation = 'READ-COMMITTED', max_execution_time = {milliseconds}"
+        )
+        cursor = connection.cursor()
+        cursor.execute(
+            f"SET SESSION sql_mode = '{_SQL_MODE}', time_zone = '+00:00', "
+            f"innodb_lock_wait_timeout = {max(1, round(limits.lock))}, {own}"
+        )
+        cursor.close()
+
+    def begin(self, connection: Connection) -> None:
+        """Do nothing: with autocommit off, the first statement begins the transaction without a round trip."""
+
+    def verdict(self, error: DBAPIError) -> Verdict | None:
+        code = _code(error)
+        if code in _TRANSIENT:
+            return Verdict.TRANSIENT
+        return Verdict.UNAVAILABLE if code in _UNAVAILABLE else None
+
+    def violation(self, error: DBAPIError) -> Violation | None:
+        message = str(error.orig.args[1]) if error.orig is not None and len(error.orig.args) > 1 else ""
+        match _code(error):
+            case 1062 | 1586:
+                name = _first(_DUPLICATE_KEY, message)
+                return Violation("pk", None) if name == "PRIMARY" else Violation("uq", name)
+            case 1452 | 1216:
+                return Violation("fk", _first(_FOREIGN_KEY, message))
+            case 3819 | 4025:
+                return Violation("ck", _first(_CHECK, message))
+            case _:
+                return None
+
+    @contextmanager
+    def migration_lock(self, connection: Connection) -> Iterator[None]:
+        # Bound to the connection, not to a transaction, which every DDL statement here would end. Names are the
+        # server's, not the database's, and have at most 64 characters.
+        name = connection.scalar(select(func.concat("postern:", func.left(func.sha1(func.database()), 40))))
+        if connection.scalar(select(func.get_lock(name, _MIGRATION_WAIT_SECONDS))) != 1:
+            raise TimeoutError("another migration of this database has been running for ten minutes")
+        try:
+            yield
+        finally:
+            connection.execute(select(func.release_lock(name)))
+
+
+def _code(error: DBAPIError) -> int | None:
+    code = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    return code if isinstance(code, int) else None
+
+
+def _first(pattern: re.Pattern[str], message: str) -> str | None:
+    found = pattern.search(message)
+    return found.group(1) if found else None
+
+
+def _tls(mode: str) -> ssl.SSLContext | None:
+    """Read `?ssl=`, with the words that PostgreSQL's drivers know. Raises `ValueError` for any other."""
+    match mode.lower():
+        case "disable" | "false" | "0":
+            return None
+        case "require":
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        case "verify-ca":
+            context = ssl.create_default_context()
+            context.check_hostname = False
+        case "verify-full" | "true" | "1":
+            context = ssl.create_default_context()
+        case _:
+            raise ValueError(f"ssl={mode} is none of disable, require, verify-ca and verify-full")
+    return context

@@ -1,0 +1,121 @@
+"""PostgreSQL 13 and later, through asyncpg."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, bindparam, func, literal, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+
+from adapters.sql.dialects.base import Dialect, Limits, Verdict, Violation
+from adapters.sql.models import AuthorRevisionRow, CacheFenceRow, table_of
+from adapters.sql.types import Id
+
+_TRANSIENT = frozenset(
+    {
+        "40001",  # serialization failure
+        "40P01",  # deadlock
+        "55P03",  # lock not available: lock_timeout
+    }
+)
+_UNAVAILABLE = frozenset(
+    {
+        "25006",  # read-only transaction: the old primary after a switch-over
+        "25P03",  # idle in transaction for too long
+        "53300",  # too many connections
+        "57014",  # statement_timeout, or cancelled by an administrator
+        "57P01",  # terminated by an administrator
+        "57P02",  # crash shutdown
+        "57P03",  # cannot connect now: starting up or shutting down
+        "57P05",  # idle for too long
+    }
+)
+_CONNECTION_CLASS = "08"
+_KINDS = {"23505": "uq", "23503": "fk", "23514": "ck"}
+
+_GRACE_SECONDS = 2.0
+"""By how much the driver waits longer than the server may work: the server's own error says more."""
+
+_MIGRATION_LOCK = 0x706F_7374_6572_6E00
+"""A key for advisory locks; they are per database."""
+
+
+class PostgresqlDialect(Dialect):
+    name = "postgresql"
+    pings_idle_connections = True
+    single_writer = False
+
+    _revisions = table_of(AuthorRevisionRow)
+    _fences = table_of(CacheFenceRow)
+    bump_revision = (
+        insert(_revisions)
+        .values(revision=1)
+        .on_conflict_do_update(index_elements=["author_id"], set_={"revision": _revisions.c.revision + literal(1)})
+    )
+    raise_fence = text(
+        "INSERT INTO cache_fences (process_id, expires_at) "
+        "VALUES (:process_id, clock_timestamp() + CAST(:microseconds AS bigint) * interval '1 microsecond') "
+        "ON CONFLICT (process_id) DO UPDATE SET expires_at = excluded.expires_at"
+    ).bindparams(bindparam("process_id", type_=Id))
+    # Not now(): that is the beginning of the transaction.
+    fence_is_up = select(_fences.c.process_id).where(_fences.c.expires_at > func.clock_timestamp()).limit(1)
+
+    def file(self, url: URL) -> Path | None:
+        del url
+
+    def engine_options(self, limits: Limits, url: URL) -> dict[str, Any]:
+        del url
+        return {
+            "connect_args": {
+                "timeout": limits.connect,
+                "command_timeout": limits.statement + _GRACE_SECONDS,
+                "server_settings": {
+                    "application_name": "postern",
+                    "timezone": "UTC",
+                    "default_transaction_isolation": "read committed",
+                    "statement_timeout": _milliseconds(limits.statement),
+                    "lock_timeout": _milliseconds(limits.lock),
+                    # A process that hangs in the middle of a unit of work must not keep its locks for ever.
+                    "idle_in_transaction_session_timeout": _milliseconds(4 * limits.statement),
+                },
+            }
+        }
+
+    def prepare(self, connection: DBAPIConnection, limits: Limits, *, read_only: bool) -> None:
+        """Do nothing: everything was said in connecting."""
+
+    def begin(self, connection: Connection) -> None:
+        """Do nothing: the driver sends BEGIN by itself."""
+
+    def verdict(self, error: DBAPIError) -> Verdict | None:
+        state = _state(error)
+        if state in _TRANSIENT:
+            return Verdict.TRANSIENT
+        return Verdict.UNAVAILABLE if state in _UNAVAILABLE or state.startswith(_CONNECTION_CLASS) else None
+
+    def violation(self, error: DBAPIError) -> Violation | None:
+        kind = _KINDS.get(_state(error))
+        if kind is None:
+            return None
+        name: str | None = getattr(error.driver_exception, "constraint_name", None)
+        return Violation("pk" if name is not None and name.startswith("pk_") else kind, name)
+
+    @contextmanager
+    def migration_lock(self, connection: Connection) -> Iterator[None]:
+        # It ends with the transaction that the whole migration is, however that ends. Whoever waits for it waits for
+        # somebody else's migration, so the limits of requests do not apply.
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
+        connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+        yield
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000)))
+
+
+def _state(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""

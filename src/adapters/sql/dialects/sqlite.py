@@ -1,0 +1,123 @@
+"""SQLite 3.35 and later, through aiosqlite: one file, many readers, one writer at a time."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, UniqueConstraint, bindparam, literal, select, text
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+
+from adapters.sql.dialects.base import Dialect, Limits, Verdict, Violation
+from adapters.sql.models import AuthorRevisionRow, CacheFenceRow, Row, table_of
+from adapters.sql.types import Id
+
+_MIGRATION_WAIT_SECONDS = 600
+
+_COLUMNS = re.compile(r"UNIQUE constraint failed: (.+)$")
+_CHECK = re.compile(r"CHECK constraint failed: (\S+)")
+
+_NOW = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+"""The present as times are stored here; SQLite's clock counts milliseconds."""
+
+
+def _unique_names() -> dict[str, str]:
+    """Return the name of each unique constraint by its columns, all that SQLite says of a violated one."""
+    return {
+        ", ".join(f"{table.name}.{column.name}" for column in constraint.columns): str(constraint.name)
+        for table in Row.metadata.tables.values()
+        for constraint in table.constraints
+        if isinstance(constraint, UniqueConstraint)
+    }
+
+
+class SqliteDialect(Dialect):
+    """Write-ahead log, so that readers never wait for the writer nor it for them.
+
+    `synchronous` is FULL: what was acknowledged survives a loss of power, as it does with the defaults of MySQL and
+    PostgreSQL. With NORMAL a commit costs less than half, and the last ones can be lost with the power, though never
+    the file's consistency.
+    """
+
+    name = "sqlite"
+    pings_idle_connections = False
+    single_writer = True
+
+    _revisions = table_of(AuthorRevisionRow)
+    _fences = table_of(CacheFenceRow)
+    _names = _unique_names()
+    bump_revision = (
+        insert(_revisions)
+        .values(revision=1)
+        .on_conflict_do_update(index_elements=["author_id"], set_={"revision": _revisions.c.revision + literal(1)})
+    )
+    raise_fence = text(
+        "INSERT INTO cache_fences (process_id, expires_at) "
+        "VALUES (:process_id, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', (:microseconds / 1000000.0) || ' seconds')) "
+        "ON CONFLICT (process_id) DO UPDATE SET expires_at = excluded.expires_at"
+    ).bindparams(bindparam("process_id", type_=Id))
+    fence_is_up = select(_fences.c.process_id).where(text(f"expires_at > {_NOW}")).limit(1)
+
+    def file(self, url: URL) -> Path | None:
+        return Path(url.database) if url.database else None
+
+    def engine_options(self, limits: Limits, url: URL) -> dict[str, Any]:
+        del url
+        # isolation_level=None keeps the driver from beginning transactions by itself, deferred ones at that, which
+        # fail at their first write when another was faster. `begin` begins them instead.
+        return {"connect_args": {"timeout": limits.lock, "isolation_level": None}}
+
+    def prepare(self, connection: DBAPIConnection, limits: Limits, *, read_only: bool) -> None:
+        del limits
+        cursor = connection.cursor()
+        if read_only:
+            cursor.execute("PRAGMA query_only = ON")
+        else:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            cursor.execute("PRAGMA synchronous = FULL")
+            cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    def begin(self, connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def verdict(self, error: DBAPIError) -> Verdict | None:
+        name = _error_name(error)
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return Verdict.TRANSIENT
+        return Verdict.UNAVAILABLE if name.startswith(("SQLITE_CANTOPEN", "SQLITE_PROTOCOL")) else None
+
+    def violation(self, error: DBAPIError) -> Violation | None:
+        message = str(error.orig)
+        match _error_name(error):
+            case "SQLITE_CONSTRAINT_UNIQUE":
+                found = _COLUMNS.search(message)
+                return Violation("uq", self._names.get(found.group(1)) if found else None)
+            case "SQLITE_CONSTRAINT_PRIMARYKEY" | "SQLITE_CONSTRAINT_ROWID":
+                return Violation("pk", None)
+            case "SQLITE_CONSTRAINT_FOREIGNKEY":
+                return Violation("fk", None)
+            case "SQLITE_CONSTRAINT_CHECK":
+                found = _CHECK.search(message)
+                return Violation("ck", found.group(1) if found else None)
+            case _:
+                return None
+
+    @contextmanager
+    def migration_lock(self, connection: Connection) -> Iterator[None]:
+        # The write lock itself, from the first statement on, so that the whole migration is one transaction. Changing
+        # a table means copying it, and dropping the old one would delete what refers to it, were foreign keys on.
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {_MIGRATION_WAIT_SECONDS * 1000}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+        if broken:
+            raise RuntimeError(f"the migration left {len(broken)} rows that refer to nothing")
+
+
+def _error_name(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlite_errorname", None) or ""

@@ -1,0 +1,175 @@
+"""Accounts and sessions in a database."""
+
+from datetime import datetime
+
+from sqlalchemy import Row, bindparam, insert, select, type_coerce, update
+
+from adapters.sql.database import Database
+from adapters.sql.errors import Named
+from adapters.sql.mapping import session_from, session_values, user_from, user_values
+from adapters.sql.models import SessionRow, UserRow, table_of
+from adapters.sql.transaction import Transaction
+from adapters.sql.types import IdText, Moment, MomentText
+from application.identity.ports import (
+    AccountReader,
+    Credentials,
+    CredentialsReader,
+    SessionRepository,
+    Standing,
+    UserRepository,
+)
+from application.identity.views import AccountView
+from application.shared.views import Versioned
+from domain.identity.errors import EmailTaken, SessionNotFound, UsernameTaken, UserNotFound
+from domain.identity.session import Session
+from domain.identity.user import User
+from domain.identity.values import EmailAddress, Username, UserStatus
+from domain.shared.actor import Role
+from domain.shared.ids import SessionId, UserId
+
+_USERS = table_of(UserRow)
+_SESSIONS = table_of(SessionRow)
+
+_UNIQUE: Named = {"uq_users_email_key": EmailTaken, "uq_users_username_key": UsernameTaken}
+_OF_A_USER: Named = {"fk_sessions_user_id_users": UserNotFound}
+
+# `populate_existing`: what is written goes past the session, so an object it has loaded before says nothing.
+_LOAD_USER = (
+    select(UserRow).where(UserRow.id == bindparam("at_id")).with_for_update().execution_options(populate_existing=True)
+)
+_STANDING = select(_USERS.c.role, _USERS.c.status).where(_USERS.c.id == bindparam("at_id"))
+_INSERT_USER = insert(_USERS)
+_UPDATE_USER = update(_USERS).where(_USERS.c.id == bindparam("at_id"), _USERS.c.version == bindparam("at_version"))
+
+_LOAD_SESSION = (
+    select(SessionRow)
+    .where(SessionRow.id == bindparam("at_id"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_LOAD_LIVE_SESSIONS = (
+    select(SessionRow)
+    .where(
+        SessionRow.user_id == bindparam("of_user"),
+        SessionRow.revoked_at.is_(None),
+        SessionRow.expires_at > bindparam("at", type_=Moment),
+    )
+    .order_by(SessionRow.created_at, SessionRow.id)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_INSERT_SESSION = insert(_SESSIONS)
+_UPDATE_SESSION = update(_SESSIONS).where(
+    _SESSIONS.c.id == bindparam("at_id"), _SESSIONS.c.version == bindparam("at_version")
+)
+
+_CREDENTIALS = select(
+    _USERS.c.id, _USERS.c.email, _USERS.c.email_key, _USERS.c.username, _USERS.c.username_key, _USERS.c.password_hash
+)
+_CREDENTIALS_BY_EMAIL = _CREDENTIALS.where(_USERS.c.email_key == bindparam("key"))
+_CREDENTIALS_BY_ID = _CREDENTIALS.where(_USERS.c.id == bindparam("at_id"))
+
+_ACCOUNT = select(
+    type_coerce(_USERS.c.id, IdText),
+    _USERS.c.email,
+    _USERS.c.email_verified,
+    _USERS.c.username,
+    _USERS.c.name,
+    _USERS.c.phone,
+    _USERS.c.role,
+    type_coerce(_USERS.c.created_at, MomentText),
+    type_coerce(_USERS.c.updated_at, MomentText),
+    _USERS.c.version,
+).where(_USERS.c.id == bindparam("at_id"))
+
+
+class SqlUserRepository(UserRepository):
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def add(self, user: User) -> None:
+        await self._transaction.execute(_INSERT_USER, {**user_values(user), "version": user.version}, _UNIQUE)
+        self._transaction.touch(user)
+
+    async def get(self, user_id: UserId) -> User:
+        row = (await self._transaction.execute(_LOAD_USER, {"at_id": user_id})).scalar_one_or_none()
+        if row is None:
+            raise UserNotFound
+        return user_from(row)
+
+    async def save(self, user: User) -> None:
+        changes = {**user_values(user), "version": user.version + 1, "at_id": user.id, "at_version": user.version}
+        await self._transaction.execute_guarded(_UPDATE_USER, changes, _UNIQUE)
+        user.version += 1
+        self._transaction.touch(user)
+
+    async def standing(self, user_id: UserId) -> Standing | None:
+        row = (await self._transaction.execute(_STANDING, {"at_id": user_id})).one_or_none()
+        return None if row is None else Standing(Role(row.role), UserStatus(row.status))
+
+
+class SqlSessionRepository(SessionRepository):
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def add(self, session: Session) -> None:
+        values = {**session_values(session), "version": session.version}
+        await self._transaction.execute(_INSERT_SESSION, values, _OF_A_USER)
+        self._transaction.touch(session)
+
+    async def get(self, session_id: SessionId) -> Session:
+        row = (await self._transaction.execute(_LOAD_SESSION, {"at_id": session_id})).scalar_one_or_none()
+        if row is None:
+            raise SessionNotFound
+        return session_from(row)
+
+    async def save(self, session: Session) -> None:
+        moved = {"version": session.version + 1, "at_id": session.id, "at_version": session.version}
+        await self._transaction.execute_guarded(_UPDATE_SESSION, {**session_values(session), **moved})
+        session.version += 1
+        self._transaction.touch(session)
+
+    async def list_live(self, user_id: UserId, *, at: datetime) -> list[Session]:
+        result = await self._transaction.execute(_LOAD_LIVE_SESSIONS, {"of_user": user_id, "at": at})
+        return [session_from(row) for row in result.scalars()]
+
+
+class SqlCredentialsReader(CredentialsReader):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def by_email(self, email_key: str) -> Credentials | None:
+        return _credentials(await self._database.fetch_one(_CREDENTIALS_BY_EMAIL, {"key": email_key}))
+
+    async def by_id(self, user_id: UserId) -> Credentials | None:
+        return _credentials(await self._database.fetch_one(_CREDENTIALS_BY_ID, {"at_id": user_id}))
+
+
+class SqlAccountReader(AccountReader):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def account(self, user_id: UserId) -> Versioned[AccountView] | None:
+        row = await self._database.fetch_one(_ACCOUNT, {"at_id": user_id})
+        if row is None:
+            return None
+        id, email, email_verified, username, name, phone, role, created_at, updated_at, version = row
+        view = AccountView(
+            id=id,
+            email=email,
+            email_verified=email_verified,
+            username=username,
+            name=name,
+            phone=phone,
+            role=Role(role),
+            created_at=created_at,
+            updated_at=updated_at,
+        )
+        return Versioned(view, version)
+
+
+def _credentials(row: Row[tuple[UserId, str, str, str, str, str]] | None) -> Credentials | None:
+    if row is None:
+        return None
+    id, email, email_key, username, username_key, password_hash = row
+    return Credentials(id, EmailAddress(email, email_key), Username(username, username_key), password_hash)

@@ -1,0 +1,118 @@
+"""Between aggregates and rows, spelled out: what is stored, and how an aggregate comes back from it."""
+
+from typing import Any
+
+from adapters.sql.models import PostRow, SessionRow, UserRow
+from domain.identity.session import Session, SpentToken
+from domain.identity.user import User
+from domain.identity.values import (
+    Device,
+    EmailAddress,
+    PersonName,
+    PhoneNumber,
+    RefreshTokenHash,
+    Username,
+    UserStatus,
+)
+from domain.posts.post import Post
+from domain.posts.values import PostText
+from domain.shared.actor import Role
+from domain.shared.ids import PostId, SessionId, UserId
+
+Values = dict[str, Any]
+
+
+def user_from(row: UserRow) -> User:
+    return User.restore(
+        id=UserId(row.id),
+        email=EmailAddress(row.email, row.email_key),
+        email_verified=row.email_verified,
+        username=Username(row.username, row.username_key),
+        name=None if row.name is None else PersonName(row.name),
+        phone=None if row.phone is None else PhoneNumber(row.phone),
+        password_hash=row.password_hash,
+        role=Role(row.role),
+        status=UserStatus(row.status),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        version=row.version,
+    )
+
+
+def user_values(user: User) -> Values:
+    """Return what an account stores, except for its version, which the statement moves on."""
+    return {
+        "id": user.id,
+        "email": user.email.value,
+        "email_key": user.email.key,
+        "email_verified": user.email_verified,
+        "username": user.username.value,
+        "username_key": user.username.key,
+        "name": user.name.value if user.name else None,
+        "phone": user.phone.value if user.phone else None,
+        "password_hash": user.password_hash,
+        "role": user.role.value,
+        "status": user.status.value,
+        "created_at": user.created_at,
+        "updated_at": user.updated_at,
+    }
+
+
+def session_from(row: SessionRow) -> Session:
+    spent = None
+    if row.spent_hash is not None and row.spent_at is not None:
+        spent = SpentToken(RefreshTokenHash(row.spent_hash), row.spent_at)
+    return Session.restore(
+        id=SessionId(row.id),
+        user_id=UserId(row.user_id),
+        device=Device(row.user_agent, row.address),
+        current=RefreshTokenHash(row.current_hash),
+        generation=row.generation,
+        spent=spent,
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        version=row.version,
+    )
+
+
+def session_values(session: Session) -> Values:
+    """Return what a session stores, except for its version, which the statement moves on."""
+    return {
+        "id": session.id,
+        "user_id": session.user_id,
+        "user_agent": session.device.user_agent,
+        "address": session.device.address,
+        "current_hash": session.current.digest,
+        "generation": session.generation,
+        "spent_hash": session.spent.hash.digest if session.spent else None,
+        "spent_at": session.spent.at if session.spent else None,
+        "created_at": session.created_at,
+        "last_used_at": session.last_used_at,
+        "expires_at": session.expires_at,
+        "revoked_at": session.revoked_at,
+    }
+
+
+def post_from(row: PostRow) -> Post:
+    return Post.restore(
+        id=PostId(row.id),
+        author_id=UserId(row.author_id),
+        text=PostText(row.text),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        version=row.version,
+    )
+
+
+def post_values(post: Post) -> Values:
+    """Return what a post stores of its aggregate, except for its version; the counters are storage's own."""
+    return {
+        "id": post.id,
+        "author_id": post.author_id,
+        "text": post.text.value,
+        "text_bytes": len(post.text.value.encode()),
+        "created_at": post.created_at,
+        "updated_at": post.updated_at,
+    }

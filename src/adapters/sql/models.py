@@ -1,0 +1,151 @@
+"""The tables, as declarative models. Rows, not entities: nothing is decided here, and `mapping` translates.
+
+Names of constraints follow one convention, because adapters translate a violated constraint by its name and because
+migrations must be able to drop one. Text is `utf8mb4_bin` on MySQL: nothing is ever compared by a collation's idea of
+equality, what is unique is a canonical key in a binary column.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, MetaData, SmallInteger, String, Table
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from adapters.sql.types import CanonicalKey, Digest, Id, LongText, Moment
+from domain.identity.values import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH, USERNAME_MAX_LENGTH
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+}
+
+EMAIL_KEY_BYTES = 8 * EMAIL_MAX_LENGTH
+"""Twice the characters, of four bytes each, since folding can lengthen. An index entry of InnoDB takes 3072 bytes."""
+USERNAME_KEY_BYTES = 8 * USERNAME_MAX_LENGTH
+
+_MYSQL = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+# A table of small rows is its own primary-key index; elsewhere SQLite would keep the key a second time.
+_SMALL_ROWS: dict[str, Any] = {**_MYSQL, "sqlite_with_rowid": False}
+
+
+class Row(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class UserRow(Row):
+    __tablename__ = "users"
+    __table_args__ = (
+        CheckConstraint("role IN ('user', 'moderator', 'admin')", name="role"),
+        CheckConstraint("status IN ('active', 'suspended')", name="status"),
+        CheckConstraint("version >= 1", name="version"),
+        _MYSQL,
+    )
+
+    id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    email: Mapped[str] = mapped_column(String(EMAIL_MAX_LENGTH))
+    email_key: Mapped[str] = mapped_column(CanonicalKey(EMAIL_KEY_BYTES), unique=True)
+    email_verified: Mapped[bool]
+    username: Mapped[str] = mapped_column(String(USERNAME_MAX_LENGTH))
+    username_key: Mapped[str] = mapped_column(CanonicalKey(USERNAME_KEY_BYTES), unique=True)
+    name: Mapped[str | None] = mapped_column(String(NAME_MAX_LENGTH))
+    phone: Mapped[str | None] = mapped_column(String(16))
+    password_hash: Mapped[str] = mapped_column(String(255))
+    role: Mapped[str] = mapped_column(String(16))
+    status: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    updated_at: Mapped[datetime] = mapped_column(Moment)
+    version: Mapped[int] = mapped_column(Integer)
+
+
+class SessionRow(Row):
+    __tablename__ = "sessions"
+    __table_args__ = (
+        CheckConstraint("(spent_hash IS NULL) = (spent_at IS NULL)", name="spent"),
+        CheckConstraint("generation >= 0", name="generation"),
+        CheckConstraint("version >= 1", name="version"),
+        _MYSQL,
+    )
+
+    id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(Id, ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    user_agent: Mapped[str] = mapped_column(String(255))
+    address: Mapped[str] = mapped_column(String(45))
+    current_hash: Mapped[bytes] = mapped_column(Digest)
+    generation: Mapped[int] = mapped_column(Integer)
+    spent_hash: Mapped[bytes | None] = mapped_column(Digest)
+    spent_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    last_used_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+    version: Mapped[int] = mapped_column(Integer)
+
+
+class PostRow(Row):
+    """`score`, `upvotes` and `downvotes` move by delta with each vote and are never written from an aggregate."""
+
+    __tablename__ = "posts"
+    __table_args__ = (
+        # One author's list: the equality first, then the order. `id` carries the time of creation.
+        Index(None, "author_id", "id"),
+        CheckConstraint("text_bytes >= 1", name="text_bytes"),
+        CheckConstraint("upvotes >= 0 AND downvotes >= 0", name="votes"),
+        CheckConstraint("score = upvotes - downvotes", name="score"),
+        CheckConstraint("version >= 1", name="version"),
+        _MYSQL,
+    )
+
+    id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    author_id: Mapped[UUID] = mapped_column(Id, ForeignKey("users.id", ondelete="CASCADE"))
+    text_bytes: Mapped[int] = mapped_column(Integer)
+    """UTF-8; kept so that a page's budget costs no loading."""
+    score: Mapped[int] = mapped_column(Integer)
+    upvotes: Mapped[int] = mapped_column(Integer)
+    downvotes: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    updated_at: Mapped[datetime] = mapped_column(Moment)
+    version: Mapped[int] = mapped_column(Integer)
+    # Last: SQLite stores a row in the order of its columns, and what follows a long text is read through all of it.
+    text: Mapped[str] = mapped_column(LongText)
+
+
+class VoteRow(Row):
+    __tablename__ = "votes"
+    __table_args__ = (CheckConstraint("direction IN (-1, 1)", name="direction"), _SMALL_ROWS)
+
+    user_id: Mapped[UUID] = mapped_column(Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    post_id: Mapped[UUID] = mapped_column(Id, ForeignKey("posts.id", ondelete="CASCADE"), primary_key=True, index=True)
+    direction: Mapped[int] = mapped_column(SmallInteger)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    updated_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class AuthorRevisionRow(Row):
+    """A number that grows with every committed write to what an author's own list shows; no row counts as 0."""
+
+    __tablename__ = "author_revisions"
+    __table_args__ = (_SMALL_ROWS,)
+
+    author_id: Mapped[UUID] = mapped_column(Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    revision: Mapped[int] = mapped_column(BigInteger)
+
+
+class CacheFenceRow(Row):
+    """A process that asks all others not to trust shared cache state until `expires_at`, by the database's clock."""
+
+    __tablename__ = "cache_fences"
+    __table_args__ = (_SMALL_ROWS,)
+
+    process_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+
+
+def table_of(model: type[Row]) -> Table:
+    """Return the table of a model, for statements that run without the ORM's part."""
+    table = model.__table__
+    if not isinstance(table, Table):
+        raise TypeError(f"{model.__name__} is not mapped to a table")
+    return table

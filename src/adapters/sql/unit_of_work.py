@@ -1,0 +1,59 @@
+"""The unit of work over a database."""
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from adapters.sql.database import Database
+from adapters.sql.identity import SqlSessionRepository, SqlUserRepository
+from adapters.sql.posts import SqlPostRepository
+from adapters.sql.transaction import Transaction
+from application.identity.ports import IdentityUnitOfWork
+from application.posts.ports import PostsUnitOfWork
+from application.shared.unit_of_work import CommitListener
+
+
+class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
+    """One transaction on `database`; good for one `async with`."""
+
+    def __init__(self, database: Database, listeners: Sequence[CommitListener] = ()) -> None:
+        self._listeners = listeners
+        self._transaction = Transaction(database)
+        self._users = SqlUserRepository(self._transaction)
+        self._sessions = SqlSessionRepository(self._transaction)
+        self._posts = SqlPostRepository(self._transaction)
+        self._committing: asyncio.Task[None] | None = None
+
+    @property
+    def users(self) -> SqlUserRepository:
+        return self._users
+
+    @property
+    def sessions(self) -> SqlSessionRepository:
+        return self._sessions
+
+    @property
+    def posts(self) -> SqlPostRepository:
+        return self._posts
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._committing is None:
+            await self._transaction.end()
+
+    async def commit(self) -> None:
+        # A caller who hangs up in the middle must not keep the listeners from hearing of what is committed: a shared
+        # cache would go on serving what it has. So from here on it runs to its end, whoever waits for it.
+        self._committing = asyncio.ensure_future(self._commit())
+        await asyncio.shield(self._committing)
+
+    async def _commit(self) -> None:
+        events = await self._transaction.commit()
+        if events:
+            for listener in self._listeners:
+                await listener.committed(events)
