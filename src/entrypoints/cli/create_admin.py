@@ -12,7 +12,7 @@ from application.identity.create_admin import CreateAdminCommand
 from application.shared.errors import Unavailable
 from domain.identity.values import Password, PersonName, Username
 from domain.shared.errors import Conflict, FieldError, Invalid
-from entrypoints.cli.failures import CommandFailed, ExitCode
+from entrypoints.cli.failures import CommandFailed, DatabaseUnreachable, Rejected
 from entrypoints.cli.loading import load_settings
 from entrypoints.settings import Settings
 
@@ -92,11 +92,11 @@ async def _create(settings: Settings, *, email: str, username: str, name: str | 
         except Invalid as error:
             raise _rejected(error.errors) from error
         except Conflict as error:
-            raise CommandFailed(error.detail, ExitCode.REJECTED) from error
+            raise Rejected(error.detail) from error
         except Unavailable as error:
-            raise CommandFailed(error.detail, ExitCode.DATABASE_UNREACHABLE) from error
+            raise DatabaseUnreachable(error.detail) from error
     return f"Created the administrator {account.username} ({account.email})."
 
 
 def _rejected(faults: Iterable[FieldError]) -> CommandFailed:
-    return CommandFailed("\n".join(f"{fault.field} {fault.message}" for fault in faults), ExitCode.REJECTED)
+    return Rejected("\n".join(f"{fault.field} {fault.message}" for fault in faults))

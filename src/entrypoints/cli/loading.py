@@ -2,7 +2,7 @@
 
 import os
 
-from entrypoints.cli.failures import CommandFailed, ExitCode
+from entrypoints.cli.failures import BadSetting
 from entrypoints.settings import BadSettings, Settings
 
 
@@ -17,4 +17,4 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings.load()
     except BadSettings as error:
-        raise CommandFailed(str(error), ExitCode.BAD_SETTING) from error
+        raise BadSetting(str(error)) from error

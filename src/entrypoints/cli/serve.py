@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from entrypoints.cli.failures import CommandFailed, ExitCode
+from entrypoints.cli.failures import AddressUnavailable, CommandFailed
 from entrypoints.cli.loading import load_settings
 from entrypoints.cli.worker import load_app
 from entrypoints.settings import Environment, LogLevel, Settings
@@ -61,9 +61,8 @@ def check_address(host: str, port: int) -> str:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except socket.gaierror as error:
-        raise CommandFailed(
-            f"cannot listen on {where}: the host is unknown ({error.strerror}); set HOST or --host",
-            ExitCode.ADDRESS_UNAVAILABLE,
+        raise AddressUnavailable(
+            f"cannot listen on {where}: the host is unknown ({error.strerror}); set HOST or --host"
         ) from error
     with socket.socket(family, kind, protocol) as probe:
         # Connections of a server that just ended may linger in TIME_WAIT; they are no reason not to start.
@@ -72,7 +71,7 @@ def check_address(host: str, port: int) -> str:
             probe.bind(address)
             probe.listen(1)
         except OSError as error:
-            raise CommandFailed(f"cannot listen on {where}: {_advice(error)}", ExitCode.ADDRESS_UNAVAILABLE) from error
+            raise AddressUnavailable(f"cannot listen on {where}: {_advice(error)}") from error
     return str(address[0])
 
 
