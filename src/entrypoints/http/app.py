@@ -1,5 +1,6 @@
 """The HTTP application: the routes of each context over the use cases of one container, inside the edge."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from adapters.cache.redis import RedisProbe
 from entrypoints.container import Container, running
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.edge import Edge
-from entrypoints.http.exchange import Application
+from entrypoints.http.exchange import Answer, Application, HttpRequest, no_content
 from entrypoints.http.identity.routes import IdentityRoutes, IdentityUseCases
 from entrypoints.http.openapi import build_document
 from entrypoints.http.posts.routes import PostsRoutes, PostsUseCases
@@ -34,11 +35,9 @@ def create_litestar(container: Container) -> Litestar:
     def document() -> dict[str, Any]:
         return build_document(app, version=release)
 
+    handlers = [*_routes(container, release), *SystemRoutes(document, version=release).handlers()]
     app = Litestar(
-        route_handlers=[
-            *_routes(container, release),
-            *SystemRoutes(document, version=release).handlers(),
-        ],
+        route_handlers=[*_options(handlers), *handlers],
         exception_handlers={Exception: handle},
         lifespan=[lambda _app: running(container)],
         debug=False,
@@ -85,3 +84,24 @@ def _routes(container: Container, release: str) -> list[HTTPRouteHandler]:
         *PostsRoutes(posts, auth, base=API).handlers(),
         *health_routes(components, container.clock(), version=release),
     ]
+
+
+def _options(handlers: Sequence[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    """Return a handler of OPTIONS for every path.
+
+    Litestar makes its own from the first handler that it sees of a path, and so forgets the methods of the others.
+    """
+    methods: dict[str, set[str]] = {}
+    for handler in handlers:
+        for path in handler.paths:
+            methods.setdefault(path, {"OPTIONS"}).update(handler.http_methods)
+
+    def of(path: str, allowed: set[str]) -> HTTPRouteHandler:
+        allow = ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))
+
+        async def options(request: HttpRequest) -> Answer:  # noqa: ARG001 - every handler takes the request
+            return no_content((b"allow", allow.encode()))
+
+        return HTTPRouteHandler(path, http_method="OPTIONS", status_code=200)(options)
+
+    return [of(path, allowed) for path, allowed in methods.items()]

@@ -194,6 +194,18 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "The current password, asked for to confirm the change, is wrong.",
         "Give the current password of the account that is signed in.",
     ),
+    "out-of-reach": Explanation(
+        "A moderator suspends and reinstates users. Moderators and administrators are for administrators to act on.",
+        "Ask an administrator.",
+    ),
+    "own-account": Explanation(
+        "Nobody suspends or deletes their own account by way of administration: it would most likely be a mistake.",
+        "To delete your account, use `DELETE /api/v1/users/me` with your password.",
+    ),
+    "last-admin": Explanation(
+        "There is no other active administrator, and without one nobody could administer any more.",
+        "Make another administrator first: `PUT /api/v1/users/{id}`, or `postern create-admin` on the machine.",
+    ),
     "not-your-post": Explanation(
         "A post is edited by its author alone, and deleted by its author or a moderator.",
         "Sign in as the author.",
@@ -360,6 +372,11 @@ def _headers(error: PosternError) -> tuple[tuple[bytes, bytes], ...]:
             return ()
 
 
+def _public_detail(error: PosternError) -> str:
+    """Return what the caller is told. What a component said when it failed is for the log: it may name hosts."""
+    return error.title if isinstance(error, Unavailable) and not isinstance(error, NotReady) else error.detail
+
+
 def problem_answer(error: PosternError, request_id: str) -> Answer:
     """Return the answer that tells of `error`. Nothing of it may be stored: the next try may well succeed."""
     status = status_of(type(error))
@@ -368,7 +385,7 @@ def problem_answer(error: PosternError, request_id: str) -> Answer:
         type=f"/problems/{error.slug}",
         title=error.title,
         status=status,
-        detail=error.detail,
+        detail=_public_detail(error),
         request_id=request_id,
         errors=[fault_of(fault) for fault in errors] if errors else msgspec.UNSET,
     )
@@ -402,16 +419,7 @@ def answer_for(error: Exception, request_id: str, *, method: str, path: str) -> 
     if isinstance(public, InternalError):
         _log.error("%s %s failed (request %s)", method, path, request_id, exc_info=error, extra=context)
     elif isinstance(public, Unavailable):
-        cause = error.__cause__
-        _log.warning(
-            "%s %s: %s (request %s)%s",
-            method,
-            path,
-            public.slug,
-            request_id,
-            "" if cause is None else f": {type(cause).__name__}",
-            extra=context,
-        )
+        _log.warning("%s %s: %s (request %s): %s", method, path, public.slug, request_id, public.detail, extra=context)
     return problem_answer(public, request_id)
 
 

@@ -81,13 +81,13 @@ class Contract:
         assert isinstance(found, dict)
         return found
 
-    def _validate(self, value: object, schema: dict[str, Any], where: str) -> None:
+    def _validate(self, value: Any, schema: dict[str, Any], where: str) -> None:
         if "$ref" in schema:
             schema = {"$ref": _URI + schema["$ref"]}
         validator = Draft202012Validator(schema, registry=self._registry, format_checker=FormatChecker())
         faults = [f"{fault.json_path}: {fault.message}" for fault in validator.iter_errors(value)]
         assert not faults, f"{where}: {json.dumps(faults[:5])}"
 
-    def validate(self, value: object, schema: dict[str, Any]) -> None:
+    def validate(self, value: Any, schema: dict[str, Any]) -> None:
         """Validate an example of the document itself."""
         self._validate(value, schema, "example")

@@ -1,0 +1,181 @@
+"""The OpenAPI document: whole, closed, and the same each time."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
+
+from entrypoints.container import Container
+from entrypoints.http.app import create_litestar, openapi_document
+from entrypoints.http.openapi import operations
+from entrypoints.http.problems import catalogue, status_of
+from tests.fakes import SettableClock
+from tests.integration.http.conftest import a_container, problem
+from tests.integration.http.contract import Contract
+
+_FOR_PEOPLE = {"/docs", "/redoc", "/docs/assets/{release}/{name}", "/favicon.ico"}
+
+
+def every_operation(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(method, path, op) for path, item in document["paths"].items() for method, op in item.items()]
+
+
+def test_the_document_is_the_same_each_time(contract: Contract) -> None:
+    again = openapi_document(a_container(SettableClock()))
+    assert json.dumps(again) == json.dumps(contract.document)
+
+
+def test_it_is_openapi_3_1_with_sound_schemas(contract: Contract) -> None:
+    document = contract.document
+    assert document["openapi"].startswith("3.1.")
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    for reference in _references(document):
+        found: Any = document
+        for step in reference.removeprefix("#/").split("/"):
+            found = found[step]
+
+
+def _references(node: object) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+        return own + [found for value in node.values() for found in _references(value)]
+    if isinstance(node, list):
+        return [found for value in node for found in _references(value)]
+    return []
+
+
+def test_every_route_is_declared_or_known_to_be_for_people(container: Container, contract: Contract) -> None:
+    app = create_litestar(container)
+    declared = {(method, path) for method, path, _ in operations(app)}
+    for route in app.routes:
+        for method in getattr(route, "methods", set()) - {"OPTIONS"}:
+            path = route.path_format
+            assert (method, path) in declared or path in _FOR_PEOPLE, (method, path)
+    assert {(method.upper(), path) for method, path, _ in every_operation(contract.document)} == declared
+
+
+def test_every_operation_tells_what_it_can_answer(contract: Contract) -> None:
+    ids = set()
+    for method, path, operation in every_operation(contract.document):
+        where = f"{method} {path}"
+        ids.add(operation["operationId"])
+        assert operation["summary"], where
+        assert operation["description"], where
+        responses = operation["responses"]
+        assert {"400", "413", "414", "431", "500"} <= set(responses), where
+        assert [status for status in responses if status.startswith("2")], where
+        if path.startswith("/api/"):
+            assert {"406", "503"} <= set(responses), where
+        if operation["security"]:
+            assert "401" in responses, where
+            assert "WWW-Authenticate" in responses["401"]["headers"], where
+        if "requestBody" in operation:
+            assert "415" in responses, where
+            assert "example" in operation["requestBody"]["content"]["application/json"], where
+        if "ETag" in responses.get("200", {}).get("headers", {}) and method == "get":
+            assert "304" in responses, where
+        for status, response in responses.items():
+            assert "X-Request-Id" in response["headers"], f"{where} {status}"
+            if int(status) >= 400:
+                assert list(response["content"]) == ["application/problem+json"], f"{where} {status}"
+            if status == "503":
+                assert "Retry-After" in response["headers"], where
+            if status == "201":
+                assert "Location" in response["headers"], where
+    assert len(ids) == len(every_operation(contract.document))
+
+
+def test_operation_ids_never_change(contract: Contract) -> None:
+    """Generated clients name their methods after them. Add to the list; never rename."""
+    assert {operation["operationId"] for _, _, operation in every_operation(contract.document)} == {
+        "changeMyPassword",
+        "deletePost",
+        "editMyAccount",
+        "editPost",
+        "getCacheHealth",
+        "getDatabaseHealth",
+        "getHealth",
+        "getIndex",
+        "getLiveness",
+        "getMyAccount",
+        "getOpenApiDocument",
+        "getPost",
+        "getProblem",
+        "getReadiness",
+        "listMyPosts",
+        "listPosts",
+        "listPostsOfUser",
+        "listProblems",
+        "logIn",
+        "logOut",
+        "publishPost",
+        "refreshSession",
+        "signUp",
+    }
+
+
+def test_the_slugs_are_a_closed_set(contract: Contract) -> None:
+    schemas = contract.document["components"]["schemas"]
+    assert schemas["ProblemSlug"]["enum"] == list(catalogue())
+    assert schemas["Problem"]["properties"]["type"]["enum"] == [f"/problems/{slug}" for slug in catalogue()]
+
+
+def test_every_example_keeps_to_its_schema(contract: Contract) -> None:
+    checked = 0
+    for _, _, operation in every_operation(contract.document):
+        contents = [operation.get("requestBody", {}).get("content", {})]
+        contents += [response.get("content", {}) for response in operation["responses"].values()]
+        for media in (media for content in contents for media in content.values()):
+            values = [media["example"]] if "example" in media else []
+            values += [example["value"] for example in media.get("examples", {}).values()]
+            for value in values:
+                contract.validate(value, media["schema"])
+                checked += 1
+    assert checked > 100
+
+
+def test_problems_are_declared_under_their_status(container: Container, contract: Contract) -> None:
+    for method, path, operation in operations(create_litestar(container)):
+        responses = contract.document["paths"][path][method.lower()]["responses"]
+        for error in operation.errors():
+            examples = responses[str(status_of(error))]["content"]["application/problem+json"]["examples"]
+            assert error.slug in examples
+
+
+async def test_every_route_that_wants_a_caller_refuses_to_go_without(
+    client: httpx.AsyncClient, contract: Contract
+) -> None:
+    guarded = 0
+    for method, path, operation in every_operation(contract.document):
+        url = path.format(post_id="x", user_id="x", slug="stale")
+        if operation["security"] == [{"bearer": []}]:
+            guarded += 1
+            response = await client.request(method.upper(), url)
+            assert problem(response) == (401, "unauthenticated"), path
+        if operation["security"]:
+            response = await client.request(method.upper(), url, headers={"authorization": "Bearer nonsense"})
+            assert problem(response) == (401, "invalid-token"), path
+    assert guarded >= 7
+
+
+@pytest.mark.parametrize("query", ["nonsense", "limit=1", "colour=red"])
+async def test_no_route_takes_parameters_that_it_does_not_declare(
+    client: httpx.AsyncClient, contract: Contract, query: str
+) -> None:
+    for method, path, operation in every_operation(contract.document):
+        name = query.partition("=")[0]
+        if operation["security"] == [{"bearer": []}] or name in {p["name"] for p in operation["parameters"]}:
+            continue
+        url = path.format(post_id="x", user_id="x", slug="stale")
+        response = await client.request(method.upper(), f"{url}?{query}")
+        assert response.status_code == 400, path
+        assert {"parameter": name, "code": "unknown", "message": "is not a parameter of this path"} in (
+            response.json()["errors"]
+        )
+
+
+async def test_the_document_is_served(client: httpx.AsyncClient, contract: Contract) -> None:
+    assert (await client.get("/openapi.json")).json() == contract.document

@@ -1,0 +1,165 @@
+"""Health, the index, and the documentation with everything it needs."""
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from application.shared.errors import StorageUnavailable
+from entrypoints.container import Container
+from entrypoints.http.app import create_app
+from entrypoints.http.exchange import Exchange
+from entrypoints.http.problems import NotReady
+from entrypoints.http.system import health
+from entrypoints.http.system.assets import asset, asset_names
+from entrypoints.http.system.health import Component, health_routes
+from tests.fakes import SettableClock
+from tests.integration.http.conftest import open_client, problem, settings
+from tests.integration.http.contract import Contract
+
+
+async def test_health_tells_time_and_version(client: httpx.AsyncClient, clock: SettableClock) -> None:
+    answer = (await client.get("/health")).json()
+    assert answer["status"] == "ok"
+    assert answer["timestamp"] == clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", answer["version"])
+
+
+async def test_it_is_live_ready_and_its_database_up(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/health/live")).json() == {"status": "alive"}
+    ready = (await client.get("/health/ready")).json()
+    assert ready["components"]["database"]["status"] == "up"
+    database = (await client.get("/health/db")).json()
+    assert database["status"] == "up"
+    assert 0 <= database["latency_ms"] < 1000
+    assert problem(await client.get("/health/cache")) == (404, "not-configured")
+
+
+class DownProbe:
+    async def check(self) -> None:
+        raise StorageUnavailable("db.internal refused root")
+
+
+class HangingProbe:
+    async def check(self) -> None:
+        await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize("probe", [DownProbe(), HangingProbe()])
+async def test_it_is_not_ready_without_its_database_and_lives_on(
+    container: Container, contract: Contract, probe: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_PATIENCE_SECONDS", 0.05)
+    object.__setattr__(container.storage(), "probe", probe)
+    async with open_client(create_app(container), contract) as client:
+        for path in ("/health/ready", "/health/db"):
+            response = await client.get(path)
+            assert problem(response) == (503, "not-ready")
+            assert response.json()["detail"] == "Down: database."
+            assert response.headers["retry-after"] == "1"
+        assert (await client.get("/health/live")).status_code == 200
+        assert (await client.get("/health")).status_code == 200
+
+
+async def test_the_cache_is_shown_and_not_needed(contract: Contract) -> None:
+    class Up:
+        async def check(self) -> None:
+            return
+
+    components = {
+        "db": Component("database", "the database", Up(), needed=True),
+        "cache": Component("cache", "the shared cache", DownProbe(), needed=False),
+    }
+    routes = {next(iter(route.paths)): route.fn for route in health_routes(components, SettableClock(), version="1")}
+
+    class Request:
+        scope: dict[str, Any] = {"query_string": b"", "headers": []}  # noqa: RUF012 - never changed
+
+    Exchange(Request.scope).attach(Request.scope)
+    ready = await routes["/health/ready"](Request())
+    contract.validate(json.loads(ready.body), {"$ref": "#/components/schemas/Readiness"})
+    assert b'"cache":{"status":"down","needed":false' in ready.body
+    with pytest.raises(NotReady):
+        await routes["/health/cache"](Request())
+
+
+async def test_the_index_is_a_page_for_browsers_and_json_otherwise(client: httpx.AsyncClient) -> None:
+    answer = (await client.get("/")).json()
+    assert answer["docs"] == "/docs"
+    for link in (answer["docs"], answer["redoc"], answer["openapi"], answer["health"], answer["problems"]):
+        assert (await client.get(link)).status_code == 200
+    page = await client.get("/", headers={"accept": "text/html,*/*;q=0.8"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert 'href="/docs"' in page.text
+    again = await client.get("/", headers={"accept": "text/html", "if-none-match": page.headers["etag"]})
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/", "/problems"])
+async def test_every_page_brings_all_it_needs_from_here(client: httpx.AsyncClient, path: str) -> None:
+    page = await client.get(path, headers={"accept": "text/html"})
+    urls = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert urls
+    assert all(url.startswith("/") and not url.startswith("//") for url in urls)
+    for url in urls:
+        assert (await client.get(url)).status_code == 200, url
+    # No script of its own in the page, so the policy needs no exception for one.
+    assert not re.search(r"<script(?![^>]*src=)", page.text)
+    assert not re.search(r"\son\w+=|<style", page.text)
+    policy = page.headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert "http:" not in policy
+    assert "https:" not in policy
+
+
+async def test_assets_are_kept_for_ever_under_a_name_that_changes_with_them(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/docs")).text
+    release = re.search(r"/docs/assets/([^/]+)/", page)
+    assert release is not None
+    types = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "txt": "text/plain"}
+    for name in sorted(asset_names()):
+        url = f"/docs/assets/{release[1]}/{name}"
+        response = await client.get(url)
+        assert response.status_code == 200, name
+        assert response.headers["content-type"].startswith(types[name.rpartition(".")[2]])
+        assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert len(response.content) > 100
+        kept = await client.get(url, headers={"if-none-match": response.headers["etag"]})
+        assert (kept.status_code, kept.content) == (304, b"")
+    assert problem(await client.get("/docs/assets/0.0/postern.css")) == (404, "no-such-route")
+
+
+@pytest.mark.parametrize("name", ["../__init__.py", "..%2f__init__.py", "x.js", ".", "swagger-ui.css.map", "%00"])
+async def test_nothing_else_is_served_from_the_folder(client: httpx.AsyncClient, name: str) -> None:
+    page = (await client.get("/docs")).text
+    release = re.search(r"/docs/assets/([^/]+)/", page)
+    assert release is not None
+    assert (await client.get(f"/docs/assets/{release[1]}/{name}")).status_code == 404
+
+
+def test_redoc_fetches_nothing_from_elsewhere() -> None:
+    assert b"cdn.redoc.ly" not in asset("redoc.standalone.js").body
+
+
+async def test_there_is_an_icon(client: httpx.AsyncClient) -> None:
+    icon = await client.get("/favicon.ico")
+    assert icon.headers["content-type"] == "image/svg+xml"
+    assert icon.content.startswith(b"<svg")
+
+
+async def test_the_application_starts_and_stops() -> None:
+    app = create_app(Container(settings=settings()))
+    messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    sent: list[str] = []
+
+    async def receive() -> dict[str, str]:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
