@@ -11,6 +11,7 @@ from domain.posts.values import PostText
 from domain.shared.ids import PostId, UserId
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_post, a_user, an_actor, an_id
+from tests.conftest import OpenStorage
 from tests.contracts.stories import given
 
 
@@ -113,3 +114,33 @@ async def test_an_author_nobody_knows_has_a_revision_too(storage: Storage) -> No
     unknown = UserId(an_id())
 
     assert await storage.revisions.current(unknown) == await storage.revisions.current(unknown)
+
+
+@pytest.mark.parametrize("write", [publish, edit, delete, rename])
+async def test_a_write_of_another_process_changes_the_revision_here(
+    open_storage: OpenStorage, write: Callable[[Storage, User, Post], Awaitable[None]]
+) -> None:
+    here, there = open_storage(), open_storage()
+    alice = a_user()
+    post = a_post(alice)
+    await given(there, alice, post)
+    before = await here.revisions.current(alice.id)
+
+    await write(there, alice, post)
+
+    assert before is not None
+    assert await here.revisions.current(alice.id) not in (None, before)
+
+
+async def test_a_page_loaded_under_a_revision_is_as_new_as_the_revision(open_storage: OpenStorage) -> None:
+    """What the cache relies on: revision first, page second, and no commit between them goes unseen."""
+    here, there = open_storage(), open_storage()
+    alice = a_user()
+    await given(there, alice)
+
+    for count in range(1, 6):
+        await publish(there, alice, a_post(alice))
+        revision = await here.revisions.current(alice.id)
+        page = await here.posts.by_author(alice.id, limit=10, before=None, viewer=alice.id)
+        assert len(page.items) == count
+        assert await here.revisions.current(alice.id) == revision

@@ -10,7 +10,8 @@ from domain.posts.values import PostText
 from domain.shared.errors import PosternError
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_post, a_session, a_user, an_actor
-from tests.contracts.stories import fields_of, given, load_post, load_user
+from tests.conftest import OpenStorage
+from tests.contracts.stories import changed, fields_of, given, load_post, load_user
 
 
 async def test_what_is_not_committed_is_not_stored(storage: Storage) -> None:
@@ -226,3 +227,26 @@ async def test_a_reader_sees_a_committed_write_at_once(storage: Storage) -> None
             await uow.commit()
             newest = await storage.posts.newest(limit=1, before=None, viewer=None)
         assert [item.id for item in newest.items] == [str(post.id)]
+
+
+async def test_another_process_sees_a_committed_write_at_once(open_storage: OpenStorage) -> None:
+    here, there = open_storage(), open_storage()
+    alice = a_user()
+    await given(there, alice)
+    await here.posts.newest(limit=10, before=None, viewer=None)
+
+    for number in range(5):
+        post = a_post(alice, f"post {number}")
+        await given(there, post)
+        newest = await here.posts.newest(limit=1, before=None, viewer=None)
+        assert [item.id for item in newest.items] == [str(post.id)]
+
+
+async def test_a_lock_holds_against_other_processes(open_storage: OpenStorage) -> None:
+    here, there = open_storage(), open_storage()
+    user = a_user(password_hash="0")
+    await given(here, user)
+
+    await asyncio.gather(changed(here, user.id, times=4), changed(there, user.id, times=4))
+
+    assert (await load_user(here, user.id)).password_hash == "8"
