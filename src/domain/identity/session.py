@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from domain.identity.events import SessionOpened, SessionRevoked
+from domain.identity.events import AccessWithdrawn, SessionOpened, SessionRevoked
 from domain.identity.policies import REFRESH_GRACE, SESSION_LIFETIME
 from domain.identity.values import Device, RefreshTokenHash
 from domain.shared.events import Aggregate
@@ -23,6 +23,7 @@ class RevocationReason(StrEnum):
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 - the name of a reason, not a secret
     SUSPENDED = "suspended"
     REVOKED = "revoked"
+    ACCOUNT_DELETED = "account-deleted"
 
 
 class Presented(StrEnum):
@@ -157,8 +158,12 @@ class Session(Aggregate):
         self.generation += 1
         self.last_used_at = at
 
-    def revoke(self, reason: RevocationReason, *, at: datetime) -> None:
+    def revoke(self, reason: RevocationReason, *, at: datetime, by: UserId | None = None) -> None:
         """Close the session for good; closing it twice is closing it once."""
         if self.revoked_at is None:
             self.revoked_at = at
-            self._record(SessionRevoked(at=at, user_id=self.user_id, session_id=self.id, reason=reason))
+            self._record(SessionRevoked(at=at, user_id=self.user_id, session_id=self.id, reason=reason, by=by))
+
+    def withdraw_access(self, *, at: datetime) -> None:
+        """Declare every access token handed out so far void; the next refresh yields one that holds."""
+        self._record(AccessWithdrawn(at=at, user_id=self.user_id, session_id=self.id, generation=self.generation))
