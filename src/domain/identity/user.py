@@ -6,6 +6,7 @@ from typing import Self
 from domain.identity.errors import OutOfReach, OwnAccount
 from domain.identity.events import (
     EmailReplaced,
+    EmailVerified,
     PasswordChanged,
     ProfileChanged,
     RoleChanged,
@@ -205,6 +206,13 @@ class User(Aggregate):
         self.password_hash = password_hash
         self.updated_at = at
         self._record(PasswordChanged(at=at, user_id=self.id))
+
+    def verify_email(self, *, at: datetime) -> None:
+        """Take it as proven that the owner reads the address; proven twice is proven once."""
+        if not self.email_verified:
+            self.email_verified = True
+            self.updated_at = at
+            self._record(EmailVerified(at=at, user_id=self.id))
 
     def rehash_password(self, password_hash: str) -> None:
         """Keep the same password under stronger parameters: nothing that anybody would call a change."""

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.shared.errors import Forbidden
-from domain.shared.errors import Forbidden
 from domain.shared.ids import SessionId, UserId
 
 

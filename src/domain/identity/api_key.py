@@ -1,0 +1,142 @@
+"""API keys: personal access tokens for programs, with less power than their owner."""
+
+import unicodedata
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Self
+
+from domain.identity.events import ApiKeyCreated, ApiKeyRevoked
+from domain.shared.actor import Scope
+from domain.shared.errors import FieldError, Invalid
+from domain.shared.events import Aggregate
+from domain.shared.ids import ApiKeyId, UserId
+from domain.shared.text import has_control_characters
+
+API_KEY_NAME_MAX_LENGTH = 100
+API_KEYS_PER_USER = 100
+USE_NOTED_EVERY = timedelta(minutes=1)
+"""Last use is kept to the minute: writing each would make every read a write."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyName:
+    """What its owner calls a key: 1 to 100 characters after trimming, without control characters."""
+
+    value: str
+
+    @classmethod
+    def parse(cls, raw: str) -> Self:
+        value = unicodedata.normalize("NFC", raw.strip())
+        if not 1 <= len(value) <= API_KEY_NAME_MAX_LENGTH:
+            raise Invalid([FieldError("name", "length", "takes 1 to 100 characters")])
+        if has_control_characters(value):
+            raise Invalid([FieldError("name", "format", "takes no control characters")])
+        return cls(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyHash:
+    """SHA-256 of an API key: all that is ever stored of one."""
+
+    digest: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.digest) != 32:
+            raise ValueError("a SHA-256 digest has 32 bytes")
+
+
+class ApiKey(Aggregate):
+    """A key of one account. It is created and revoked, and never changed in between."""
+
+    __slots__ = ("created_at", "expires_at", "hash", "hint", "id", "last_used_at", "name", "scopes", "user_id")
+
+    def __init__(
+        self,
+        *,
+        id: ApiKeyId,
+        user_id: UserId,
+        name: ApiKeyName,
+        scopes: frozenset[Scope],
+        hash: ApiKeyHash,
+        hint: str,
+        created_at: datetime,
+        expires_at: datetime | None,
+        last_used_at: datetime | None,
+    ) -> None:
+        super().__init__()
+        self.id = id
+        self.user_id = user_id
+        self.name = name
+        self.scopes = scopes
+        self.hash = hash
+        self.hint = hint
+        """Its last four characters, to tell one from another in a list."""
+        self.created_at = created_at
+        self.expires_at = expires_at
+        self.last_used_at = last_used_at
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        id: ApiKeyId,
+        user_id: UserId,
+        name: ApiKeyName,
+        scopes: frozenset[Scope],
+        hash: ApiKeyHash,
+        hint: str,
+        expires_at: datetime | None,
+        at: datetime,
+    ) -> Self:
+        """Make a new key. Raises `Invalid` without a scope, or with an expiry that is over already."""
+        faults = []
+        if not scopes:
+            faults.append(FieldError("scopes", "length", "names one scope at the least"))
+        if expires_at is not None and expires_at <= at:
+            faults.append(FieldError("expires_at", "past", "is in the past"))
+        if faults:
+            raise Invalid(faults)
+        key = cls(
+            id=id,
+            user_id=user_id,
+            name=name,
+            scopes=scopes,
+            hash=hash,
+            hint=hint,
+            created_at=at,
+            expires_at=expires_at,
+            last_used_at=None,
+        )
+        key._record(ApiKeyCreated(at=at, user_id=user_id, api_key_id=id))
+        return key
+
+    @classmethod
+    def restore(
+        cls,
+        *,
+        id: ApiKeyId,
+        user_id: UserId,
+        name: ApiKeyName,
+        scopes: frozenset[Scope],
+        hash: ApiKeyHash,
+        hint: str,
+        created_at: datetime,
+        expires_at: datetime | None,
+        last_used_at: datetime | None,
+    ) -> Self:
+        """Bring a stored key back: nothing is decided and no event is recorded."""
+        return cls(
+            id=id,
+            user_id=user_id,
+            name=name,
+            scopes=scopes,
+            hash=hash,
+            hint=hint,
+            created_at=created_at,
+            expires_at=expires_at,
+            last_used_at=last_used_at,
+        )
+
+    def revoke(self, *, at: datetime) -> None:
+        """Record the end; the repository removes it."""
+        self._record(ApiKeyRevoked(at=at, user_id=self.user_id, api_key_id=self.id))
