@@ -16,8 +16,6 @@ _MYSQL: dict[str, Any] = {
     "mysql_engine": "InnoDB",
     "mysql_charset": "utf8mb4",
     "mysql_collate": "utf8mb4_bin",
-    # MySQL commits each table by itself: run again after a failure, the revision goes on where it stopped.
-    "if_not_exists": True,
 }
 _SMALL_ROWS: dict[str, Any] = {**_MYSQL, "sqlite_with_rowid": False}
 
@@ -46,8 +44,20 @@ def _digest() -> sa.types.TypeEngine[Any]:
     return sa.LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
 
 
+def _create_table(name: str, *items: sa.schema.SchemaItem, small_rows: bool = False) -> None:
+    # MySQL commits each statement by itself: run again after a failure, this goes on where it stopped.
+    resumes = op.get_bind().dialect.name == "mysql"
+    op.create_table(name, *items, if_not_exists=resumes, **(_SMALL_ROWS if small_rows else _MYSQL))
+
+
+def _create_index(name: str, table: str, columns: list[str]) -> None:
+    # MySQL has no CREATE INDEX IF NOT EXISTS.
+    if not sa.inspect(op.get_bind()).has_index(table, name):
+        op.create_index(name, table, columns)
+
+
 def upgrade() -> None:
-    op.create_table(
+    _create_table(
         "users",
         sa.Column("id", _id(), nullable=False),
         sa.Column("email", sa.String(254), nullable=False),
@@ -69,9 +79,8 @@ def upgrade() -> None:
         sa.CheckConstraint("role IN ('user', 'moderator', 'admin')", name=op.f("ck_users_role")),
         sa.CheckConstraint("status IN ('active', 'suspended')", name=op.f("ck_users_status")),
         sa.CheckConstraint("version >= 1", name=op.f("ck_users_version")),
-        **_MYSQL,
     )
-    op.create_table(
+    _create_table(
         "sessions",
         sa.Column("id", _id(), nullable=False),
         sa.Column("user_id", _id(), nullable=False),
@@ -91,10 +100,9 @@ def upgrade() -> None:
         sa.CheckConstraint("(spent_hash IS NULL) = (spent_at IS NULL)", name=op.f("ck_sessions_spent")),
         sa.CheckConstraint("generation >= 0", name=op.f("ck_sessions_generation")),
         sa.CheckConstraint("version >= 1", name=op.f("ck_sessions_version")),
-        sa.Index("ix_sessions_user_id", "user_id"),
-        **_MYSQL,
     )
-    op.create_table(
+    _create_index("ix_sessions_user_id", "sessions", ["user_id"])
+    _create_table(
         "posts",
         sa.Column("id", _id(), nullable=False),
         sa.Column("author_id", _id(), nullable=False),
@@ -113,10 +121,9 @@ def upgrade() -> None:
         sa.CheckConstraint("upvotes >= 0 AND downvotes >= 0", name=op.f("ck_posts_votes")),
         sa.CheckConstraint("score = upvotes - downvotes", name=op.f("ck_posts_score")),
         sa.CheckConstraint("version >= 1", name=op.f("ck_posts_version")),
-        sa.Index("ix_posts_author_id_id", "author_id", "id"),
-        **_MYSQL,
     )
-    op.create_table(
+    _create_index("ix_posts_author_id_id", "posts", ["author_id", "id"])
+    _create_table(
         "votes",
         sa.Column("user_id", _id(), nullable=False),
         sa.Column("post_id", _id(), nullable=False),
@@ -127,10 +134,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_votes_user_id_users", ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["post_id"], ["posts.id"], name="fk_votes_post_id_posts", ondelete="CASCADE"),
         sa.CheckConstraint("direction IN (-1, 1)", name=op.f("ck_votes_direction")),
-        sa.Index("ix_votes_post_id", "post_id"),
-        **_SMALL_ROWS,
+        small_rows=True,
     )
-    op.create_table(
+    _create_index("ix_votes_post_id", "votes", ["post_id"])
+    _create_table(
         "author_revisions",
         sa.Column("author_id", _id(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
@@ -138,14 +145,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["author_id"], ["users.id"], name="fk_author_revisions_author_id_users", ondelete="CASCADE"
         ),
-        **_SMALL_ROWS,
+        small_rows=True,
     )
-    op.create_table(
+    _create_table(
         "cache_fences",
         sa.Column("process_id", _id(), nullable=False),
         sa.Column("expires_at", _moment(), nullable=False),
         sa.PrimaryKeyConstraint("process_id"),
-        **_SMALL_ROWS,
+        small_rows=True,
     )
 
 

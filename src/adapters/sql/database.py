@@ -18,6 +18,7 @@ from adapters.sql.dialects.base import Dialect, Limits
 from adapters.sql.errors import CAUGHT, translated
 
 Parameters = Mapping[str, Any]
+AnyRow = Row[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,7 @@ class Database:
         """The database's file, when it is SQLite."""
         return self.dialect.file(self._url)
 
-    async def fetch_all(self, statement: Executable, parameters: Parameters) -> Sequence[Row[Any]]:
+    async def fetch_all(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow]:
         """Read rows outside of any transaction. Raises `StorageUnavailable`, `TransientFailure`."""
         try:
             async with self._reads.connect() as connection:
@@ -77,7 +78,7 @@ class Database:
         except CAUGHT as error:
             raise translated(error, self.dialect) from error
 
-    async def fetch_one(self, statement: Executable, parameters: Parameters) -> Row[Any] | None:
+    async def fetch_one(self, statement: Executable, parameters: Parameters) -> AnyRow | None:
         """Read the first row, if there is one, outside of any transaction. Raises as `fetch_all` does."""
         try:
             async with self._reads.connect() as connection:

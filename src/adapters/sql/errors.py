@@ -15,6 +15,8 @@ Named = Mapping[str, type[PosternError]]
 CAUGHT = (SQLAlchemyError, OSError)
 """What a statement may raise. `OSError` covers refused connections and the time-outs of asyncpg, which come bare."""
 
+_FAILURES = {Verdict.TRANSIENT: TransientFailure, Verdict.UNAVAILABLE: StorageUnavailable}
+
 
 def translated(error: Exception, dialect: Dialect, named: Named | None = None) -> Exception:
     """Return the application's error for `error`, or `error` itself: a defect, which nobody should hide."""
@@ -22,17 +24,10 @@ def translated(error: Exception, dialect: Dialect, named: Named | None = None) -
         return StorageUnavailable()
     if not isinstance(error, DBAPIError):
         return error
-    if error.connection_invalidated:
-        return StorageUnavailable()
     if named is not None and (meant := _meant(error, dialect, named)) is not None:
         return meant()
-    match dialect.verdict(error):
-        case Verdict.TRANSIENT:
-            return TransientFailure()
-        case Verdict.UNAVAILABLE:
-            return StorageUnavailable()
-        case None:
-            return error
+    verdict = Verdict.UNAVAILABLE if error.connection_invalidated else dialect.verdict(error)
+    return error if verdict is None else _FAILURES[verdict]()
 
 
 def _meant(error: DBAPIError, dialect: Dialect, named: Named) -> type[PosternError] | None:

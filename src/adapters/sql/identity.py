@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from sqlalchemy import Row, bindparam, insert, select, type_coerce, update
+from sqlalchemy import bindparam, insert, select, type_coerce, update
 
-from adapters.sql.database import Database
+from adapters.sql.database import AnyRow, Database
 from adapters.sql.errors import Named
 from adapters.sql.mapping import session_from, session_values, user_from, user_values
 from adapters.sql.models import SessionRow, UserRow, table_of
@@ -168,7 +168,7 @@ class SqlAccountReader(AccountReader):
         return Versioned(view, version)
 
 
-def _credentials(row: Row[tuple[UserId, str, str, str, str, str]] | None) -> Credentials | None:
+def _credentials(row: AnyRow | None) -> Credentials | None:
     if row is None:
         return None
     id, email, email_key, username, username_key, password_hash = row

@@ -9,6 +9,7 @@ revision before. Revisions are written so that running them again after the caus
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,14 +22,16 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, make_url
+from sqlalchemy import Connection, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.base import Dialect, Limits
 from adapters.sql.errors import CAUGHT, translated
+from application.shared.errors import StorageUnavailable
 
 T = TypeVar("T")
 
@@ -66,11 +69,16 @@ class SchemaState:
 
 def schema_state(url: str) -> SchemaState:
     """Tell whether the schema fits this version of the program. Raises `StorageUnavailable`, `DatabaseRefused`."""
-    revisions = {script.revision for script in _scripts().walk_revisions()}
-    head = _scripts().get_current_head()
+    scripts = ScriptDirectory.from_config(configuration())
+    revisions = {script.revision for script in scripts.walk_revisions()}
+    head = scripts.get_current_head()
     if head is None:
         raise RuntimeError("the package holds no migrations")
-    revision = _apart(_on_connection(url, lambda connection, _: _revision(connection)))
+    file = dialect_of(make_url(url)).file(make_url(url))
+    if file is not None and not file.exists():
+        revision = None  # Connecting would make one.
+    else:
+        revision = _apart(_on_connection(url, lambda connection, _: _revision(connection)))
     if revision == head:
         return SchemaState(SchemaStatus.CURRENT, revision, head)
     known = revision is None or revision in revisions
@@ -78,12 +86,15 @@ def schema_state(url: str) -> SchemaState:
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the schema up to `revision`. Raises `StorageUnavailable`; a SQLite file is made when there is none."""
+    """Bring the schema up to `revision`. A SQLite file is made when there is none.
+
+    Raises `StorageUnavailable`, `DatabaseRefused`, `UnknownRevision`.
+    """
     _migrate(url, lambda config: command.upgrade(config, revision))
 
 
 def downgrade(url: str, revision: str) -> None:
-    """Take the schema back to `revision` (`base`: to nothing, with all data). Raises `StorageUnavailable`."""
+    """Take the schema back to `revision` (`base`: to nothing, with all data). Raises as `upgrade` does."""
     _migrate(url, lambda config: command.downgrade(config, revision))
 
 
@@ -94,10 +105,6 @@ def configuration(connection: Connection | None = None) -> Config:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(configuration())
 
 
 def _migrate(url: str, step: Callable[[Config], None]) -> None:
@@ -123,9 +130,20 @@ async def _on_connection(url: str, work: Callable[[Connection, Dialect], T]) -> 
     parsed = make_url(url)
     dialect = dialect_of(parsed)
     engine = create_async_engine(parsed, poolclass=NullPool, **dialect.engine_options(_LIMITS, parsed))
+
+    def prepare(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        del record
+        dialect.prepare(connection, _LIMITS, read_only=False)
+
+    event.listen(engine.sync_engine, "connect", prepare)
     try:
+        if (file := dialect.file(parsed)) is not None:
+            # The driver's thread would complain on standard error, besides raising, about a file it cannot open.
+            sqlite3.connect(file).close()
         async with engine.connect() as connection:
             return await connection.run_sync(work, dialect)
+    except sqlite3.OperationalError as error:
+        raise StorageUnavailable from error
     except CAUGHT as error:
         meant = translated(error, dialect)
         if isinstance(meant, DBAPIError):

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, MetaData, SmallInteger, String, Table
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from adapters.sql.types import CanonicalKey, Digest, Id, LongText, Moment
+from adapters.sql.types import LONG_TEXT, CanonicalKey, Digest, Id, Moment
 from domain.identity.values import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH, USERNAME_MAX_LENGTH
 
 NAMING = {
@@ -109,7 +109,7 @@ class PostRow(Row):
     updated_at: Mapped[datetime] = mapped_column(Moment)
     version: Mapped[int] = mapped_column(Integer)
     # Last: SQLite stores a row in the order of its columns, and what follows a long text is read through all of it.
-    text: Mapped[str] = mapped_column(LongText)
+    text: Mapped[str] = mapped_column(LONG_TEXT)
 
 
 class VoteRow(Row):

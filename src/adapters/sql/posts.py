@@ -7,7 +7,6 @@ from msgspec import UNSET
 from sqlalchemy import (
     ColumnElement,
     Integer,
-    Row,
     Select,
     and_,
     bindparam,
@@ -21,12 +20,12 @@ from sqlalchemy import (
     update,
 )
 
-from adapters.sql.database import Database, Parameters
+from adapters.sql.database import AnyRow, Database, Parameters
 from adapters.sql.errors import Named
 from adapters.sql.mapping import post_from, post_values
 from adapters.sql.models import PostRow, UserRow, VoteRow, table_of
 from adapters.sql.transaction import Transaction
-from adapters.sql.types import Id, IdText, LongText, MomentText
+from adapters.sql.types import LONG_TEXT, Id, IdText, MomentText
 from application.posts.ports import AuthorDirectory, PostReader, PostRepository, PostSlice
 from application.posts.views import AuthorView, PostView
 from application.shared.paging import PAGE_TEXT_BUDGET
@@ -83,7 +82,7 @@ def _page(*, my_vote: bool) -> Select[Any]:
     # A page of 100 posts of 1 MiB each would load 100 MiB to show 4. So what is larger than its share stays away at
     # first; the shares add up to the budget.
     short = case(
-        (_POSTS.c.text_bytes <= bindparam("share", type_=Integer), _POSTS.c.text), else_=type_coerce(null(), LongText)
+        (_POSTS.c.text_bytes <= bindparam("share", type_=Integer), _POSTS.c.text), else_=type_coerce(null(), LONG_TEXT)
     )
     return (
         _views(short, my_vote=my_vote)
@@ -198,9 +197,9 @@ def _for(viewer: UserId | None) -> tuple[_Statements, Parameters]:
     return (_ANONYMOUS, {}) if viewer is None else (_SIGNED_IN, {"viewer": viewer})
 
 
-def _within_budget(rows: Any) -> list[Row[Any]]:
+def _within_budget(rows: Any) -> list[AnyRow]:
     """Return the first rows whose texts fit a page together; the first one always does."""
-    fitting: list[Row[Any]] = []
+    fitting: list[AnyRow] = []
     budget = PAGE_TEXT_BUDGET
     for row in rows:
         budget -= row[0]
@@ -210,7 +209,7 @@ def _within_budget(rows: Any) -> list[Row[Any]]:
     return fitting
 
 
-def _view(row: Row[Any]) -> PostView:
+def _view(row: AnyRow) -> PostView:
     _, text, id, author_id, username, name, score, upvotes, downvotes, created_at, updated_at, version, *vote = row
     return PostView(
         id=id,

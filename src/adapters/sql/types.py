@@ -7,7 +7,7 @@ where the database stores that very text (times on SQLite).
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import BINARY, DateTime, Dialect, LargeBinary, String, Text
@@ -16,10 +16,14 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from application.shared.views import timestamp
 
-Process = Callable[[Any], Any]
+
+class Process(Protocol):
+    """Converts one value, on its way to the driver or from it."""
+
+    def __call__(self, value: Any) -> Any: ...
 
 
-def _if_present(convert: Process) -> Process:
+def _if_present(convert: Callable[[Any], Any]) -> Process:
     def process(value: Any) -> Any:
         return None if value is None else convert(value)
 
@@ -202,11 +206,5 @@ class Digest(TypeDecorator[bytes]):
         return BINARY(32) if dialect.name == "mysql" else dialect.type_descriptor(LargeBinary(32))
 
 
-class LongText(TypeDecorator[str]):
-    """Up to 1 MiB of UTF-8: MEDIUMTEXT, because MySQL's TEXT ends at 64 KiB."""
-
-    impl = Text
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(mysql.MEDIUMTEXT() if dialect.name == "mysql" else Text())
+LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
+"""Up to 1 MiB of UTF-8: MEDIUMTEXT, because MySQL's TEXT ends at 64 KiB."""

@@ -1,10 +1,11 @@
 """The shape of a dialect."""
 
+from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 from sqlalchemy import URL, Connection, Executable
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -36,57 +37,48 @@ class Violation:
     name: str | None
 
 
-class Dialect(Protocol):
+class Dialect(ABC):
     """One kind of database, as much of it as differs."""
 
-    @property
-    def name(self) -> str: ...
+    name: ClassVar[str]
+    pings_idle_connections: ClassVar[bool]
+    """Whether a connection can die while nobody looks, as all do that cross a network."""
+    single_writer: ClassVar[bool]
+    """Whether units of work take turns by nature, so that a second connection for writing would only wait."""
+    bump_revision: ClassVar[Executable]
+    """Adds one to the revision of `author_id`, or stores the first."""
+    raise_fence: ClassVar[Executable]
+    """Stores that the fence of `process_id` is up for `microseconds` from now, by the database's clock."""
+    fence_is_up: ClassVar[Executable]
+    """Reads one row while any fence is up, by the database's clock."""
 
-    @property
-    def pings_idle_connections(self) -> bool:
-        """Whether a connection can die while nobody looks, as all do that cross a network."""
-        ...
-
-    @property
-    def single_writer(self) -> bool:
-        """Whether units of work take turns by nature, so that a second connection for writing would only wait."""
-        ...
-
-    @property
-    def bump_revision(self) -> Executable:
-        """Adds one to the revision of `author_id`, or stores the first."""
-        ...
-
-    @property
-    def raise_fence(self) -> Executable:
-        """Stores that the fence of `process_id` is up for `microseconds` from now, by the database's clock."""
-        ...
-
-    @property
-    def fence_is_up(self) -> Executable:
-        """Reads one row while any fence is up, by the database's clock."""
-        ...
-
+    @abstractmethod
     def file(self, url: URL) -> Path | None: ...
 
+    @abstractmethod
     def engine_options(self, limits: Limits, url: URL) -> dict[str, Any]:
         """Return what `create_async_engine` needs for this database."""
         ...
 
+    @abstractmethod
     def prepare(self, connection: DBAPIConnection, limits: Limits, *, read_only: bool) -> None:
         """Set up a fresh connection, once."""
         ...
 
+    @abstractmethod
     def begin(self, connection: Connection) -> None:
         """Begin a unit of work, where the driver doesn't do it right by itself."""
         ...
 
+    @abstractmethod
     def verdict(self, error: DBAPIError) -> Verdict | None:
         """Judge an error that is neither a lost connection nor a violated constraint."""
         ...
 
+    @abstractmethod
     def violation(self, error: DBAPIError) -> Violation | None: ...
 
+    @abstractmethod
     def migration_lock(self, connection: Connection) -> AbstractContextManager[None]:
         """Keep every other migration of the same database out."""
         ...

@@ -30,6 +30,10 @@ _UNAVAILABLE = frozenset(
         1040,  # too many connections
         1203,  # too many connections of this user
         1226,  # the user's resource is used up
+        1044,  # access to the database denied
+        1045,  # access denied
+        1049,  # unknown database
+        1698,  # access denied without a password
         1053,  # server shutdown in progress
         1077,  # normal shutdown
         1079,  # shutdown complete
@@ -81,6 +85,7 @@ class MysqlDialect(Dialect):
 
     def file(self, url: URL) -> Path | None:
         del url
+        return None
 
     def engine_options(self, limits: Limits, url: URL) -> dict[str, Any]:
         arguments: dict[str, Any] = {
@@ -94,7 +99,7 @@ class MysqlDialect(Dialect):
 
     def prepare(self, connection: DBAPIConnection, limits: Limits, *, read_only: bool) -> None:
         del read_only
-        version: str = getattr(connection, "driver_connection").get_server_info()
+        version = str(connection.driver_connection.get_server_info())
         milliseconds = round(limits.statement * 1000)
         # Each knows only its own names. MySQL's limit is for SELECT alone; a write is bounded by the lock wait, and by
         # the driver's read time-out.
@@ -139,10 +144,8 @@ class MysqlDialect(Dialect):
         name = connection.scalar(select(func.concat("postern:", func.left(func.sha1(func.database()), 40))))
         if connection.scalar(select(func.get_lock(name, _MIGRATION_WAIT_SECONDS))) != 1:
             raise TimeoutError("another migration of this database has been running for ten minutes")
-        try:
-            yield
-        finally:
-            connection.execute(select(func.release_lock(name)))
+        # Released by closing the connection, which is what follows; a statement to that end would hide why it failed.
+        yield
 
 
 def _code(error: DBAPIError) -> int | None:

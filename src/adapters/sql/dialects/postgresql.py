@@ -25,6 +25,9 @@ _UNAVAILABLE = frozenset(
     {
         "25006",  # read-only transaction: the old primary after a switch-over
         "25P03",  # idle in transaction for too long
+        "28000",  # log-in refused
+        "28P01",  # wrong password
+        "3D000",  # unknown database
         "53300",  # too many connections
         "57014",  # statement_timeout, or cancelled by an administrator
         "57P01",  # terminated by an administrator
@@ -65,6 +68,7 @@ class PostgresqlDialect(Dialect):
 
     def file(self, url: URL) -> Path | None:
         del url
+        return None
 
     def engine_options(self, limits: Limits, url: URL) -> dict[str, Any]:
         del url
