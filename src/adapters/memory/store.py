@@ -14,13 +14,16 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from application.shared.errors import TransientFailure
+from domain.identity.api_key import ApiKey
 from domain.identity.events import ProfileChanged
+from domain.identity.one_time_token import OneTimeToken, Purpose
+from domain.identity.second_factor import SecondFactor
 from domain.identity.session import Session
 from domain.identity.user import User
 from domain.posts.events import PostEvent
 from domain.posts.post import Post
 from domain.shared.events import Aggregate, DomainEvent
-from domain.shared.ids import PostId, SessionId, UserId
+from domain.shared.ids import ApiKeyId, PostId, SessionId, UserId
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -61,6 +64,36 @@ def detached_session(session: Session) -> Session:
         expires_at=session.expires_at,
         revoked_at=session.revoked_at,
         version=session.version,
+    )
+
+
+def detached_second_factor(factor: SecondFactor) -> SecondFactor:
+    """Return a copy that shares nothing mutable with `factor` and has no events."""
+    return SecondFactor.restore(
+        user_id=factor.user_id,
+        sealed_secret=factor.sealed_secret,
+        confirmed_at=factor.confirmed_at,
+        last_step=factor.last_step,
+        recovery=factor.recovery,
+        failures=factor.failures,
+        blocked_until=factor.blocked_until,
+        created_at=factor.created_at,
+        version=factor.version,
+    )
+
+
+def detached_api_key(key: ApiKey) -> ApiKey:
+    """Return a copy that shares nothing mutable with `key` and has no events."""
+    return ApiKey.restore(
+        id=key.id,
+        user_id=key.user_id,
+        name=key.name,
+        scopes=key.scopes,
+        hash=key.hash,
+        hint=key.hint,
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        last_used_at=key.last_used_at,
     )
 
 
@@ -124,6 +157,9 @@ class MemoryStore:
         self.emails: dict[str, UserId] = {}
         self.usernames: dict[str, UserId] = {}
         self.sessions: dict[SessionId, Session] = {}
+        self.one_time_tokens: dict[tuple[UserId, Purpose], OneTimeToken] = {}
+        self.second_factors: dict[UserId, SecondFactor] = {}
+        self.api_keys: dict[ApiKeyId, ApiKey] = {}
         self.posts: dict[PostId, PostRecord] = {}
         self.feed = SortedIds()
         self.feeds: dict[UserId, SortedIds] = {}
@@ -178,6 +214,9 @@ class Transaction:
         self.emails: Overlay[str, UserId] = Overlay(store.emails)
         self.usernames: Overlay[str, UserId] = Overlay(store.usernames)
         self.sessions: Overlay[SessionId, Session] = Overlay(store.sessions)
+        self.one_time_tokens: Overlay[tuple[UserId, Purpose], OneTimeToken] = Overlay(store.one_time_tokens)
+        self.second_factors: Overlay[UserId, SecondFactor] = Overlay(store.second_factors)
+        self.api_keys: Overlay[ApiKeyId, ApiKey] = Overlay(store.api_keys)
         self.posts: Overlay[PostId, PostRecord] = Overlay(store.posts)
 
     async def lock(self) -> None:
@@ -210,6 +249,9 @@ class Transaction:
         self.emails.apply_to(store.emails)
         self.usernames.apply_to(store.usernames)
         self.sessions.apply_to(store.sessions)
+        self.one_time_tokens.apply_to(store.one_time_tokens)
+        self.second_factors.apply_to(store.second_factors)
+        self.api_keys.apply_to(store.api_keys)
         self.posts.apply_to(store.posts)
         for author_id in {changed_author(event) for event in events}:
             if author_id is not None:

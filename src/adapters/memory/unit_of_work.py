@@ -5,6 +5,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from adapters.memory.credentials import (
+    MemoryApiKeyRepository,
+    MemoryOneTimeTokenRepository,
+    MemorySecondFactorRepository,
+)
 from adapters.memory.identity import MemorySessionRepository, MemoryUserRepository
 from adapters.memory.posts import MemoryPostRepository
 from adapters.memory.store import MemoryStore, Transaction
@@ -22,6 +27,9 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
         self._transaction = Transaction(store)
         self._users = MemoryUserRepository(self._transaction)
         self._sessions = MemorySessionRepository(self._transaction)
+        self._one_time_tokens = MemoryOneTimeTokenRepository(self._transaction)
+        self._second_factors = MemorySecondFactorRepository(self._transaction)
+        self._api_keys = MemoryApiKeyRepository(self._transaction)
         self._posts = MemoryPostRepository(self._transaction)
         # Held here, since the event loop holds its tasks weakly.
         self._telling: asyncio.Future[None] | None = None
@@ -33,6 +41,18 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
     @property
     def sessions(self) -> MemorySessionRepository:
         return self._sessions
+
+    @property
+    def one_time_tokens(self) -> MemoryOneTimeTokenRepository:
+        return self._one_time_tokens
+
+    @property
+    def second_factors(self) -> MemorySecondFactorRepository:
+        return self._second_factors
+
+    @property
+    def api_keys(self) -> MemoryApiKeyRepository:
+        return self._api_keys
 
     @property
     def posts(self) -> MemoryPostRepository:

@@ -1,11 +1,15 @@
 """What the use cases of identity need from outside."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
-from application.identity.views import AccountView
+from application.identity.audit import AuditEntry
+from application.identity.credentials import ApiKeyRepository, OneTimeTokenRepository, SecondFactorRepository
+from application.identity.revocations import Revocation
+from application.identity.views import AccountView, AuditEntryView, SessionView, UserView
 from application.shared.unit_of_work import UnitOfWork
 from application.shared.views import Versioned
 from domain.identity.session import Session
@@ -38,6 +42,18 @@ class UserRepository(Protocol):
         """Read role and status without locking; None when there is no such account."""
         ...
 
+    async def lock_active_admins(self) -> list[UserId]:
+        """Lock every active administrator and return who they are, so that the number of them stays what it is."""
+        ...
+
+    async def remove(self, user: User) -> None:
+        """Take the account away, with everything that is its own: sessions, posts, votes.
+
+        The posts of others that it had voted on lose its votes in the same transaction. What is kept without the
+        person keeps no reference to them. Raises `VersionConflict`.
+        """
+        ...
+
 
 class SessionRepository(Protocol):
     async def add(self, session: Session) -> None:
@@ -57,12 +73,35 @@ class SessionRepository(Protocol):
         ...
 
 
+class AuditTrail(Protocol):
+    """The append-only record of security events. There is no way to change or remove an entry, on purpose.
+
+    The entries of committed events are written by storage (see `application.identity.audit`).
+    """
+
+    async def record(self, entry: AuditEntry) -> None:
+        """Add what has no event."""
+        ...
+
+
 class IdentityUnitOfWork(UnitOfWork, Protocol):
     @property
     def users(self) -> UserRepository: ...
 
     @property
     def sessions(self) -> SessionRepository: ...
+
+    @property
+    def one_time_tokens(self) -> OneTimeTokenRepository: ...
+
+    @property
+    def second_factors(self) -> SecondFactorRepository: ...
+
+    @property
+    def api_keys(self) -> ApiKeyRepository: ...
+
+    @property
+    def audit(self) -> AuditTrail: ...
 
 
 IdentityUnits = Callable[[], IdentityUnitOfWork]
@@ -89,6 +128,93 @@ class CredentialsReader(Protocol):
 class AccountReader(Protocol):
     async def account(self, user_id: UserId) -> Versioned[AccountView] | None:
         """Read an account as its owner sees it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSlice:
+    """Some sessions in the order of the list, and whether the list goes on after the last of them."""
+
+    items: list[SessionView]
+    more: bool
+
+
+class SessionReader(Protocol):
+    async def live(
+        self, user_id: UserId, *, at: datetime, current: SessionId, limit: int, before: SessionId | None
+    ) -> SessionSlice:
+        """Read a user's live sessions, newest first (`id` descending), marking the one that asks."""
+        ...
+
+    async def stored(self, user_id: UserId, *, limit: int, before: SessionId | None) -> SessionSlice:
+        """Read all of a user's sessions that are still stored, in the same order, with when each was closed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UserSlice:
+    """Some accounts in the order of the list, and whether the list goes on after the last of them."""
+
+    items: list[UserView]
+    more: bool
+
+
+class UserReader(Protocol):
+    """Reads accounts as others see them: the public part, or all of it (`full`)."""
+
+    async def find(self, user_id: UserId, *, full: bool) -> Versioned[UserView] | None: ...
+
+    async def newest(self, *, limit: int, before: UserId | None, prefix: str | None, full: bool) -> UserSlice:
+        """Read accounts, newest first (`id` descending).
+
+        With `prefix`, a canonical key, only those whose username or name begins with it; with `full` also those whose
+        e-mail address does. (Without, it would tell addresses to whoever guesses them letter by letter.)
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSlice:
+    """Some entries in the order of the trail, and whether it goes on after the last of them."""
+
+    items: list[AuditEntryView]
+    more: bool
+
+
+class AuditReader(Protocol):
+    async def newest(self, *, limit: int, before: UUID | None, involving: UserId | None) -> AuditSlice:
+        """Read the trail, newest first (`id` descending); with `involving`, what this user did or had done to them."""
+        ...
+
+
+class RevocationLog(Protocol):
+    """Revocations as storage keeps them, by the one clock that all processes share: the database's."""
+
+    async def since(self, seconds: float) -> Sequence[Revocation]:
+        """Read what was written in the last `seconds`, and nothing that is not committed.
+
+        Raises `StorageUnavailable`, `TransientFailure`.
+        """
+        ...
+
+    async def purge(self, *, older_than_seconds: float, limit: int) -> int:
+        """Delete at most `limit` of those that are older, and return how many that were. Raises as `since` does."""
+        ...
+
+
+class Revocations(Protocol):
+    """Revocations as one process knows them: a look into memory that is never more than a second behind."""
+
+    def are_known(self) -> bool:
+        """Tell whether everything is known that was committed up to a second ago."""
+        ...
+
+    async def catch_up(self) -> None:
+        """Read what is new at once; if that fails, they stay unknown. Callers at the same time share one reading."""
+        ...
+
+    def cover(self, session_id: SessionId, generation: int) -> bool:
+        """Tell whether a token of this session and generation was revoked, as far as is known."""
         ...
 
 
