@@ -18,7 +18,7 @@ import msgspec
 
 from domain.shared.errors import FieldError, Invalid
 from entrypoints.http.exchange import Exchange, HttpRequest
-from entrypoints.http.problems import MalformedBody, UnsupportedMediaType
+from entrypoints.http.problems import BadRequest, MalformedBody, UnsupportedMediaType
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -38,12 +38,27 @@ class Parsed:
 async def read(request: HttpRequest, schema: type[T]) -> T:
     """Read the body as `schema`.
 
-    Raises `UnsupportedMediaType` unless it says it is JSON, `MalformedBody` when it is not, and `Invalid` with every
-    faulty field. The edge has bounded its size.
+    Raises `UnsupportedMediaType` unless it says it is JSON, `MalformedBody` when it is not, `Invalid` with every faulty
+    field, and `BadRequest` when it breaks off. The edge has bounded its size.
     """
     exchange = Exchange.of(request.scope)
     _check_media_type(exchange)
-    return decode(await request.body(), schema)
+    return decode(await _receive(request), schema)
+
+
+async def _receive(request: HttpRequest) -> bytes:
+    """Receive the whole body. Raises `BadRequest` when it ends before it is whole: broken off, or chunked wrongly.
+
+    Litestar's own reader calls that an internal error, which anybody could then fill the log with.
+    """
+    chunks: list[bytes] = []
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequest("The body ended before it was whole.")
+        chunks.append(message["body"])
+        if not message["more_body"]:
+            return b"".join(chunks)
 
 
 def _check_media_type(exchange: Exchange) -> None:

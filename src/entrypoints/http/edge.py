@@ -68,7 +68,7 @@ class HostPolicy:
         host = exchange.fields.get(b"host")
         if host in self._passed:
             return
-        if host is None:
+        if not host:  # Granian makes an empty one of none.
             raise BadRequest("The Host header is missing.")
         match = _HOST.fullmatch(host)
         if match is None or b"host" in exchange.repeated:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -28,13 +28,19 @@ JSON = {"content-type": "application/json"}
 
 
 async def raw(
-    app: Any, *, method: str = "GET", path: str = "/health", headers: list[tuple[bytes, bytes]], body: bytes = b""
+    app: Any,
+    *,
+    method: str = "GET",
+    path: str = "/health",
+    headers: list[tuple[bytes, bytes]],
+    messages: Iterator[dict[str, Any]] | None = None,
 ) -> tuple[int, dict[str, str], bytes]:
     """Call the application below any client, with just these headers."""
     sent: list[Any] = []
+    incoming = messages or iter([{"type": "http.request", "body": b"", "more_body": False}])
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
+        return next(incoming)
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -359,6 +365,15 @@ async def test_half_an_answer_is_broken_off(caplog: pytest.LogCaptureFixture) ->
     with pytest.raises(RuntimeError, match="in the middle"):
         await raw(Edge(broken, allowed_hosts=["*"], cors_origins=[]), headers=[(b"host", b"x")])
     assert len(caplog.records) == 1
+
+
+async def test_a_body_that_breaks_off_is_not_our_fault(app: Application, caplog: pytest.LogCaptureFixture) -> None:
+    messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+    headers = [(b"host", b"testserver"), (b"content-type", b"application/json")]
+    status, _, body = await raw(app, method="POST", path="/api/v1/auth/login", headers=headers, messages=messages)
+    assert status == 400
+    assert b"/problems/bad-request" in body
+    assert not caplog.records
 
 
 async def test_a_websocket_is_turned_away(app: Application) -> None:
