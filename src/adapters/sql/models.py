@@ -9,10 +9,22 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, MetaData, SmallInteger, String, Table
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from adapters.sql.types import LONG_TEXT, CanonicalKey, Digest, Id, Moment
+from adapters.sql.types import LONG_TEXT, CanonicalKey, Digest, Id, Moment, Octets
+from domain.identity.api_key import API_KEY_NAME_MAX_LENGTH
 from domain.identity.values import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH, USERNAME_MAX_LENGTH
 
 NAMING = {
@@ -25,6 +37,9 @@ NAMING = {
 EMAIL_KEY_BYTES = 8 * EMAIL_MAX_LENGTH
 """Twice the characters, of four bytes each, since folding can lengthen. An index entry of InnoDB takes 3072 bytes."""
 USERNAME_KEY_BYTES = 8 * USERNAME_MAX_LENGTH
+NAME_KEY_LENGTH = 2 * NAME_MAX_LENGTH
+"""Characters. A name is searched by its beginning, so a key that folding made longer is cut."""
+NAME_KEY_BYTES = 4 * NAME_KEY_LENGTH
 
 _MYSQL = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 # A table of small rows is its own primary-key index; elsewhere SQLite would keep the key a second time.
@@ -51,9 +66,11 @@ class UserRow(Row):
     username: Mapped[str] = mapped_column(String(USERNAME_MAX_LENGTH))
     username_key: Mapped[str] = mapped_column(CanonicalKey(USERNAME_KEY_BYTES), unique=True)
     name: Mapped[str | None] = mapped_column(String(NAME_MAX_LENGTH))
+    name_key: Mapped[str | None] = mapped_column(CanonicalKey(NAME_KEY_BYTES), index=True)
     phone: Mapped[str | None] = mapped_column(String(16))
     password_hash: Mapped[str] = mapped_column(String(255))
-    role: Mapped[str] = mapped_column(String(16))
+    # By the index the few administrators are found, and locked, without a look at everybody else.
+    role: Mapped[str] = mapped_column(String(16), index=True)
     status: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(Moment)
     updated_at: Mapped[datetime] = mapped_column(Moment)
@@ -82,6 +99,92 @@ class SessionRow(Row):
     expires_at: Mapped[datetime] = mapped_column(Moment)
     revoked_at: Mapped[datetime | None] = mapped_column(Moment)
     version: Mapped[int] = mapped_column(Integer)
+
+
+class RevocationRow(Row):
+    """Access tokens that no longer hold. Without a foreign key: it outlives its session, as the tokens do."""
+
+    __tablename__ = "revocations"
+    __table_args__ = (_SMALL_ROWS,)
+
+    id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    session_id: Mapped[UUID] = mapped_column(Id)
+    generation: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    """By the database's clock, which all processes share."""
+
+
+class AuditRow(Row):
+    """The audit trail; nothing in the program updates or deletes a row. Ids without foreign keys: it outlives them."""
+
+    __tablename__ = "audit_entries"
+    __table_args__ = (Index(None, "actor_id", "id"), Index(None, "subject_id", "id"), _SMALL_ROWS)
+
+    id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    at: Mapped[datetime] = mapped_column(Moment)
+    event: Mapped[str] = mapped_column(String(64))
+    actor_id: Mapped[UUID | None] = mapped_column(Id)
+    subject_id: Mapped[UUID | None] = mapped_column(Id)
+    address: Mapped[str] = mapped_column(String(45))
+    user_agent: Mapped[str] = mapped_column(String(255))
+    request_id: Mapped[str] = mapped_column(String(128))
+    details: Mapped[str] = mapped_column(Text)
+    """A JSON object of texts."""
+
+
+class OneTimeTokenRow(Row):
+    """A token that was mailed; an account has one a purpose at the most."""
+
+    __tablename__ = "one_time_tokens"
+    __table_args__ = (
+        CheckConstraint("purpose IN ('reset-password', 'verify-email')", name="purpose"),
+        _MYSQL,
+    )
+
+    user_id: Mapped[UUID] = mapped_column(Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    purpose: Mapped[str] = mapped_column(String(16), primary_key=True)
+    token_hash: Mapped[bytes] = mapped_column(Digest, unique=True)
+    email_key: Mapped[str] = mapped_column(CanonicalKey(EMAIL_KEY_BYTES))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class SecondFactorRow(Row):
+    """`sealed_secret` is encrypted under a key that is not in the database; `recovery` is digests of 32 bytes each."""
+
+    __tablename__ = "second_factors"
+    __table_args__ = (
+        CheckConstraint("failures >= 0", name="failures"),
+        CheckConstraint("version >= 1", name="version"),
+        _MYSQL,
+    )
+
+    user_id: Mapped[UUID] = mapped_column(Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    sealed_secret: Mapped[bytes] = mapped_column(Octets(255))
+    confirmed_at: Mapped[datetime | None] = mapped_column(Moment)
+    last_step: Mapped[int | None] = mapped_column(Integer)
+    recovery: Mapped[bytes] = mapped_column(Octets(32 * 16))
+    failures: Mapped[int] = mapped_column(Integer)
+    blocked_until: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    version: Mapped[int] = mapped_column(Integer)
+
+
+class ApiKeyRow(Row):
+    """`scopes` is a list of words with a blank between; `last_used_at` moves by a statement of its own."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (_MYSQL,)
+
+    id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(Id, ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(API_KEY_NAME_MAX_LENGTH))
+    scopes: Mapped[str] = mapped_column(String(255))
+    key_hash: Mapped[bytes] = mapped_column(Digest, unique=True)
+    hint: Mapped[str] = mapped_column(String(8))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime | None] = mapped_column(Moment)
+    last_used_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
 class PostRow(Row):

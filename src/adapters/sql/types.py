@@ -194,6 +194,23 @@ class CanonicalKey(TypeDecorator[str]):
         return None if value is None else value.decode()
 
 
+class Octets(TypeDecorator[bytes]):
+    """A few bytes, as many as `length` at the most: VARBINARY, `bytea` or a BLOB."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(postgresql.BYTEA())
+        binary = mysql.VARBINARY(self.length) if dialect.name == "mysql" else LargeBinary(self.length)
+        return dialect.type_descriptor(binary)
+
+
 class Digest(TypeDecorator[bytes]):
     """A SHA-256 digest: BINARY(32), `bytea` or a BLOB."""
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from adapters.sql.credentials import SqlApiKeyRepository, SqlOneTimeTokenRepository, SqlSecondFactorRepository
 from adapters.sql.database import Database
 from adapters.sql.identity import SqlSessionRepository, SqlUserRepository
 from adapters.sql.posts import SqlPostRepository
@@ -22,6 +23,9 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
         self._transaction = Transaction(database)
         self._users = SqlUserRepository(self._transaction)
         self._sessions = SqlSessionRepository(self._transaction)
+        self._one_time_tokens = SqlOneTimeTokenRepository(self._transaction)
+        self._second_factors = SqlSecondFactorRepository(self._transaction)
+        self._api_keys = SqlApiKeyRepository(self._transaction)
         self._posts = SqlPostRepository(self._transaction)
         self._committing: asyncio.Task[None] | None = None
 
@@ -32,6 +36,18 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
     @property
     def sessions(self) -> SqlSessionRepository:
         return self._sessions
+
+    @property
+    def one_time_tokens(self) -> SqlOneTimeTokenRepository:
+        return self._one_time_tokens
+
+    @property
+    def second_factors(self) -> SqlSecondFactorRepository:
+        return self._second_factors
+
+    @property
+    def api_keys(self) -> SqlApiKeyRepository:
+        return self._api_keys
 
     @property
     def posts(self) -> SqlPostRepository:

@@ -78,7 +78,7 @@ def test_the_history_is_one_line() -> None:
 
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_every_revision_leads_up_and_back_and_up_again(fresh_url: str, revision: str) -> None:
-    before = str(int(revision) - 1).zfill(4) if revision != REVISIONS[0] else "base"
+    before = "base" if revision == REVISIONS[0] else REVISIONS[REVISIONS.index(revision) - 1]
     if before != "base":
         upgrade(fresh_url, before)
     empty = look(fresh_url, schema)
