@@ -105,13 +105,11 @@ def _database_faults(settings: Settings) -> Iterator[None]:
     """Turn a database that does not answer, or says no, into one line."""
     from adapters.sql.migrate import DatabaseRefused  # noqa: PLC0415 - imports the database toolkit
 
-    where = mask_url(settings.database_url)
     try:
         yield
-    except Unavailable as error:
+    except (Unavailable, DatabaseRefused) as error:
         cause = error.__cause__
         reason = str(getattr(cause, "orig", None) or cause or error).partition("\n")[0]
-        raise DatabaseUnreachable(f"the database {where} does not answer: {reason}; see DATABASE_URL") from error
-    except DatabaseRefused as error:
-        reason = str(error).partition("\n")[0]
-        raise DatabaseUnreachable(f"the database {where} refuses: {reason}; see DATABASE_URL") from error
+        raise DatabaseUnreachable(
+            f"cannot use the database {mask_url(settings.database_url)}: {reason}; see DATABASE_URL"
+        ) from error
