@@ -1,13 +1,16 @@
 """JSON Web Tokens as access tokens (RFC 9068, RFC 8725)."""
 
 import json
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 from uuid import UUID
 
 from jwt import PyJWS
 from jwt.exceptions import PyJWTError
 
-from adapters.security.keys import DerivedKeys, Key
+from adapters.security import base64url
+from adapters.security.ed25519 import SigningKeys
+from adapters.security.keys import DerivedKeys
 from application.identity.ports import AccessGrant, AccessTokens, VerifiedAccess
 from application.shared.clock import Clock
 from domain.identity.errors import InvalidToken
@@ -21,26 +24,52 @@ LEEWAY_SECONDS: Final = 5
 """How far ahead of ours the clock of the instance that issued a token may be. Expiry gets no leeway: there, a
 difference of clocks costs a client a refresh, while here it would refuse a token that was handed out just now."""
 
-_ALGORITHM: Final = "HS256"
 _TYPE: Final = "at+jwt"
 _JTI_MAX_LENGTH: Final = 128
 
 
+@dataclass(frozen=True, slots=True)
+class _Signer:
+    """A key with the one algorithm that it is for (RFC 8725, section 3.1)."""
+
+    algorithm: str
+    key_id: str
+    key: Any = field(repr=False)
+    """What PyJWT takes for the algorithm: bytes, or an Ed25519 key."""
+
+
 class JwtAccessTokens(AccessTokens):
-    """Issues and verifies tokens signed with HS256, by this installation for itself: `aud` is `iss`.
+    """Issues and verifies tokens of this installation, for itself: `aud` is `iss`.
+
+    They are signed with HS256, or with EdDSA (RFC 8037) where a private key is configured. Tokens of every accepted
+    key are verified, HS256 beside EdDSA, so that neither a new key nor the change from one to the other signs anybody
+    out.
 
     A token whose header is not, byte for byte, one that `issue` writes is refused before any of it is decoded. That
-    settles at once what else would each need a check: `alg` is what it must be (RFC 8725, section 3.1), `typ` and
-    `kid` too, and there is no `crit`, no `jku`, no member twice. The library's own look at the claims is not used,
-    for it takes the time from the machine and not from `clock`.
+    settles at once what else would each need a check: `alg` is the one of the key that `kid` names, so no public key
+    is ever taken for a secret one, `typ` is right, and there is no `crit`, no `jku`, no member twice. The library's
+    own look at the claims is not used, for it takes the time from the machine and not from `clock`.
     """
 
     def __init__(
-        self, *, keys: DerivedKeys, clock: Clock, issuer: str, lifetime_seconds: int, audience: str | None = None
+        self,
+        *,
+        keys: DerivedKeys,
+        clock: Clock,
+        issuer: str,
+        lifetime_seconds: int,
+        audience: str | None = None,
+        signing_keys: SigningKeys | None = None,
     ) -> None:
-        self._jws = PyJWS(algorithms=[_ALGORITHM], options={"enforce_minimum_key_length": True})
-        self._signing_key = keys.access_tokens[0]
-        self._keys = {self._header_of(key): key.secret for key in keys.access_tokens}
+        self._jws = PyJWS(algorithms=["HS256", "EdDSA"], options={"enforce_minimum_key_length": True})
+        secrets = [_Signer("HS256", key.id, key.secret) for key in keys.access_tokens]
+        self._signer = secrets[0]
+        self._verifiers = {self._header_of(signer): signer for signer in secrets}
+        if signing_keys is not None:
+            publics = [_Signer("EdDSA", key.id, key.public) for key in signing_keys.accepted]
+            self._signer = _Signer("EdDSA", publics[0].key_id, signing_keys.private)
+            own_header = self._header_of(self._signer)
+            self._verifiers |= {_renamed(own_header, public): public for public in publics}
         self._clock = clock
         self._issuer = issuer
         self._audience = issuer if audience is None else audience
@@ -62,17 +91,17 @@ class JwtAccessTokens(AccessTokens):
             "exp": issued_at + self._lifetime,
             "jti": grant.token_id,
         }
-        return self._sign(json.dumps(claims, separators=(",", ":")).encode(), self._signing_key)
+        return self._sign(json.dumps(claims, separators=(",", ":")).encode(), self._signer)
 
     def verify(self, token: str) -> VerifiedAccess:
         # PyJWT passes over padding, which RFC 7515, section 2 forbids: one token, one spelling.
         if len(token) > MAX_TOKEN_LENGTH or token.endswith("="):
             raise InvalidToken
-        secret = self._keys.get(token.partition(".")[0])
-        if secret is None:
+        verifier = self._verifiers.get(token.partition(".")[0])
+        if verifier is None:
             raise InvalidToken
         try:
-            payload = self._jws.decode(token, secret, [_ALGORITHM])
+            payload = self._jws.decode(token, verifier.key, [verifier.algorithm])
             claims = json.loads(payload, object_pairs_hook=_without_duplicates)
             access = self._read(claims)
         except (PyJWTError, ValueError, TypeError, KeyError, RecursionError):
@@ -97,11 +126,17 @@ class JwtAccessTokens(AccessTokens):
             expires_at=_seconds(claims["exp"]),
         )
 
-    def _header_of(self, key: Key) -> str:
-        return self._sign(b"{}", key).partition(".")[0]
+    def _header_of(self, signer: _Signer) -> str:
+        return self._sign(b"{}", signer).partition(".")[0]
 
-    def _sign(self, payload: bytes, key: Key) -> str:
-        return self._jws.encode(payload, key.secret, _ALGORITHM, {"typ": _TYPE, "kid": key.id})
+    def _sign(self, payload: bytes, signer: _Signer) -> str:
+        return self._jws.encode(payload, signer.key, signer.algorithm, {"typ": _TYPE, "kid": signer.key_id})
+
+
+def _renamed(header: str, signer: _Signer) -> str:
+    """Return the header as `issue` would write it for the key of `signer`, whose private half may be elsewhere."""
+    members = json.loads(base64url.decode(header))
+    return base64url.encode(json.dumps({**members, "kid": signer.key_id}, separators=(",", ":")).encode())
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """The keys of this installation, derived from its one secret."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,26 +25,26 @@ class DerivedKeys:
     Whoever learns or breaks one of them learns nothing of the others. What each purpose is called is part of the
     stored state: a changed name makes all its tokens or cursors invalid.
 
-    With a `previous_secret_key`, whatever that one sealed is still accepted where a list of keys is offered, the
-    current one first; nothing new is sealed with it. The secrets themselves are not kept.
+    Each purpose has one key a secret: the current one's first, then those of `also_accepted`, which are secrets that
+    were current or are about to be. Whatever was sealed with any of them is accepted; nothing new is sealed with
+    another than the first. The secrets themselves are not kept.
     """
 
-    __slots__ = ("access_tokens", "cursors", "refresh_chain")
+    __slots__ = ("access_tokens", "cursors", "refresh_chains", "secret_boxes")
 
     access_tokens: tuple[Key, ...]
     cursors: tuple[Key, ...]
-    refresh_chain: Key
-    """Only the current one: see `refresh_tokens` for what that means for tokens from before a rotation."""
+    refresh_chains: tuple[Key, ...]
+    secret_boxes: tuple[Key, ...]
 
-    def __init__(self, secret_key: str, previous_secret_key: str | None = None) -> None:
-        if not secret_key or previous_secret_key == "":
+    def __init__(self, secret_key: str, also_accepted: Sequence[str] = ()) -> None:
+        if not secret_key or "" in also_accepted:
             raise ValueError("the secret key is empty")
-        secrets = [secret_key.encode()]
-        if previous_secret_key is not None and previous_secret_key != secret_key:
-            secrets.append(previous_secret_key.encode())
+        secrets = [secret.encode() for secret in dict.fromkeys((secret_key, *also_accepted))]
         self.access_tokens = tuple(_derive(secret, "access-token") for secret in secrets)
         self.cursors = tuple(_derive(secret, "cursor") for secret in secrets)
-        self.refresh_chain = _derive(secrets[0], "refresh-chain")
+        self.refresh_chains = tuple(_derive(secret, "refresh-chain") for secret in secrets)
+        self.secret_boxes = tuple(_derive(secret, "secret-box") for secret in secrets)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.access_tokens)} secret keys)"

@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from adapters.security import base64url
-from adapters.security.keys import DerivedKeys
+from adapters.security.keys import DerivedKeys, Key
 from application.identity.ports import RefreshToken, RefreshTokens
 from domain.identity.errors import InvalidToken
 from domain.identity.session import Session
@@ -23,26 +23,28 @@ MAX_STEPS: Final = 4096
 
 _ID_BYTES: Final = 16
 _GENERATION_BYTES: Final = 4
+_TAG_BYTES: Final = 4
 _SECRET_BYTES: Final = 32
-_TOKEN_BYTES: Final = _ID_BYTES + _GENERATION_BYTES + _SECRET_BYTES
-_TEXT_LENGTH: Final = 70
-"""Characters of base64url, without padding, for 52 bytes."""
+_TEXT_LENGTH: Final = 75
+"""Characters of base64url, without padding, for 56 bytes."""
 
 
 class ChainedRefreshTokens(RefreshTokens):
-    """Tokens of session id, generation and a secret of 256 bits; the next secret is an HMAC of the one before.
+    """Tokens of session id, generation, the name of a key, and 256 bits; the next are an HMAC of the ones before.
 
-    Without the key nobody gets from a token to its successor, and from no token to the one before. The chain is made
-    with the current key only: after a rotation, the current token of each session goes on to be accepted (it is
-    compared with the stored hash, no key needed), while one spent before the rotation is merely invalid, without
-    closing the session it belonged to.
+    Without the key nobody gets from a token to its successor, and from no token to the one before. A session's chain
+    stays with the key that it began under for as long as that one is accepted. So in the middle of a rotation, when
+    some instances have another current key than others, all of them arrive at the same successor, and reuse is told
+    across it. Once the key is gone, the current token of each session still holds (it is compared with the stored
+    hash, no key needed) and goes on under the current key, while one spent before is merely invalid.
     """
 
     def __init__(self, *, keys: DerivedKeys) -> None:
-        self._key = keys.refresh_chain.secret
+        self._current = keys.refresh_chains[0]
+        self._keys = {_tag(key): key for key in reversed(keys.refresh_chains)}
 
     def first(self, session_id: SessionId) -> RefreshToken:
-        return RefreshToken(session_id, 0, secrets.token_bytes(_SECRET_BYTES))
+        return RefreshToken(session_id, 0, _tag(self._current) + secrets.token_bytes(_SECRET_BYTES))
 
     def successor(self, token: RefreshToken) -> RefreshToken:
         return RefreshToken(token.session_id, token.generation + 1, self._next(_bytes_of(token)))
@@ -86,7 +88,13 @@ class ChainedRefreshTokens(RefreshTokens):
         return hmac.compare_digest(sha256(octets).digest(), session.current.digest)
 
     def _next(self, octets: bytes) -> bytes:
-        return hmac.digest(self._key, b"successor" + octets, "sha256")
+        tag = octets[_ID_BYTES + _GENERATION_BYTES :][:_TAG_BYTES]
+        key = self._keys.get(tag, self._current)
+        return _tag(key) + hmac.digest(key.secret, b"successor" + octets, "sha256")
+
+
+def _tag(key: Key) -> bytes:
+    return bytes.fromhex(key.id)[:_TAG_BYTES]
 
 
 def _bytes_of(token: RefreshToken) -> bytes:

@@ -145,6 +145,10 @@ class TotpCodes(Protocol):
         ...
 
 
+class SecretUnreadable(Exception):
+    """A sealed secret cannot be opened: the key is gone, or somebody tampered with the row. The operator's to mend."""
+
+
 class SecretBox(Protocol):
     """Keeps secrets that must be read again, encrypted with a key that the database does not have."""
 

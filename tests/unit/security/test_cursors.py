@@ -42,7 +42,7 @@ def test_a_cursor_of_another_installation_is_refused() -> None:
 
 
 def test_a_cursor_outlives_a_rotation_of_the_key() -> None:
-    rotated = HmacCursorCodec(keys=DerivedKeys("a new secret", previous_secret_key="a secret for the tests"))
+    rotated = HmacCursorCodec(keys=DerivedKeys("a new secret", ["a secret for the tests"]))
     place = an_id()
 
     assert rotated.decode("feed", CODEC.encode("feed", place)) == place

@@ -203,7 +203,7 @@ def test_a_token_of_another_issuer_under_the_same_key_is_refused() -> None:
 
 
 def test_a_token_of_the_previous_key_holds_and_new_ones_use_the_current_key() -> None:
-    rotated = tokens_of(DerivedKeys("a new secret", previous_secret_key="a secret for the tests"))
+    rotated = tokens_of(DerivedKeys("a new secret", ["a secret for the tests"]))
     old = tokens_of().issue(GRANT)
 
     assert rotated.verify(old).user_id == GRANT.user_id
@@ -213,7 +213,7 @@ def test_a_token_of_the_previous_key_holds_and_new_ones_use_the_current_key() ->
 
 
 def test_the_key_that_a_header_names_is_the_one_that_must_have_signed() -> None:
-    keys = DerivedKeys("a new secret", previous_secret_key="a secret for the tests")
+    keys = DerivedKeys("a new secret", ["a secret for the tests"])
     current, previous = keys.access_tokens
     mixed = jwt.PyJWS().encode(
         json.dumps(claims()).encode(), previous.secret, "HS256", {"typ": "at+jwt", "kid": current.id}

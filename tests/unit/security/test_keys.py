@@ -1,5 +1,7 @@
 """The keys that come from the one secret."""
 
+from typing import Any
+
 import pytest
 
 from adapters.security.keys import DerivedKeys
@@ -12,9 +14,9 @@ CHAIN = "9f664f951b489e6d1037b98eb40aea393fe0778fc91ad85ad1231ab127861f6e"
 
 def test_every_purpose_has_a_key_of_its_own() -> None:
     keys = DerivedKeys("a secret")
-    all_keys = [*keys.access_tokens, *keys.cursors, keys.refresh_chain]
+    all_keys = [*keys.access_tokens, *keys.cursors, *keys.refresh_chains, *keys.secret_boxes]
 
-    assert len({key.secret for key in all_keys}) == 3
+    assert len({key.secret for key in all_keys}) == 4
     assert {len(key.secret) for key in all_keys} == {32}
 
 
@@ -28,23 +30,23 @@ def test_the_derivation_is_hkdf_sha256_as_stored_tokens_rely_on() -> None:
 
     assert keys.access_tokens[0].secret.hex() == ACCESS
     assert keys.cursors[0].secret.hex() == CURSOR
-    assert keys.refresh_chain.secret.hex() == CHAIN
+    assert keys.refresh_chains[0].secret.hex() == CHAIN
 
 
 def test_a_previous_secret_is_accepted_after_the_current_one() -> None:
-    keys = DerivedKeys("new", previous_secret_key="old")
+    keys = DerivedKeys("new", also_accepted=["old"])
 
     assert keys.access_tokens == DerivedKeys("new").access_tokens + DerivedKeys("old").access_tokens
     assert keys.cursors == DerivedKeys("new").cursors + DerivedKeys("old").cursors
-    assert keys.refresh_chain == DerivedKeys("new").refresh_chain
+    assert keys.refresh_chains == DerivedKeys("new").refresh_chains + DerivedKeys("old").refresh_chains
 
 
 def test_a_previous_secret_equal_to_the_current_one_adds_nothing() -> None:
-    assert len(DerivedKeys("same", previous_secret_key="same").access_tokens) == 1
+    assert len(DerivedKeys("same", also_accepted=["same"]).access_tokens) == 1
 
 
-@pytest.mark.parametrize("secrets", [("",), ("new", "")])
-def test_an_empty_secret_is_refused(secrets: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("secrets", [("",), ("new", [""])])
+def test_an_empty_secret_is_refused(secrets: tuple[Any, ...]) -> None:
     with pytest.raises(ValueError, match="empty"):
         DerivedKeys(*secrets)
 

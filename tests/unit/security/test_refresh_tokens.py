@@ -19,17 +19,18 @@ def test_a_token_is_recognisable_and_fit_for_urls_and_headers() -> None:
     text = TOKENS.serialize(FIRST)
 
     assert text.startswith("prt_")
-    assert len(text) == 74
+    assert len(text) == 79
     assert text.replace("_", "").replace("-", "").isalnum()
     assert text.isascii()
 
 
-def test_a_token_carries_256_random_bits_after_session_and_generation() -> None:
-    raw = urlsafe_b64decode(TOKENS.serialize(TOKENS.successor(FIRST))[4:] + "==")
+def test_a_token_carries_256_random_bits_after_session_generation_and_key() -> None:
+    raw = urlsafe_b64decode(TOKENS.serialize(TOKENS.successor(FIRST))[4:] + "=")
 
     assert raw[:16] == FIRST.session_id.bytes
     assert raw[16:20] == b"\0\0\0\1"
-    assert len(raw[20:]) == 32
+    assert raw[20:24] == FIRST.secret[:4]
+    assert len(raw[24:]) == 32
 
 
 def test_a_token_has_one_spelling() -> None:
@@ -51,7 +52,7 @@ def test_a_token_has_one_spelling() -> None:
 
 
 def test_standard_base64_is_not_taken_for_the_urls_kind() -> None:
-    token = RefreshToken(FIRST.session_id, 0, b"\xff" * 32)
+    token = RefreshToken(FIRST.session_id, 0, b"\xff" * 36)
     text = TOKENS.serialize(token)
     assert "_" in text[4:]
 
@@ -106,10 +107,30 @@ def test_the_largest_generation_a_token_can_claim_is_merely_not_genuine() -> Non
     assert not TOKENS.leads_to(claimed, a_session(a_user(), id=FIRST.session_id, generation=3))
 
 
-def test_the_current_token_outlives_a_change_of_key_and_a_spent_one_becomes_invalid() -> None:
-    rotated = ChainedRefreshTokens(keys=DerivedKeys("a new secret", previous_secret_key="a secret for the tests"))
+ROTATED = ChainedRefreshTokens(keys=DerivedKeys("a new secret", ["a secret for the tests"]))
+PREPARED = ChainedRefreshTokens(keys=DerivedKeys("a secret for the tests", ["a new secret"]))
+
+
+def test_in_the_middle_of_a_rotation_every_instance_arrives_at_the_same_successor() -> None:
+    begun_after = ROTATED.first(SessionId(an_id()))
+
+    assert ROTATED.successor(FIRST) == TOKENS.successor(FIRST)
+    assert PREPARED.successor(begun_after) == ROTATED.successor(begun_after)
+
+
+def test_reuse_is_told_across_a_rotation() -> None:
+    current = ROTATED.successor(TOKENS.successor(FIRST))
+    session = a_session(a_user(), id=FIRST.session_id, current=TOKENS.hash(current), generation=2)
+
+    assert ROTATED.leads_to(FIRST, session)
+    assert TOKENS.leads_to(FIRST, session)
+
+
+def test_without_its_key_the_current_token_still_holds_and_a_spent_one_becomes_invalid() -> None:
+    later = ChainedRefreshTokens(keys=DerivedKeys("a new secret"))
     current = TOKENS.successor(FIRST)
     session = a_session(a_user(), id=FIRST.session_id, current=TOKENS.hash(current), generation=1)
 
-    assert rotated.leads_to(current, session)
-    assert not rotated.leads_to(FIRST, session)
+    assert later.leads_to(current, session)
+    assert not later.leads_to(FIRST, session)
+    assert later.successor(current).secret[:4] == later.first(FIRST.session_id).secret[:4]
