@@ -54,7 +54,7 @@ async def _receive(request: HttpRequest) -> bytes:
     chunks: list[bytes] = []
     while True:
         message = await request.receive()
-        if message["type"] == "http.disconnect":
+        if message["type"] != "http.request":
             raise BadRequest("The body ended before it was whole.")
         chunks.append(message["body"])
         if not message["more_body"]:

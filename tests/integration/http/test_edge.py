@@ -368,7 +368,9 @@ async def test_half_an_answer_is_broken_off(caplog: pytest.LogCaptureFixture) ->
 
 
 async def test_a_body_that_breaks_off_is_not_our_fault(app: Application, caplog: pytest.LogCaptureFixture) -> None:
-    messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+    messages: Iterator[dict[str, Any]] = iter(
+        [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    )
     headers = [(b"host", b"testserver"), (b"content-type", b"application/json")]
     status, _, body = await raw(app, method="POST", path="/api/v1/auth/login", headers=headers, messages=messages)
     assert status == 400

@@ -28,7 +28,7 @@ _VENDORED: Final = {
     "redoc.standalone.js": "redoc/bundles/redoc.standalone.js",
     "redoc.standalone.js.LICENSE.txt": "redoc/bundles/redoc.standalone.js.LICENSE.txt",
 }
-_OWN: Final = ("postern.css", "postern.svg", "swagger-start.js", "redoc-start.js", "redocly.svg")
+_OWN: Final = ("postern.css", "postern.svg", "redoc.css", "redoc-start.js", "swagger-start.js")
 
 FAVICON: Final = "postern.svg"
 
@@ -60,7 +60,7 @@ def asset(name: str) -> Asset:
         body = (_vendored() / _VENDORED[name]).read_bytes()
     if name == "redoc.standalone.js":
         # The one thing that Redoc fetches from elsewhere, at the foot of its menu.
-        body = body.replace(b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"redocly.svg")
+        body = body.replace(b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"/favicon.ico")
     return Asset(body, _TYPES[name.rpartition(".")[2]], bytes_tag(body))
 
 
