@@ -108,17 +108,20 @@ def run(settings: Settings, address: str) -> None:
         websockets=False,
         backlog=BACKLOG,
         backpressure=CONNECTIONS_PER_WORKER,
-        respawn_failed_workers=True,
+        respawn_failed_workers=False,  # until one was ready, see `_announce`
         workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.debug if settings.log_level is LogLevel.DEBUG else LogLevels.warning,
         log_dictconfig=log_configuration,
         process_name=None,
     )
-    server.on_startup(lambda: _announce_when_ready(settings, address))
+    ready = threading.Thread(target=_announce, args=(server, settings, address), name="announce", daemon=True)
+    server.on_startup(ready.start)
     try:
         server.serve(target_loader=load_app, wrap_loader=False)
     except FatalError as error:
         raise CommandFailed(f"the server did not start: {error}") from error
+    except SystemExit as stopped:
+        raise CommandFailed("the workers do not keep running; the reason is above") from stopped
     click.echo("Stopped.")
 
 
@@ -134,19 +137,18 @@ def logging_configuration(level: LogLevel) -> dict[str, Any]:
     }
 
 
-def _announce_when_ready(settings: Settings, address: str) -> None:
-    threading.Thread(target=_announce, args=(settings, address), name="announce", daemon=True).start()
+def _announce(server: Any, settings: Settings, address: str) -> None:
+    """Print the first screen as soon as a worker takes connections, and have workers replaced from then on.
 
-
-def _announce(settings: Settings, address: str) -> None:
-    """Print the first screen as soon as a worker takes connections; nothing when none does within half a minute."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+    A worker that fails before any has ever been ready would fail again: that stops everything, at once.
+    """
+    while True:
         try:
             socket.create_connection((_reachable(address), settings.port), timeout=1).close()
         except OSError:
             time.sleep(0.02)
         else:
+            server.respawn_failed_workers = True
             click.echo("\n".join(first_screen(settings, address)))
             return
 
