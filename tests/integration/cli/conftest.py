@@ -72,11 +72,12 @@ class Server:
         return response.status, json.loads(text) if text else None
 
     def workers(self) -> list[int]:
-        """Return the process ids of the workers: the children that hold the port."""
-        done = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False
-        )
-        return [int(line.split()[0]) for line in done.stdout.splitlines() if "spawn_main" in line]
+        """Return the process ids of the workers: the children that multiprocessing has spawned."""
+        listed = subprocess.run(
+            ["ps", "-ww", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        children = [line for line in listed if line.split()[1] == str(self.process.pid)]
+        return [int(line.split()[0]) for line in children if "spawn_main" in line]
 
     def stop(self, signal_: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(signal_)
