@@ -5,6 +5,9 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
+from adapters.system.origin import ContextOrigins
+from application.identity.audit import Recorder
+from application.shared.ids import IdGenerator
 from domain.identity.session import Session, SpentToken
 from domain.identity.user import User
 from domain.identity.values import (
@@ -33,6 +36,16 @@ def an_id(at: datetime = NOW) -> UUID:
     milliseconds, rest = divmod(microseconds, 1000)
     # Method 3 of section 6.2: the fraction of the millisecond, scaled to 12 bits, follows the version.
     return UUID(int=milliseconds << 80 | 7 << 76 | (rest * 4096 // 1000) << 64 | 2 << 62 | next(_numbers))
+
+
+class _CountedIds(IdGenerator):
+    def new(self, at: datetime) -> UUID:
+        return an_id(at)
+
+
+def a_recorder() -> Recorder:
+    """Return a recorder whose entries are numbered and come from where the context says."""
+    return Recorder(ids=_CountedIds(), origins=ContextOrigins())
 
 
 def a_hash(of: object = None) -> RefreshTokenHash:

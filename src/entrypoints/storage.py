@@ -3,18 +3,38 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from adapters.memory.audit import MemoryAuditReader
+from adapters.memory.credentials import MemoryApiKeyReader
+from adapters.memory.directory import MemorySessionReader, MemoryUserReader
 from adapters.memory.health import MemoryProbe
 from adapters.memory.identity import MemoryAccountReader, MemoryCredentialsReader
 from adapters.memory.posts import MemoryAuthorDirectory, MemoryAuthorRevisions, MemoryPostReader
+from adapters.memory.revocations import MemoryRevocationLog
 from adapters.memory.store import MemoryStore
 from adapters.memory.unit_of_work import MemoryUnitOfWork
+from adapters.sql.audit import SqlAuditReader
+from adapters.sql.credentials import SqlApiKeyReader
 from adapters.sql.database import Database
+from adapters.sql.directory import SqlSessionReader, SqlUserReader
 from adapters.sql.health import SqlProbe
 from adapters.sql.identity import SqlAccountReader, SqlCredentialsReader
 from adapters.sql.posts import SqlAuthorDirectory, SqlPostReader
 from adapters.sql.revisions import SqlAuthorRevisions, SqliteAuthorRevisions
+from adapters.sql.revocations import SqliteRevocationLog, SqlRevocationLog
 from adapters.sql.unit_of_work import SqlUnitOfWork
-from application.identity.ports import AccountReader, CredentialsReader, IdentityUnitOfWork
+from adapters.system.ids import Uuid7Generator
+from adapters.system.origin import ContextOrigins
+from application.identity.audit import Recorder
+from application.identity.credentials import ApiKeyReader
+from application.identity.ports import (
+    AccountReader,
+    AuditReader,
+    CredentialsReader,
+    IdentityUnitOfWork,
+    RevocationLog,
+    SessionReader,
+    UserReader,
+)
 from application.posts.ports import AuthorDirectory, AuthorRevisions, PostReader, PostsUnitOfWork
 from application.shared.health import Probe
 from application.shared.unit_of_work import CommitListener
@@ -28,6 +48,11 @@ class Storage:
     posts_units: Callable[[], PostsUnitOfWork]
     accounts: AccountReader
     credentials: CredentialsReader
+    users: UserReader
+    sessions: SessionReader
+    audit: AuditReader
+    revocations: RevocationLog
+    api_keys: ApiKeyReader
     posts: PostReader
     authors: AuthorDirectory
     revisions: AuthorRevisions
@@ -35,12 +60,17 @@ class Storage:
     close: Callable[[], Awaitable[None]]
 
 
+def _recorder() -> Recorder:
+    return Recorder(ids=Uuid7Generator(), origins=ContextOrigins())
+
+
 def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore | None = None) -> Storage:
     """Build storage that lives and dies with this process; two over one `store` see the same."""
     store = MemoryStore() if store is None else store
+    recorder = _recorder()
 
     def units() -> MemoryUnitOfWork:
-        return MemoryUnitOfWork(store, listeners)
+        return MemoryUnitOfWork(store, recorder, listeners)
 
     async def close() -> None:
         store.clear()
@@ -50,6 +80,11 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         posts_units=units,
         accounts=MemoryAccountReader(store),
         credentials=MemoryCredentialsReader(store),
+        users=MemoryUserReader(store),
+        sessions=MemorySessionReader(store),
+        audit=MemoryAuditReader(store),
+        revocations=MemoryRevocationLog(store),
+        api_keys=MemoryApiKeyReader(store),
         posts=MemoryPostReader(store),
         authors=MemoryAuthorDirectory(store),
         revisions=MemoryAuthorRevisions(store),
@@ -60,16 +95,21 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
 
 def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) -> Storage:
     """Build storage over `database`, whichever of the four it is."""
+    recorder = _recorder()
 
     def units() -> SqlUnitOfWork:
-        return SqlUnitOfWork(database, listeners)
+        return SqlUnitOfWork(database, recorder, listeners)
 
     # On SQLite the file itself says whether anything changed, at the cost of a few microseconds; elsewhere the
     # revision is one look-up by primary key.
     sqlite_file = database.sqlite_file
     revisions = SqlAuthorRevisions(database) if sqlite_file is None else SqliteAuthorRevisions(sqlite_file)
 
+    log = SqlRevocationLog(database)
+    revocations = log if sqlite_file is None else SqliteRevocationLog(log, sqlite_file)
+
     async def close() -> None:
+        await revocations.close()
         await revisions.close()
         await database.dispose()
 
@@ -78,6 +118,11 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
         posts_units=units,
         accounts=SqlAccountReader(database),
         credentials=SqlCredentialsReader(database),
+        users=SqlUserReader(database),
+        sessions=SqlSessionReader(database),
+        audit=SqlAuditReader(database),
+        revocations=revocations,
+        api_keys=SqlApiKeyReader(database),
         posts=SqlPostReader(database),
         authors=SqlAuthorDirectory(database),
         revisions=revisions,

@@ -55,6 +55,18 @@ class MemoryUserRepository(UserRepository):
         user = self._transaction.users.get(user_id)
         return None if user is None else Standing(user.role, user.status)
 
+    async def lock_active_admins(self) -> list[UserId]:
+        await self._transaction.lock()
+        return sorted(user.id for user in self._transaction.users.values() if user.is_active_admin)
+
+    async def remove(self, user: User) -> None:
+        await self._transaction.lock()
+        stored = self._transaction.users.get(user.id)
+        if stored is None or stored.version != user.version:
+            raise VersionConflict
+        self._transaction.remove_user(stored)
+        self._transaction.touch(user)
+
     def _claim_keys(self, user: User) -> None:
         # Both are checked before either is claimed: a refused user leaves nothing behind.
         if self._transaction.emails.get(user.email.key) not in (None, user.id):

@@ -10,9 +10,12 @@ import asyncio
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Generic, TypeVar
 from uuid import UUID
 
+from application.identity.audit import AuditRecord, Recorder
+from application.identity.revocations import Revocation, revocation_of
 from application.shared.errors import TransientFailure
 from domain.identity.api_key import ApiKey
 from domain.identity.events import ProfileChanged
@@ -165,6 +168,10 @@ class MemoryStore:
         self.feeds: dict[UserId, SortedIds] = {}
         self.revisions: dict[UserId, int] = {}
         self.fences: dict[UUID, float] = {}
+        self.audit: list[AuditRecord] = []
+        """In the order of their ids."""
+        self.revocations: list[tuple[float, Revocation]] = []
+        """With when each was committed, in seconds of a clock that never runs backwards."""
 
 
 class Overlay(Generic[K, V]):
@@ -205,8 +212,10 @@ class Overlay(Generic[K, V]):
 class Transaction:
     """What one unit of work has locked, changed and touched so far."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, recorder: Recorder) -> None:
         self._store = store
+        self._recorder = recorder
+        self._records: list[AuditRecord] = []
         self._locked = False
         self._ended = False
         self._touched: list[Aggregate] = []
@@ -233,10 +242,24 @@ class Transaction:
         except TimeoutError:
             raise TransientFailure from None
 
+    def remove_user(self, user: User) -> None:
+        """Take an account away with all that is its own, as the foreign keys of a database do."""
+        for session in [s for s in self.sessions.values() if s.user_id == user.id]:
+            self.sessions.remove(session.id)
+        for record in [r for r in self.posts.values() if r.post.author_id == user.id]:
+            self.posts.remove(record.post.id)
+        self.emails.remove(user.email.key)
+        self.usernames.remove(user.username.key)
+        self.users.remove(user.id)
+
     def touch(self, aggregate: Aggregate) -> None:
         """Remember whose events belong to this commit."""
         if not any(known is aggregate for known in self._touched):
             self._touched.append(aggregate)
+
+    def record(self, record: AuditRecord) -> None:
+        """Add to the audit trail with the commit."""
+        self._records.append(record)
 
     def commit(self) -> Sequence[DomainEvent]:
         """Apply everything at once and end; return the events that were committed with it, in order of touching."""
@@ -256,6 +279,9 @@ class Transaction:
         for author_id in {changed_author(event) for event in events}:
             if author_id is not None:
                 store.revisions[author_id] = store.revisions.get(author_id, 0) + 1
+        for record in (*self._records, *self._recorder.records_of(events)):
+            insort(store.audit, record, key=lambda kept: kept.id)
+        store.revocations += [(monotonic(), found) for event in events if (found := revocation_of(event)) is not None]
         self.end()
         return events
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from adapters.memory.audit import MemoryAuditTrail
 from adapters.memory.credentials import (
     MemoryApiKeyRepository,
     MemoryOneTimeTokenRepository,
@@ -13,6 +14,7 @@ from adapters.memory.credentials import (
 from adapters.memory.identity import MemorySessionRepository, MemoryUserRepository
 from adapters.memory.posts import MemoryPostRepository
 from adapters.memory.store import MemoryStore, Transaction
+from application.identity.audit import Recorder
 from application.identity.ports import IdentityUnitOfWork
 from application.posts.ports import PostsUnitOfWork
 from application.shared.unit_of_work import CommitListener
@@ -22,15 +24,16 @@ from domain.shared.events import DomainEvent
 class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
     """One transaction over `store`; good for one `async with`."""
 
-    def __init__(self, store: MemoryStore, listeners: Sequence[CommitListener] = ()) -> None:
+    def __init__(self, store: MemoryStore, recorder: Recorder, listeners: Sequence[CommitListener] = ()) -> None:
         self._listeners = listeners
-        self._transaction = Transaction(store)
+        self._transaction = Transaction(store, recorder)
         self._users = MemoryUserRepository(self._transaction)
         self._sessions = MemorySessionRepository(self._transaction)
         self._one_time_tokens = MemoryOneTimeTokenRepository(self._transaction)
         self._second_factors = MemorySecondFactorRepository(self._transaction)
         self._api_keys = MemoryApiKeyRepository(self._transaction)
         self._posts = MemoryPostRepository(self._transaction)
+        self._audit = MemoryAuditTrail(self._transaction, recorder)
         # Held here, since the event loop holds its tasks weakly.
         self._telling: asyncio.Future[None] | None = None
 
@@ -53,6 +56,10 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
     @property
     def api_keys(self) -> MemoryApiKeyRepository:
         return self._api_keys
+
+    @property
+    def audit(self) -> MemoryAuditTrail:
+        return self._audit
 
     @property
     def posts(self) -> MemoryPostRepository:

@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, insert, select, type_coerce, update
+from sqlalchemy import bindparam, case, delete, insert, select, type_coerce, update
 
 from adapters.sql.database import AnyRow, Database
 from adapters.sql.errors import Named
 from adapters.sql.mapping import session_from, session_values, user_from, user_values
-from adapters.sql.models import SessionRow, UserRow, table_of
+from adapters.sql.models import PostRow, SessionRow, UserRow, VoteRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import IdText, Moment, MomentText
 from application.identity.ports import (
@@ -29,6 +29,8 @@ from domain.shared.ids import SessionId, UserId
 
 _USERS = table_of(UserRow)
 _SESSIONS = table_of(SessionRow)
+_POSTS = table_of(PostRow)
+_VOTES = table_of(VoteRow)
 
 _UNIQUE: Named = {"uq_users_email_key": EmailTaken, "uq_users_username_key": UsernameTaken}
 _OF_A_USER: Named = {"fk_sessions_user_id_users": UserNotFound}
@@ -40,6 +42,26 @@ _LOAD_USER = (
 _STANDING = select(_USERS.c.role, _USERS.c.status).where(_USERS.c.id == bindparam("at_id"))
 _INSERT_USER = insert(_USERS)
 _UPDATE_USER = update(_USERS).where(_USERS.c.id == bindparam("at_id"), _USERS.c.version == bindparam("at_version"))
+
+# Everything that is a user's own goes by ON DELETE CASCADE. A table whose rows outlive the user (orders) refers to it
+# by a column that ON DELETE SET NULL empties.
+_DELETE_USER = delete(_USERS).where(_USERS.c.id == bindparam("at_id"), _USERS.c.version == bindparam("at_version"))
+_LOCK_ACTIVE_ADMINS = (
+    select(_USERS.c.id)
+    .where(_USERS.c.role == Role.ADMIN.value, _USERS.c.status == UserStatus.ACTIVE.value)
+    .order_by(_USERS.c.id)
+    .with_for_update()
+)
+_LOCK_VOTES = select(_VOTES.c.post_id).where(_VOTES.c.user_id == bindparam("of_user")).with_for_update()
+_TAKE_VOTES_BACK = (
+    update(_POSTS)
+    .where(_POSTS.c.id == _VOTES.c.post_id, _VOTES.c.user_id == bindparam("of_user"))
+    .values(
+        score=_POSTS.c.score - _VOTES.c.direction,
+        upvotes=_POSTS.c.upvotes - case((_VOTES.c.direction == 1, 1), else_=0),
+        downvotes=_POSTS.c.downvotes - case((_VOTES.c.direction == -1, 1), else_=0),
+    )
+)
 
 _LOAD_SESSION = (
     select(SessionRow)
@@ -106,6 +128,17 @@ class SqlUserRepository(UserRepository):
     async def standing(self, user_id: UserId) -> Standing | None:
         row = (await self._transaction.execute(_STANDING, {"at_id": user_id})).one_or_none()
         return None if row is None else Standing(Role(row.role), UserStatus(row.status))
+
+    async def lock_active_admins(self) -> list[UserId]:
+        return [UserId(row.id) for row in await self._transaction.execute(_LOCK_ACTIVE_ADMINS, {})]
+
+    async def remove(self, user: User) -> None:
+        # No vote of theirs comes or goes from here on: a new one would need the user's row, which was locked when it
+        # was loaded, and those that are there are locked now. So what is taken back is exactly what is deleted.
+        await self._transaction.execute(_LOCK_VOTES, {"of_user": user.id})
+        await self._transaction.execute(_TAKE_VOTES_BACK, {"of_user": user.id})
+        await self._transaction.execute_guarded(_DELETE_USER, {"at_id": user.id, "at_version": user.version})
+        self._transaction.touch(user)
 
 
 class SqlSessionRepository(SessionRepository):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adapters.sql.models import PostRow, SessionRow, UserRow
+from adapters.sql.models import NAME_KEY_LENGTH, PostRow, SessionRow, UserRow
 from domain.identity.session import Session, SpentToken
 from domain.identity.user import User
 from domain.identity.values import (
@@ -18,6 +18,7 @@ from domain.posts.post import Post
 from domain.posts.values import PostText
 from domain.shared.actor import Role
 from domain.shared.ids import PostId, SessionId, UserId
+from domain.shared.text import canonical_key
 
 Values = dict[str, Any]
 
@@ -49,6 +50,7 @@ def user_values(user: User) -> Values:
         "username": user.username.value,
         "username_key": user.username.key,
         "name": user.name.value if user.name else None,
+        "name_key": canonical_key(user.name.value)[:NAME_KEY_LENGTH] if user.name else None,
         "phone": user.phone.value if user.phone else None,
         "password_hash": user.password_hash,
         "role": user.role.value,

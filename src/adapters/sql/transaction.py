@@ -1,23 +1,42 @@
 """The transaction of one unit of work, as its repositories see it."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
+from uuid import uuid4
 
-from sqlalchemy import CursorResult, Executable, Result
+import msgspec
+from sqlalchemy import CursorResult, Executable, Insert, Result, insert
 
 from adapters.sql.database import Database, Parameters
+from adapters.sql.dialects.base import Dialect
 from adapters.sql.errors import CAUGHT, Named, translated
+from adapters.sql.models import AuditRow, RevocationRow, table_of
+from application.identity.audit import AuditRecord, Recorder
+from application.identity.revocations import revocation_of
 from application.shared.errors import VersionConflict
 from domain.identity.events import ProfileChanged
 from domain.posts.events import PostEvent
 from domain.shared.events import Aggregate, DomainEvent
 from domain.shared.ids import UserId
 
+_RECORD = insert(table_of(AuditRow))
+
+
+@cache
+def _revoke(dialect: Dialect) -> Insert:
+    # By the database's clock, which all processes share.
+    return insert(table_of(RevocationRow)).values(created_at=dialect.now)
+
 
 class Transaction:
-    """Runs statements in one transaction, and knows whose events belong to it. It begins with its first statement."""
+    """Runs statements in one transaction, and knows whose events belong to it. It begins with its first statement.
 
-    def __init__(self, database: Database) -> None:
+    Without a `recorder` it is one of the program's own (a fence, a purge), which touches no aggregates.
+    """
+
+    def __init__(self, database: Database, recorder: Recorder | None = None) -> None:
+        self._recorder = recorder
         self._dialect = database.dialect
         self._session = database.session()
         self._touched: list[Aggregate] = []
@@ -42,8 +61,15 @@ class Transaction:
         if not isinstance(result, CursorResult) or result.rowcount != 1:
             raise VersionConflict
 
+    async def record(self, records: Sequence[AuditRecord]) -> None:
+        """Add to the audit trail."""
+        for record in records:
+            await self.execute(_RECORD, _audit_values(record))
+
     def touch(self, aggregate: Aggregate) -> None:
         """Remember whose events belong to this commit."""
+        if self._recorder is None:
+            raise RuntimeError("events would go unrecorded")
         if not any(known is aggregate for known in self._touched):
             self._touched.append(aggregate)
 
@@ -72,6 +98,12 @@ class Transaction:
         # In one order for everybody, since each row is locked until the commit.
         for author_id in sorted({author for event in events if (author := changed_author(event)) is not None}):
             await self.execute(self._dialect.bump_revision, {"author_id": author_id})
+        if self._recorder is not None:
+            await self.record(self._recorder.records_of(events))
+        # Last of all: the sooner they are committed after their moment is taken, the better.
+        for revocation in [found for event in events if (found := revocation_of(event)) is not None]:
+            row = {"id": uuid4(), "session_id": revocation.session_id, "generation": revocation.generation}
+            await self.execute(_revoke(self._dialect), row)
 
     async def _close(self) -> None:
         try:
@@ -82,6 +114,21 @@ class Transaction:
             failure = translated(error, self._dialect)
             if failure is error:
                 raise
+
+
+def _audit_values(record: AuditRecord) -> dict[str, Any]:
+    entry, origin = record.entry, record.origin
+    return {
+        "id": record.id,
+        "at": entry.at,
+        "event": entry.event,
+        "actor_id": entry.actor,
+        "subject_id": entry.subject,
+        "address": origin.address,
+        "user_agent": origin.user_agent,
+        "request_id": origin.request_id,
+        "details": msgspec.json.encode(entry.details).decode(),
+    }
 
 
 def changed_author(event: DomainEvent) -> UserId | None:

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from adapters.sql.audit import SqlAuditTrail
 from adapters.sql.credentials import SqlApiKeyRepository, SqlOneTimeTokenRepository, SqlSecondFactorRepository
 from adapters.sql.database import Database
 from adapters.sql.identity import SqlSessionRepository, SqlUserRepository
 from adapters.sql.posts import SqlPostRepository
 from adapters.sql.transaction import Transaction
+from application.identity.audit import Recorder
 from application.identity.ports import IdentityUnitOfWork
 from application.posts.ports import PostsUnitOfWork
 from application.shared.unit_of_work import CommitListener
@@ -18,15 +20,16 @@ from application.shared.unit_of_work import CommitListener
 class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
     """One transaction on `database`; good for one `async with`."""
 
-    def __init__(self, database: Database, listeners: Sequence[CommitListener] = ()) -> None:
+    def __init__(self, database: Database, recorder: Recorder, listeners: Sequence[CommitListener] = ()) -> None:
         self._listeners = listeners
-        self._transaction = Transaction(database)
+        self._transaction = Transaction(database, recorder)
         self._users = SqlUserRepository(self._transaction)
         self._sessions = SqlSessionRepository(self._transaction)
         self._one_time_tokens = SqlOneTimeTokenRepository(self._transaction)
         self._second_factors = SqlSecondFactorRepository(self._transaction)
         self._api_keys = SqlApiKeyRepository(self._transaction)
         self._posts = SqlPostRepository(self._transaction)
+        self._audit = SqlAuditTrail(self._transaction, recorder)
         self._committing: asyncio.Task[None] | None = None
 
     @property
@@ -48,6 +51,10 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
     @property
     def api_keys(self) -> SqlApiKeyRepository:
         return self._api_keys
+
+    @property
+    def audit(self) -> SqlAuditTrail:
+        return self._audit
 
     @property
     def posts(self) -> SqlPostRepository:

@@ -70,6 +70,6 @@ class ChangePassword:
             await uow.users.save(user)
             for session in await uow.sessions.list_live(user.id, at=now):
                 if session.id != command.actor.session_id:
-                    session.revoke(RevocationReason.PASSWORD_CHANGED, at=now)
+                    session.revoke(RevocationReason.PASSWORD_CHANGED, at=now, by=user.id)
                     await uow.sessions.save(session)
             await uow.commit()

@@ -27,6 +27,6 @@ class LogOut:
                 session = await uow.sessions.get(command.actor.session_id)
             except SessionNotFound:
                 return  # The account was deleted a moment ago, and its sessions with it.
-            session.revoke(RevocationReason.LOGGED_OUT, at=self._clock.now())
+            session.revoke(RevocationReason.LOGGED_OUT, at=self._clock.now(), by=command.actor.user_id)
             await uow.sessions.save(session)
             await uow.commit()

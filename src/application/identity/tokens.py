@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from application.identity.ports import AccessGrant, AccessTokens, RefreshToken, RefreshTokens
+from application.identity.revocations import token_id
 from application.identity.views import TokenPairView
 from application.shared.ids import IdGenerator
 from domain.identity.session import Session
@@ -33,7 +34,7 @@ class TokenDesk:
                 user_id=session.user_id,
                 role=role,
                 session_id=session.id,
-                token_id=f"{session.id.hex}.{session.generation}",
+                token_id=token_id(session.id, session.generation),
                 issued_at=session.last_used_at,
             )
         )

@@ -2,8 +2,6 @@
 
 from typing import Annotated
 
-from typing import Annotated
-
 import msgspec
 
 from application.shared.views import Id, Timestamp, timestamp

@@ -27,7 +27,7 @@ from domain.posts.post import Post
 from domain.posts.values import PostText
 from domain.shared.ids import UserId
 from tests.backends import missing
-from tests.builders import NOW, a_post, an_actor
+from tests.builders import NOW, a_post, a_recorder, an_actor
 from tests.fakes import PlainCursorCodec
 
 LEASE = 0.3
@@ -172,7 +172,7 @@ class Process:
     async def publish(self, by: User, text: str) -> None:
         """Publish, and return when it is acknowledged."""
         post = Post.publish(id=a_post(by).id, by=an_actor(by), text=PostText(text), at=NOW)
-        async with MemoryUnitOfWork(self.store, [self.revisions]) as uow:
+        async with MemoryUnitOfWork(self.store, a_recorder(), [self.revisions]) as uow:
             await uow.posts.add(post)
             await uow.commit()
 
@@ -217,7 +217,7 @@ class Cluster:
         return process
 
     async def add_user(self, user: User) -> None:
-        async with MemoryUnitOfWork(self.store) as uow:
+        async with MemoryUnitOfWork(self.store, a_recorder()) as uow:
             await uow.users.add(user)
             await uow.commit()
 

@@ -8,21 +8,21 @@ from adapters.memory.fence import MemoryCacheFence
 from adapters.memory.store import MemoryStore
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from application.shared.errors import TransientFailure
-from tests.builders import a_post, a_session, a_user
+from tests.builders import a_post, a_recorder, a_session, a_user
 
 
 async def test_whoever_waits_too_long_for_the_lock_may_try_again() -> None:
     store = MemoryStore(lock_wait_seconds=0.01)
     user = a_user()
 
-    async with MemoryUnitOfWork(store) as first:
+    async with MemoryUnitOfWork(store, a_recorder()) as first:
         await first.users.add(user)
-        async with MemoryUnitOfWork(store) as second:
+        async with MemoryUnitOfWork(store, a_recorder()) as second:
             with pytest.raises(TransientFailure):
                 await second.users.get(user.id)
         await first.commit()
 
-    async with MemoryUnitOfWork(store) as third:
+    async with MemoryUnitOfWork(store, a_recorder()) as third:
         assert (await third.users.get(user.id)).id == user.id
 
 
@@ -31,12 +31,12 @@ async def test_units_of_work_take_turns_in_the_order_they_came() -> None:
     order: list[int] = []
 
     async def take_a_turn(number: int) -> None:
-        async with MemoryUnitOfWork(store) as uow:
+        async with MemoryUnitOfWork(store, a_recorder()) as uow:
             await uow.users.add(a_user())
             order.append(number)
             await uow.commit()
 
-    async with MemoryUnitOfWork(store) as holder:
+    async with MemoryUnitOfWork(store, a_recorder()) as holder:
         await holder.users.add(a_user())
         waiting = [asyncio.create_task(take_a_turn(number)) for number in range(5)]
         await asyncio.sleep(0)
@@ -48,7 +48,7 @@ async def test_units_of_work_take_turns_in_the_order_they_came() -> None:
 
 async def test_a_unit_of_work_that_has_ended_is_of_no_more_use() -> None:
     store = MemoryStore()
-    unit = MemoryUnitOfWork(store)
+    unit = MemoryUnitOfWork(store, a_recorder())
     async with unit as uow:
         await uow.users.add(a_user())
         await uow.commit()
@@ -64,7 +64,7 @@ async def test_an_id_is_not_given_twice() -> None:
     user = a_user()
     session, post = a_session(user), a_post(user)
 
-    async with MemoryUnitOfWork(MemoryStore()) as uow:
+    async with MemoryUnitOfWork(MemoryStore(), a_recorder()) as uow:
         await uow.users.add(user)
         await uow.sessions.add(session)
         await uow.posts.add(post)
@@ -78,7 +78,7 @@ async def test_an_id_is_not_given_twice() -> None:
 
 async def test_a_closed_store_has_forgotten_everything() -> None:
     store = MemoryStore()
-    async with MemoryUnitOfWork(store) as uow:
+    async with MemoryUnitOfWork(store, a_recorder()) as uow:
         await uow.users.add(a_user())
         await uow.commit()
 

@@ -3,11 +3,12 @@
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, Connection, Executable
+from sqlalchemy import URL, ColumnElement, Connection, Executable, TextClause
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
@@ -45,12 +46,18 @@ class Dialect(ABC):
     """Whether a connection can die while nobody looks, as all do that cross a network."""
     single_writer: ClassVar[bool]
     """Whether units of work take turns by nature, so that a second connection for writing would only wait."""
+    keyset_by_rows: ClassVar[bool]
+    """Whether a place in a list is told to it best as a pair, `(author_id, id) < (…, …)`."""
     bump_revision: ClassVar[Executable]
     """Adds one to the revision of `author_id`, or stores the first."""
     raise_fence: ClassVar[Executable]
     """Stores that the fence of `process_id` is up for `microseconds` from now, by the database's clock."""
     fence_is_up: ClassVar[Executable]
     """Reads one row while any fence is up, by the database's clock."""
+    now: ClassVar[ColumnElement[datetime]]
+    """The present by the database's clock, as of the statement."""
+    ago: ClassVar[TextClause]
+    """The moment `microseconds` before `now`. It does not keep an index from being used."""
 
     @abstractmethod
     def file(self, url: URL) -> Path | None: ...

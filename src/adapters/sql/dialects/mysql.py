@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, bindparam, func, literal, select, text
+from sqlalchemy import URL, Connection, bindparam, func, literal, literal_column, select, text
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
@@ -69,6 +69,7 @@ class MysqlDialect(Dialect):
     name = "mysql"
     pings_idle_connections = True
     single_writer = False
+    keyset_by_rows = False
 
     _revisions = table_of(AuthorRevisionRow)
     _fences = table_of(CacheFenceRow)
@@ -82,6 +83,8 @@ class MysqlDialect(Dialect):
         "ON DUPLICATE KEY UPDATE expires_at = UTC_TIMESTAMP(6) + INTERVAL :microseconds MICROSECOND"
     ).bindparams(bindparam("process_id", type_=Id))
     fence_is_up = select(_fences.c.process_id).where(_fences.c.expires_at > func.utc_timestamp(text("6"))).limit(1)
+    now = literal_column("UTC_TIMESTAMP(6)")
+    ago = text("UTC_TIMESTAMP(6) - INTERVAL :microseconds MICROSECOND")
 
     def file(self, url: URL) -> Path | None:
         del url

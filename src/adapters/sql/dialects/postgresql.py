@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, bindparam, func, literal, select, text
+from sqlalchemy import URL, Connection, bindparam, func, literal, literal_column, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
@@ -50,6 +50,7 @@ class PostgresqlDialect(Dialect):
     name = "postgresql"
     pings_idle_connections = True
     single_writer = False
+    keyset_by_rows = True
 
     _revisions = table_of(AuthorRevisionRow)
     _fences = table_of(CacheFenceRow)
@@ -65,6 +66,9 @@ class PostgresqlDialect(Dialect):
     ).bindparams(bindparam("process_id", type_=Id))
     # Not now(): that is the beginning of the transaction.
     fence_is_up = select(_fences.c.process_id).where(_fences.c.expires_at > func.clock_timestamp()).limit(1)
+    # Not clock_timestamp() either, which counts as different for each row, so that no index could be used.
+    now = literal_column("statement_timestamp()")
+    ago = text("statement_timestamp() - CAST(:microseconds AS bigint) * interval '1 microsecond'")
 
     def file(self, url: URL) -> Path | None:
         del url

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, UniqueConstraint, bindparam, literal, select, text
+from sqlalchemy import URL, Connection, UniqueConstraint, bindparam, literal, literal_column, select, text
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
@@ -45,6 +45,7 @@ class SqliteDialect(Dialect):
     name = "sqlite"
     pings_idle_connections = False
     single_writer = True
+    keyset_by_rows = False
 
     _revisions = table_of(AuthorRevisionRow)
     _fences = table_of(CacheFenceRow)
@@ -60,6 +61,8 @@ class SqliteDialect(Dialect):
         "ON CONFLICT (process_id) DO UPDATE SET expires_at = excluded.expires_at"
     ).bindparams(bindparam("process_id", type_=Id))
     fence_is_up = select(_fences.c.process_id).where(text(f"expires_at > {_NOW}")).limit(1)
+    now = literal_column(_NOW)
+    ago = text("strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', (:microseconds / -1000000.0) || ' seconds')")
 
     def file(self, url: URL) -> Path | None:
         return Path(url.database) if url.database else None

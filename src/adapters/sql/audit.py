@@ -1,0 +1,87 @@
+"""The audit trail in a table that nothing in the program updates or deletes from."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Integer, Select, bindparam, select, type_coerce, union
+
+from adapters.sql.database import AnyRow, Database
+from adapters.sql.models import AuditRow, table_of
+from adapters.sql.transaction import Transaction
+from adapters.sql.types import Id, IdText, MomentText
+from application.identity.audit import AuditEntry, Recorder
+from application.identity.ports import AuditReader, AuditSlice, AuditTrail
+from application.identity.views import AuditEntryView
+from domain.shared.ids import UserId
+
+_AUDIT = table_of(AuditRow)
+
+_LAST = UUID(int=(1 << 128) - 1)
+"""No id is above it: a list that begins at the newest entry is one before this."""
+
+_BEFORE = _AUDIT.c.id < bindparam("before", type_=Id)
+_ROWS = bindparam("rows", type_=Integer)
+_ENTRIES: Select[Any] = select(
+    type_coerce(_AUDIT.c.id, IdText),
+    type_coerce(_AUDIT.c.at, MomentText),
+    _AUDIT.c.event,
+    type_coerce(_AUDIT.c.actor_id, IdText),
+    type_coerce(_AUDIT.c.subject_id, IdText),
+    _AUDIT.c.address,
+    _AUDIT.c.user_agent,
+    _AUDIT.c.request_id,
+    _AUDIT.c.details,
+).order_by(_AUDIT.c.id.desc())
+_NEWEST = _ENTRIES.where(_BEFORE).limit(_ROWS)
+
+
+def _of(column: str) -> Select[Any]:
+    """Select the ids of a page of entries by one of the indexes; nested, since SQLite sorts only a whole union."""
+    page = select(_AUDIT.c.id).where(_AUDIT.c[column] == bindparam("involving", type_=Id), _BEFORE)
+    return select(page.order_by(_AUDIT.c.id.desc()).limit(_ROWS).subquery().c.id)
+
+
+# Two ranges of two indexes, each no longer than a page: with OR, a database would read all that somebody ever did.
+_EITHER = union(_of("actor_id"), _of("subject_id")).subquery()
+_INVOLVING = _ENTRIES.join(_EITHER, _EITHER.c.id == _AUDIT.c.id).limit(_ROWS)
+
+_decode = msgspec.json.Decoder(dict[str, str]).decode
+
+
+class SqlAuditTrail(AuditTrail):
+    def __init__(self, transaction: Transaction, recorder: Recorder) -> None:
+        self._transaction = transaction
+        self._recorder = recorder
+
+    async def record(self, entry: AuditEntry) -> None:
+        await self._transaction.record([self._recorder.record(entry)])
+
+
+class SqlAuditReader(AuditReader):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def newest(self, *, limit: int, before: UUID | None, involving: UserId | None) -> AuditSlice:
+        # One row more than asked for says whether the list goes on.
+        parameters: dict[str, Any] = {"before": before or _LAST, "rows": limit + 1}
+        if involving is None:
+            rows = await self._database.fetch_all(_NEWEST, parameters)
+        else:
+            rows = await self._database.fetch_all(_INVOLVING, {**parameters, "involving": involving})
+        return AuditSlice([_view(row) for row in rows[:limit]], more=len(rows) > limit)
+
+
+def _view(row: AnyRow) -> AuditEntryView:
+    id, at, event, actor, subject, address, user_agent, request_id, details = row
+    return AuditEntryView(
+        id=id,
+        at=at,
+        event=event,
+        actor=actor,
+        subject=subject,
+        address=address,
+        user_agent=user_agent,
+        request_id=request_id,
+        details=_decode(details),
+    )

@@ -1,0 +1,152 @@
+"""Accounts and sessions in a database, as they are listed."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, or_, select, type_coerce
+
+from adapters.sql.database import AnyRow, Database
+from adapters.sql.models import NAME_KEY_LENGTH, SessionRow, UserRow, table_of
+from adapters.sql.types import Id, IdText, Moment, MomentText
+from application.identity.ports import SessionReader, SessionSlice, UserReader, UserSlice
+from application.identity.views import SessionView, UserView
+from application.shared.views import Versioned
+from domain.identity.values import UserStatus
+from domain.shared.actor import Role
+from domain.shared.ids import SessionId, UserId
+
+_USERS = table_of(UserRow)
+_SESSIONS = table_of(SessionRow)
+
+_LAST = UUID(int=(1 << 128) - 1)
+"""No id is above it: a list that begins at the newest item is one before this."""
+_LAST_CHARACTER = "\U0010ffff"
+"""A noncharacter, so no key holds it, and no character is above it: not in UTF-8 either, byte by byte."""
+
+_ROWS = bindparam("rows", type_=Integer)
+_BEFORE = bindparam("before", type_=Id)
+
+_ACCOUNTS: Select[Any] = select(
+    type_coerce(_USERS.c.id, IdText),
+    _USERS.c.username,
+    _USERS.c.name,
+    type_coerce(_USERS.c.created_at, MomentText),
+    _USERS.c.version,
+    _USERS.c.email,
+    _USERS.c.email_verified,
+    _USERS.c.phone,
+    _USERS.c.role,
+    _USERS.c.status,
+    type_coerce(_USERS.c.updated_at, MomentText),
+)
+_ONE = _ACCOUNTS.where(_USERS.c.id == bindparam("at_id"))
+_NEWEST = _ACCOUNTS.where(_USERS.c.id < _BEFORE).order_by(_USERS.c.id.desc()).limit(_ROWS)
+
+
+def _begins(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    # A range, not LIKE: on a binary column PostgreSQL has none, and a prefix may hold a wildcard.
+    return column.between(bindparam("prefix", type_=column.type), bindparam("prefix_end", type_=column.type))
+
+
+_BEGINNING = _NEWEST.where(or_(_begins(_USERS.c.username_key), _begins(_USERS.c.name_key)))
+_BEGINNING_FULL = _NEWEST.where(
+    or_(_begins(_USERS.c.username_key), _begins(_USERS.c.name_key), _begins(_USERS.c.email_key))
+)
+
+_STORED: Select[Any] = (
+    select(
+        type_coerce(_SESSIONS.c.id, IdText),
+        type_coerce(_SESSIONS.c.created_at, MomentText),
+        type_coerce(_SESSIONS.c.last_used_at, MomentText),
+        type_coerce(_SESSIONS.c.expires_at, MomentText),
+        _SESSIONS.c.user_agent,
+        _SESSIONS.c.address,
+        type_coerce(_SESSIONS.c.revoked_at, MomentText),
+    )
+    .where(_SESSIONS.c.user_id == bindparam("of_user"), _SESSIONS.c.id < _BEFORE)
+    .order_by(_SESSIONS.c.id.desc())
+    .limit(_ROWS)
+)
+_LIVE = _STORED.where(_SESSIONS.c.revoked_at.is_(None), _SESSIONS.c.expires_at > bindparam("at", type_=Moment))
+
+
+class SqlUserReader(UserReader):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, user_id: UserId, *, full: bool) -> Versioned[UserView] | None:
+        row = await self._database.fetch_one(_ONE, {"at_id": user_id})
+        return None if row is None else Versioned(_user_view(row, full=full), row.version)
+
+    async def newest(self, *, limit: int, before: UserId | None, prefix: str | None, full: bool) -> UserSlice:
+        parameters: dict[str, Any] = {"before": before or _LAST, "rows": limit + 1}
+        statement = _NEWEST
+        if prefix is not None:
+            prefix = prefix[:NAME_KEY_LENGTH]
+            parameters |= {"prefix": prefix, "prefix_end": prefix + _LAST_CHARACTER}
+            statement = _BEGINNING_FULL if full else _BEGINNING
+        rows = await self._database.fetch_all(statement, parameters)
+        return UserSlice([_user_view(row, full=full) for row in rows[:limit]], more=len(rows) > limit)
+
+
+class SqlSessionReader(SessionReader):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def live(
+        self, user_id: UserId, *, at: datetime, current: SessionId, limit: int, before: SessionId | None
+    ) -> SessionSlice:
+        parameters = {"of_user": user_id, "before": before or _LAST, "rows": limit + 1, "at": at}
+        rows = await self._database.fetch_all(_LIVE, parameters)
+        present = str(current)
+        return SessionSlice([_live_view(row, present) for row in rows[:limit]], more=len(rows) > limit)
+
+    async def stored(self, user_id: UserId, *, limit: int, before: SessionId | None) -> SessionSlice:
+        parameters = {"of_user": user_id, "before": before or _LAST, "rows": limit + 1}
+        rows = await self._database.fetch_all(_STORED, parameters)
+        return SessionSlice([_stored_view(row) for row in rows[:limit]], more=len(rows) > limit)
+
+
+def _user_view(row: AnyRow, *, full: bool) -> UserView:
+    id, username, name, created_at, _, email, email_verified, phone, role, status, updated_at = row
+    if not full:
+        return UserView(id=id, username=username, name=name, created_at=created_at)
+    return UserView(
+        id=id,
+        email=email,
+        email_verified=email_verified,
+        username=username,
+        name=name,
+        phone=phone,
+        role=Role(role),
+        status=UserStatus(status),
+        created_at=created_at,
+        updated_at=updated_at,
+    )
+
+
+def _live_view(row: AnyRow, current: str) -> SessionView:
+    id, created_at, last_used_at, expires_at, user_agent, address, _ = row
+    return SessionView(
+        id=id,
+        created_at=created_at,
+        last_used_at=last_used_at,
+        expires_at=expires_at,
+        user_agent=user_agent,
+        address=address,
+        current=id == current,
+    )
+
+
+def _stored_view(row: AnyRow) -> SessionView:
+    id, created_at, last_used_at, expires_at, user_agent, address, revoked_at = row
+    return SessionView(
+        id=id,
+        created_at=created_at,
+        last_used_at=last_used_at,
+        expires_at=expires_at,
+        user_agent=user_agent,
+        address=address,
+        revoked_at=revoked_at,
+    )

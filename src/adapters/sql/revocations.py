@@ -1,0 +1,133 @@
+"""Revocations in a table that every process reads."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from sqlalchemy import Integer, Select, bindparam, delete, select
+
+from adapters.sql.database import Database
+from adapters.sql.dialects.base import Dialect
+from adapters.sql.models import RevocationRow, table_of
+from adapters.sql.transaction import Transaction
+from adapters.sql.types import Id
+from application.identity.ports import RevocationLog
+from application.identity.revocations import Revocation
+from domain.shared.ids import SessionId
+
+_REVOCATIONS = table_of(RevocationRow)
+_DELETE = delete(_REVOCATIONS).where(_REVOCATIONS.c.id.in_(bindparam("ids", expanding=True, type_=Id)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """What depends on how a database tells the time."""
+
+    since: Select[Any]
+    older: Select[Any]
+
+
+@cache
+def _statements(dialect: Dialect) -> _Statements:
+    columns = _REVOCATIONS.c
+    return _Statements(
+        since=select(columns.session_id, columns.generation).where(columns.created_at >= dialect.ago),
+        older=select(columns.id)
+        .where(columns.created_at < dialect.ago)
+        .order_by(columns.created_at)
+        .limit(bindparam("rows", type_=Integer)),
+    )
+
+
+class SqlRevocationLog(RevocationLog):
+    """One look-up of an index range for each reading."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._statements = _statements(database.dialect)
+
+    async def since(self, seconds: float) -> Sequence[Revocation]:
+        rows = await self._database.fetch_all(self._statements.since, _microseconds(seconds))
+        return [Revocation(SessionId(session_id), generation) for session_id, generation in rows]
+
+    async def purge(self, *, older_than_seconds: float, limit: int) -> int:
+        # Looked for outside of the transaction, so that nothing is locked but what is deleted; of two processes that
+        # find the same ones, the second deletes nothing.
+        older = {**_microseconds(older_than_seconds), "rows": limit}
+        ids = [row.id for row in await self._database.fetch_all(self._statements.older, older)]
+        if ids:
+            transaction = Transaction(self._database)
+            try:
+                await transaction.execute(_DELETE, {"ids": ids})
+                await transaction.commit()
+            finally:
+                await transaction.end()
+        return len(ids)
+
+    async def close(self) -> None:
+        """Do nothing: the connections are the database's."""
+
+
+class _Reading(NamedTuple):
+    version: int
+    seconds: float
+    found: Sequence[Revocation]
+
+
+class SqliteRevocationLog(RevocationLog):
+    """Asks the file whether anything at all was committed, and reads only then.
+
+    `PRAGMA data_version` changes with each commit by another connection, of this process or any other; asking takes
+    microseconds, on the event loop, over a connection that only reads. What was found the last time is returned again
+    when nothing was: more than was asked for, since some of it is older by now, and never less.
+    """
+
+    def __init__(self, log: SqlRevocationLog, path: Path) -> None:
+        self._log = log
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._last: _Reading | None = None
+
+    async def since(self, seconds: float) -> Sequence[Revocation]:
+        version = self._version()
+        last = self._last
+        if version is not None and last is not None and (last.version, last.seconds) == (version, seconds):
+            return last.found
+        # The version is from before the reading: a commit in between is found out the next time, never missed.
+        found = await self._log.since(seconds)
+        self._last = None if version is None else _Reading(version, seconds, found)
+        return found
+
+    async def purge(self, *, older_than_seconds: float, limit: int) -> int:
+        return await self._log.purge(older_than_seconds=older_than_seconds, limit=limit)
+
+    async def close(self) -> None:
+        self._forget()
+
+    def _version(self) -> int | None:
+        try:
+            if self._connection is None:
+                # timeout=0: the event loop never sleeps in here. No thread check: another one may close it.
+                uri = f"file:{quote(str(self._path))}?mode=ro"
+                self._connection = sqlite3.connect(
+                    uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False
+                )
+            version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.OperationalError:
+            # Locked for a moment (recovery after a crash), or not there: read, and begin anew the next time.
+            self._forget()
+            return None
+        return version
+
+    def _forget(self) -> None:
+        connection, self._connection, self._last = self._connection, None, None
+        if connection is not None:
+            connection.close()
+
+
+def _microseconds(seconds: float) -> dict[str, Any]:
+    return {"microseconds": round(seconds * 1_000_000)}

@@ -1,0 +1,72 @@
+"""Deleting one's own account."""
+
+from dataclasses import dataclass, field
+
+from application.identity.administration import keep_an_admin
+from application.identity.audit import AuditEntry, Unchanging
+from application.identity.closing import close_sessions
+from application.identity.ports import CredentialsReader, IdentityUnits, PasswordHasher
+from application.shared.clock import Clock
+from application.shared.errors import VersionConflict
+from domain.identity.errors import AccountChanged, InvalidToken, UserNotFound, WrongPassword
+from domain.identity.session import RevocationReason
+from domain.identity.values import Password
+from domain.shared.actor import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAccountCommand:
+    actor: Actor
+    password: Password = field(repr=False)
+    if_version: int | None = None
+    """The version of the account that the caller saw; None deletes whatever is there."""
+
+
+class DeleteAccount:
+    """Delete the caller's account for good, given the password: with its posts, votes and sessions, at once.
+
+    The posts of others that it had voted on lose its votes. The audit trail keeps the account's id, and orders are
+    kept without the person. The last active administrator stays.
+    """
+
+    def __init__(
+        self, *, uow: IdentityUnits, credentials: CredentialsReader, hasher: PasswordHasher, clock: Clock
+    ) -> None:
+        self._uow = uow
+        self._credentials = credentials
+        self._hasher = hasher
+        self._clock = clock
+
+    async def execute(self, command: DeleteAccountCommand) -> None:
+        actor = command.actor
+        found = await self._credentials.by_id(actor.user_id)
+        if found is None:
+            raise InvalidToken
+        if not (await self._hasher.verify(found.password_hash, command.password)).matches:
+            async with self._uow() as uow:
+                await uow.audit.record(
+                    AuditEntry(
+                        event=Unchanging.WRONG_PASSWORD,
+                        at=self._clock.now(),
+                        actor=actor.user_id,
+                        subject=actor.user_id,
+                    )
+                )
+                await uow.commit()
+            raise WrongPassword
+        now = self._clock.now()
+        async with self._uow() as uow:
+            try:
+                user = await uow.users.get(found.user_id)
+            except UserNotFound:
+                raise InvalidToken from None
+            if command.if_version not in (None, user.version):
+                raise AccountChanged
+            if user.password_hash != found.password_hash:
+                raise VersionConflict  # Changed meanwhile: what was verified is no longer the current password.
+            if user.is_active_admin:
+                await keep_an_admin(uow, user.id)
+            user.delete(by=actor, at=now)
+            await close_sessions(uow, user.id, RevocationReason.ACCOUNT_DELETED, at=now, by=actor.user_id)
+            await uow.users.remove(user)
+            await uow.commit()

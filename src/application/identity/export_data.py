@@ -1,0 +1,106 @@
+"""Taking one's data along."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from application.identity.audit import AuditEntry, Unchanging
+from application.identity.ports import AccountReader, AuditReader, IdentityUnits, SessionReader
+from application.shared.clock import Clock
+from application.shared.export import ExportSource
+from application.shared.paging import MAX_LIMIT
+from domain.identity.errors import InvalidToken
+from domain.shared.actor import Actor
+from domain.shared.ids import SessionId, UserId
+
+
+@dataclass(frozen=True, slots=True)
+class ExportDataQuery:
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """The members of the document, in order, each to be read as far as it is written."""
+
+    user_id: UserId
+    sources: Sequence[ExportSource]
+
+
+class ExportData:
+    """Export everything that is held on the caller as one JSON document: account, sessions, posts, votes, audit trail.
+
+    It is written as it is read, so its size is not bounded and not known before. Each list is read page by page: what
+    is written meanwhile may or may not be in it.
+    """
+
+    def __init__(
+        self, *, uow: IdentityUnits, accounts: AccountReader, sources: Sequence[ExportSource], clock: Clock
+    ) -> None:
+        self._uow = uow
+        self._accounts = accounts
+        self._sources = sources
+        self._clock = clock
+
+    async def execute(self, query: ExportDataQuery) -> Export:
+        user_id = query.actor.user_id
+        if await self._accounts.account(user_id) is None:
+            raise InvalidToken  # It speaks for an account that is gone.
+        async with self._uow() as uow:
+            entry = AuditEntry(event=Unchanging.DATA_EXPORTED, at=self._clock.now(), actor=user_id, subject=user_id)
+            await uow.audit.record(entry)
+            await uow.commit()
+        return Export(user_id, self._sources)
+
+
+class AccountExport(ExportSource):
+    name = "account"
+    is_list = False
+
+    def __init__(self, accounts: AccountReader) -> None:
+        self._accounts = accounts
+
+    async def batches(self, user_id: UserId) -> AsyncIterator[Sequence[Any]]:
+        account = await self._accounts.account(user_id)
+        if account is None:
+            raise InvalidToken
+        yield [account.view]
+
+
+class SessionsExport(ExportSource):
+    """All sessions that are still stored, the closed ones too."""
+
+    name = "sessions"
+    is_list = True
+
+    def __init__(self, sessions: SessionReader) -> None:
+        self._sessions = sessions
+
+    async def batches(self, user_id: UserId) -> AsyncIterator[Sequence[Any]]:
+        before: SessionId | None = None
+        more = True
+        while more:
+            found = await self._sessions.stored(user_id, limit=MAX_LIMIT, before=before)
+            yield found.items
+            more = found.more
+            before = SessionId(UUID(found.items[-1].id)) if more else None
+
+
+class AuditExport(ExportSource):
+    """What the person did, and what was done to them."""
+
+    name = "audit"
+    is_list = True
+
+    def __init__(self, audit: AuditReader) -> None:
+        self._audit = audit
+
+    async def batches(self, user_id: UserId) -> AsyncIterator[Sequence[Any]]:
+        before: UUID | None = None
+        more = True
+        while more:
+            found = await self._audit.newest(limit=MAX_LIMIT, before=before, involving=user_id)
+            yield found.items
+            more = found.more
+            before = UUID(found.items[-1].id) if more else None

@@ -1,0 +1,29 @@
+"""Reading somebody's account."""
+
+from dataclasses import dataclass
+
+from application.identity.ports import UserReader
+from application.identity.views import UserView
+from application.shared.views import Versioned
+from domain.identity.errors import UserNotFound
+from domain.shared.actor import Actor, Permission
+from domain.shared.ids import UserId
+
+
+@dataclass(frozen=True, slots=True)
+class GetUserQuery:
+    actor: Actor
+    user_id: UserId
+
+
+class GetUser:
+    """Read an account: its public profile, or all of it for an administrator."""
+
+    def __init__(self, *, users: UserReader) -> None:
+        self._users = users
+
+    async def execute(self, query: GetUserQuery) -> Versioned[UserView]:
+        found = await self._users.find(query.user_id, full=query.actor.may(Permission.READ_FULL_PROFILES))
+        if found is None:
+            raise UserNotFound
+        return found

@@ -1,0 +1,36 @@
+"""Reading the audit trail."""
+
+from dataclasses import dataclass
+
+from application.identity.pages import next_cursor, place
+from application.identity.ports import AuditReader
+from application.identity.views import AuditPageView
+from application.shared.paging import CursorCodec, PageRequest, scope_of
+from domain.shared.actor import Actor, Permission
+from domain.shared.ids import UserId
+
+
+@dataclass(frozen=True, slots=True)
+class ListAuditQuery:
+    actor: Actor
+    page: PageRequest
+    involving: UserId | None = None
+
+
+class ListAudit:
+    """Read the audit trail, newest first: who did what to whom, from where and when. For administrators.
+
+    `user` keeps what that user did or had done to them, also when the account is gone.
+    """
+
+    def __init__(self, *, audit: AuditReader, cursors: CursorCodec) -> None:
+        self._audit = audit
+        self._cursors = cursors
+
+    async def execute(self, query: ListAuditQuery) -> AuditPageView:
+        query.actor.require(Permission.READ_AUDIT)
+        scope = scope_of("audit", {"user": str(query.involving) if query.involving else None})
+        before = place(self._cursors, scope, query.page)
+        found = await self._audit.newest(limit=query.page.limit, before=before, involving=query.involving)
+        last = found.items[-1].id if found.more else None
+        return AuditPageView(found.items, next_cursor(self._cursors, scope, last))

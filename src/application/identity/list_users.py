@@ -1,0 +1,45 @@
+"""Listing accounts."""
+
+from dataclasses import dataclass
+
+from application.identity.pages import next_cursor, place
+from application.identity.ports import UserReader
+from application.identity.views import UserPageView
+from application.shared.paging import CursorCodec, PageRequest, scope_of
+from domain.shared.actor import Actor, Permission
+from domain.shared.ids import UserId
+from domain.shared.text import canonical_key
+
+
+@dataclass(frozen=True, slots=True)
+class ListUsersQuery:
+    actor: Actor
+    page: PageRequest
+    beginning: str | None = None
+    """Only accounts whose username or name begins so; for an administrator also those whose e-mail address does."""
+
+
+class ListUsers:
+    """List accounts, newest first: public profiles, or all of each for an administrator.
+
+    `q` keeps those whose username or name begins with it, without regard to case or Unicode form; an administrator's
+    `q` also looks at e-mail addresses.
+    """
+
+    def __init__(self, *, users: UserReader, cursors: CursorCodec) -> None:
+        self._users = users
+        self._cursors = cursors
+
+    async def execute(self, query: ListUsersQuery) -> UserPageView:
+        full = query.actor.may(Permission.READ_FULL_PROFILES)
+        prefix = None if query.beginning is None else canonical_key(query.beginning)
+        scope = scope_of("users", {"q": prefix, "full": "yes" if full else None})
+        before = place(self._cursors, scope, query.page)
+        found = await self._users.newest(
+            limit=query.page.limit,
+            before=None if before is None else UserId(before),
+            prefix=prefix or None,
+            full=full,
+        )
+        last = found.items[-1].id if found.more else None
+        return UserPageView(found.items, next_cursor(self._cursors, scope, last))
