@@ -352,8 +352,7 @@ class RedisAuthorRevisions(AuthorRevisions, CommitListener):
         self._trusted_until = -math.inf
         if watcher is not None:
             watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watcher
+            await asyncio.wait([watcher])  # It may have ended before, by a failure that was logged then.
         if self._announcements:
             await asyncio.wait(self._announcements)
         await self._recover()
