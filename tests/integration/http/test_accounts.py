@@ -2,12 +2,20 @@
 
 import asyncio
 from datetime import timedelta
+from uuid import uuid4
 
 import httpx
 import pytest
 
+from adapters.security.jwt import JwtAccessTokens
+from adapters.security.keys import DerivedKeys
+from application.identity.ports import AccessGrant, VerifiedAccess
+from domain.shared.actor import Role
+from domain.shared.ids import SessionId, UserId
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
+from entrypoints.http.auth import Authenticator
+from entrypoints.http.exchange import Exchange
 from tests.fakes import SettableClock
 from tests.integration.http.conftest import (
     PASSWORD,
@@ -324,3 +332,35 @@ async def test_the_session_remembers_the_device(
     async with container.storage().identity_units() as uow:
         device = (await uow.sessions.get(access.session_id)).device
     assert (device.user_agent, device.address) == ("curl/8", "127.0.0.1")
+
+
+def test_remembered_tokens_are_bounded_and_forgotten_ones_verified_again(clock: SettableClock) -> None:
+    verified: list[str] = []
+
+    class Counting(JwtAccessTokens):
+        def verify(self, token: str) -> VerifiedAccess:
+            verified.append(token)
+            return super().verify(token)
+
+    tokens = Counting(
+        keys=DerivedKeys("a key of this one test, of 32 bytes and more"), clock=clock, issuer="x", lifetime_seconds=60
+    )
+    auth = Authenticator(tokens, clock, remembered=2)
+    exchanges = [_bearing(tokens.issue(_a_grant(clock))) for _ in range(3)]
+    for exchange in (exchanges[0], exchanges[0], exchanges[1], exchanges[2], exchanges[2], exchanges[0]):
+        assert auth.signed_in(exchange)
+    assert len(verified) == 4
+
+
+def _a_grant(clock: SettableClock) -> AccessGrant:
+    return AccessGrant(
+        user_id=UserId(uuid4()),
+        role=Role.USER,
+        session_id=SessionId(uuid4()),
+        token_id=uuid4().hex,
+        issued_at=clock.now(),
+    )
+
+
+def _bearing(token: str) -> Exchange:
+    return Exchange({"headers": [(b"authorization", f"Bearer {token}".encode())]})
