@@ -73,9 +73,16 @@ class Server:
 
     def workers(self) -> list[int]:
         """Return the process ids of the workers: the children that multiprocessing has spawned."""
-        listed = subprocess.run(
-            ["ps", "-ww", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-        ).stdout.splitlines()
+        proc = Path("/proc")
+        if proc.is_dir():  # Slim images of Linux have no `ps`.
+            listed = [
+                f"{status.parent.name} {status.read_text().rpartition(')')[2].split()[1]} "
+                + (status.parent / "cmdline").read_text().replace("\0", " ")
+                for status in proc.glob("[0-9]*/stat")
+            ]
+        else:
+            command = ["ps", "-ww", "-A", "-o", "pid=,ppid=,args="]
+            listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
         children = [line for line in listed if line.split()[1] == str(self.process.pid)]
         return [int(line.split()[0]) for line in children if "spawn_main" in line]
 
