@@ -1,0 +1,72 @@
+"""Work in the background, on the event loop of the process."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from application.shared.background import Background
+from application.shared.errors import Overloaded
+from domain.shared.errors import PosternError
+
+_log = logging.getLogger("postern.background")
+
+CAPACITY: Final = 1_000
+WORKERS: Final = 4
+"""How much of it runs at once: it shares the database's connections with requests, which come first."""
+DRAIN_SECONDS: Final = 5.0
+"""How long the end of the process waits for what is queued."""
+
+Work = Callable[[], Awaitable[object]]
+
+
+class TaskBackground(Background):
+    """A bounded queue and a few tasks that work it off; they begin with the first work, on the loop it comes from."""
+
+    def __init__(
+        self, *, capacity: int = CAPACITY, workers: int = WORKERS, drain_seconds: float = DRAIN_SECONDS
+    ) -> None:
+        self._waiting: asyncio.Queue[Work] = asyncio.Queue(capacity)
+        self._size = workers
+        self._drain_seconds = drain_seconds
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closed = False
+
+    def submit(self, work: Work) -> None:
+        if self._closed:
+            raise Overloaded
+        try:
+            self._waiting.put_nowait(work)
+        except asyncio.QueueFull:
+            raise Overloaded from None
+        if len(self._tasks) < self._size:
+            self._tasks.append(asyncio.get_running_loop().create_task(self._run(), name="background"))
+
+    async def idle(self) -> None:
+        """Return when all that was submitted is done."""
+        await self._waiting.join()
+
+    async def close(self) -> None:
+        """Take nothing more, and wait for what is queued, up to the limit; what is left then is given up and logged."""
+        self._closed = True
+        try:
+            async with asyncio.timeout(self._drain_seconds):
+                await self._waiting.join()
+        except TimeoutError:
+            _log.error("gave up %d background jobs at shutdown", self._waiting.qsize() + len(self._tasks))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            work = await self._waiting.get()
+            try:
+                await work()
+            except PosternError as error:
+                _log.warning("a background job failed: %s", error.slug)
+            except Exception:
+                # Nobody waits for it, so this is where its failure is told.
+                _log.exception("a background job failed")
+            finally:
+                self._waiting.task_done()

@@ -1,0 +1,114 @@
+"""Creating, listing and revoking API keys."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from application.identity.credentials import ApiKeyReader, ApiKeys
+from application.identity.ports import IdentityUnits
+from application.identity.views import ApiKeyListView, CreatedApiKeyView, api_key_view
+from application.shared.clock import Clock
+from application.shared.ids import IdGenerator
+from domain.identity.api_key import API_KEYS_PER_USER, ApiKey, ApiKeyName
+from domain.identity.errors import InvalidToken, TooManyApiKeys, UserNotFound
+from domain.shared.actor import Actor, Scope
+from domain.shared.ids import ApiKeyId
+
+
+@dataclass(frozen=True, slots=True)
+class CreateApiKeyCommand:
+    actor: Actor
+    name: ApiKeyName
+    scopes: frozenset[Scope]
+    expires_at: datetime | None
+
+
+class CreateApiKey:
+    """Make a key for a program, good for the scopes it names and no more; it is shown this once.
+
+    It may never do what only a session may: passwords, second factors, sessions, other keys. It ends when it expires,
+    when it is revoked, and with its account. Without `expires_at` it does not expire. An account has at most 100.
+    """
+
+    def __init__(self, *, uow: IdentityUnits, keys: ApiKeys, ids: IdGenerator, clock: Clock) -> None:
+        self._uow = uow
+        self._keys = keys
+        self._ids = ids
+        self._clock = clock
+
+    async def execute(self, command: CreateApiKeyCommand) -> CreatedApiKeyView:
+        command.actor.demand_scope(None)
+        now = self._clock.now()
+        new = self._keys.new()
+        key = ApiKey.create(
+            id=ApiKeyId(self._ids.new(now)),
+            user_id=command.actor.user_id,
+            name=command.name,
+            scopes=command.scopes,
+            hash=self._keys.hash(new.text),
+            hint=new.hint,
+            expires_at=command.expires_at,
+            at=now,
+        )
+        async with self._uow() as uow:
+            try:
+                # The lock on the account is what makes the count hold.
+                await uow.users.get(command.actor.user_id)
+            except UserNotFound:
+                raise InvalidToken from None
+            if await uow.api_keys.count(command.actor.user_id) >= API_KEYS_PER_USER:
+                raise TooManyApiKeys
+            await uow.api_keys.add(key)
+            await uow.commit()
+        return created_view(key, new.text)
+
+
+def created_view(key: ApiKey, text: str) -> CreatedApiKeyView:
+    view = api_key_view(key)
+    return CreatedApiKeyView(
+        id=view.id,
+        name=view.name,
+        scopes=view.scopes,
+        hint=view.hint,
+        created_at=view.created_at,
+        expires_at=view.expires_at,
+        last_used_at=view.last_used_at,
+        key=text,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ListApiKeysQuery:
+    actor: Actor
+
+
+class ListApiKeys:
+    """List the caller's API keys, the newest first; the keys themselves are not shown again."""
+
+    def __init__(self, *, reader: ApiKeyReader) -> None:
+        self._reader = reader
+
+    async def execute(self, query: ListApiKeysQuery) -> ApiKeyListView:
+        query.actor.demand_scope(None)
+        return ApiKeyListView(items=await self._reader.of_user(query.actor.user_id))
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeApiKeyCommand:
+    actor: Actor
+    key_id: ApiKeyId
+
+
+class RevokeApiKey:
+    """Take a key away; within a second no worker and no instance accepts it any more."""
+
+    def __init__(self, *, uow: IdentityUnits, clock: Clock) -> None:
+        self._uow = uow
+        self._clock = clock
+
+    async def execute(self, command: RevokeApiKeyCommand) -> None:
+        command.actor.demand_scope(None)
+        async with self._uow() as uow:
+            key = await uow.api_keys.get(command.actor.user_id, command.key_id)
+            key.revoke(at=self._clock.now())
+            await uow.api_keys.remove(key)
+            await uow.commit()

@@ -1,0 +1,172 @@
+"""Enrolling, confirming and disabling the second factor, and looking at its state."""
+
+from dataclasses import dataclass, field
+
+from application.identity.credentials import RecoveryCodes, SecretBox, TotpCodes
+from application.identity.ports import CredentialsReader, IdentityUnits, PasswordHasher
+from application.identity.second_factor import Proof, SecondFactorDesk
+from application.identity.views import RecoveryCodesView, TotpEnrolmentView, TotpStateView
+from application.shared.clock import Clock
+from domain.identity.errors import (
+    InvalidToken,
+    TotpAlreadyEnabled,
+    TotpNotEnabled,
+    UserNotFound,
+    WrongCode,
+    WrongPassword,
+)
+from domain.identity.second_factor import RECOVERY_CODES, CodeVerdict, SecondFactor
+from domain.identity.values import Password
+from domain.shared.actor import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolTotpCommand:
+    actor: Actor
+
+
+class EnrolTotp:
+    """Get a secret for an authenticator app. It counts for nothing until it is confirmed with a first code.
+
+    Asked again before that, there is a new secret in the place of the old one.
+    """
+
+    def __init__(self, *, uow: IdentityUnits, totp: TotpCodes, box: SecretBox, clock: Clock) -> None:
+        self._uow = uow
+        self._totp = totp
+        self._box = box
+        self._clock = clock
+
+    async def execute(self, command: EnrolTotpCommand) -> TotpEnrolmentView:
+        command.actor.demand_scope(None)
+        user_id, now = command.actor.user_id, self._clock.now()
+        secret = self._totp.new_secret()
+        sealed = self._box.seal(secret, owner=user_id)
+        async with self._uow() as uow:
+            try:
+                user = await uow.users.get(user_id)
+            except UserNotFound:
+                raise InvalidToken from None
+            factor = await uow.second_factors.find(user_id)
+            if factor is None:
+                await uow.second_factors.add(SecondFactor.enrol(user_id=user_id, sealed_secret=sealed, at=now))
+            else:
+                factor.re_enrol(sealed, at=now)
+                await uow.second_factors.save(factor)
+            await uow.commit()
+        return TotpEnrolmentView(secret=secret, uri=self._totp.uri(secret, account=user.email.value))
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmTotpCommand:
+    actor: Actor
+    code: str = field(repr=False)
+
+
+class ConfirmTotp:
+    """Put the second factor into force with a first code, and get ten recovery codes, shown this once.
+
+    From then on logging in takes a code too. Sessions that are open stay open.
+    """
+
+    def __init__(
+        self, *, uow: IdentityUnits, desk: SecondFactorDesk, recovery_codes: RecoveryCodes, clock: Clock
+    ) -> None:
+        self._uow = uow
+        self._desk = desk
+        self._recovery_codes = recovery_codes
+        self._clock = clock
+
+    async def execute(self, command: ConfirmTotpCommand) -> RecoveryCodesView:
+        command.actor.demand_scope(None)
+        user_id, now = command.actor.user_id, self._clock.now()
+        codes = self._recovery_codes.new(RECOVERY_CODES)
+        async with self._uow() as uow:
+            factor = await uow.second_factors.find(user_id)
+            if factor is None:
+                raise TotpNotEnabled
+            if factor.is_confirmed:
+                raise TotpAlreadyEnabled
+            verdict = self._desk.judge(factor, Proof(code=command.code), at=now)
+            if verdict is CodeVerdict.ACCEPTED:
+                factor.confirm((self._recovery_codes.hash(code, owner=user_id) for code in codes), at=now)
+            await uow.second_factors.save(factor)
+            await uow.commit()
+        if verdict is CodeVerdict.REFUSED:
+            raise WrongCode
+        return RecoveryCodesView(recovery_codes=codes)
+
+
+@dataclass(frozen=True, slots=True)
+class DisableTotpCommand:
+    actor: Actor
+    password: Password | None = field(default=None, repr=False)
+    proof: Proof = field(default_factory=Proof)
+    """A code, or a recovery code. Either it or the password is there."""
+
+
+class DisableTotp:
+    """Take the second factor away, given the password, a code or a recovery code."""
+
+    def __init__(
+        self,
+        *,
+        uow: IdentityUnits,
+        credentials: CredentialsReader,
+        hasher: PasswordHasher,
+        desk: SecondFactorDesk,
+        clock: Clock,
+    ) -> None:
+        self._uow = uow
+        self._credentials = credentials
+        self._hasher = hasher
+        self._desk = desk
+        self._clock = clock
+
+    async def execute(self, command: DisableTotpCommand) -> None:
+        command.actor.demand_scope(None)
+        if command.password is not None:
+            await self._demand_password(command.actor, command.password)
+        verdict = CodeVerdict.ACCEPTED
+        now = self._clock.now()
+        async with self._uow() as uow:
+            factor = await uow.second_factors.find(command.actor.user_id)
+            if factor is None:
+                raise TotpNotEnabled
+            if command.password is None:
+                verdict = self._desk.judge(factor, command.proof, at=now)
+            if verdict is CodeVerdict.ACCEPTED:
+                factor.disable(at=now)
+                await uow.second_factors.remove(factor)
+            else:
+                await uow.second_factors.save(factor)
+            await uow.commit()
+        if verdict is CodeVerdict.REFUSED:
+            raise WrongCode
+
+    async def _demand_password(self, actor: Actor, password: Password) -> None:
+        found = await self._credentials.by_id(actor.user_id)
+        if found is None:
+            raise InvalidToken
+        if not (await self._hasher.verify(found.password_hash, password)).matches:
+            raise WrongPassword
+
+
+@dataclass(frozen=True, slots=True)
+class GetTotpQuery:
+    actor: Actor
+
+
+class GetTotp:
+    """Tell whether a second factor is in force, and how many recovery codes are left."""
+
+    def __init__(self, *, uow: IdentityUnits) -> None:
+        self._uow = uow
+
+    async def execute(self, query: GetTotpQuery) -> TotpStateView:
+        query.actor.demand_scope(None)
+        async with self._uow() as uow:
+            factor = await uow.second_factors.find(query.actor.user_id)
+        if factor is None or not factor.is_confirmed:
+            return TotpStateView(enabled=False, recovery_codes_left=0)
+        return TotpStateView(enabled=True, recovery_codes_left=len(factor.recovery))

@@ -1,0 +1,91 @@
+"""Setting a new password with the token of a mail."""
+
+from dataclasses import dataclass, field
+
+from application.identity.credentials import AccountMails, OneTimeTokens
+from application.identity.ports import CommonPasswords, CredentialsReader, IdentityUnits, PasswordHasher
+from application.shared.clock import Clock
+from application.shared.errors import Overloaded
+from domain.identity.errors import InvalidOneTimeToken, UserNotFound
+from domain.identity.one_time_token import OneTimeToken, Purpose
+from domain.identity.policies import password_faults
+from domain.identity.session import RevocationReason
+from domain.identity.values import Password
+from domain.shared.errors import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class ResetPasswordCommand:
+    token: str = field(repr=False)
+    password: Password = field(repr=False)
+
+
+class ResetPassword:
+    """Set a new password with the token of a mail, which is spent by it. Every session of the account is closed.
+
+    Whoever has the token reads the mail, so the address counts as verified from then on. A password that must not be
+    chosen is refused without spending the token. A second factor stays in force.
+    """
+
+    def __init__(
+        self,
+        *,
+        uow: IdentityUnits,
+        credentials: CredentialsReader,
+        tokens: OneTimeTokens,
+        hasher: PasswordHasher,
+        common_passwords: CommonPasswords,
+        mails: AccountMails,
+        clock: Clock,
+    ) -> None:
+        self._uow = uow
+        self._credentials = credentials
+        self._tokens = tokens
+        self._hasher = hasher
+        self._common_passwords = common_passwords
+        self._mails = mails
+        self._clock = clock
+
+    async def execute(self, command: ResetPasswordCommand) -> None:
+        token = await self._good(command.token)
+        await self._demand_fit(command.password, token)
+        password_hash = await self._hasher.hash(command.password)
+        now = self._clock.now()
+        async with self._uow() as uow:
+            try:
+                user = await uow.users.get(token.user_id)
+            except UserNotFound:
+                raise InvalidOneTimeToken from None
+            token.demand_good_for(user.email, at=now)
+            if not user.is_active:
+                raise InvalidOneTimeToken
+            await uow.one_time_tokens.spend(token)
+            user.change_password(password_hash, at=now)
+            user.verify_email(at=now)
+            await uow.users.save(user)
+            for session in await uow.sessions.list_live(user.id, at=now):
+                session.revoke(RevocationReason.PASSWORD_CHANGED, at=now)
+                await uow.sessions.save(session)
+            await uow.commit()
+        try:
+            self._mails.password_was_reset(user.email, user.username)
+        except Overloaded:
+            return  # The password is changed, and a notice that cannot be queued must not say otherwise.
+
+    async def _good(self, text: str) -> OneTimeToken:
+        """Find the token before any hashing: whoever makes tokens up gets no work out of the hasher."""
+        async with self._uow() as uow:
+            token = await uow.one_time_tokens.find(self._tokens.hash(text), Purpose.RESET_PASSWORD)
+        if self._clock.now() >= token.expires_at:
+            raise InvalidOneTimeToken
+        return token
+
+    async def _demand_fit(self, password: Password, token: OneTimeToken) -> None:
+        owner = await self._credentials.by_id(token.user_id)
+        if owner is None:
+            raise InvalidOneTimeToken
+        faults = password_faults(
+            password, email=owner.email, username=owner.username, is_common=self._common_passwords.__contains__
+        )
+        if faults:
+            raise Invalid(faults)

@@ -1,0 +1,37 @@
+"""Proving that one reads one's e-mail address."""
+
+from dataclasses import dataclass, field
+
+from application.identity.credentials import OneTimeTokens
+from application.identity.ports import IdentityUnits
+from application.shared.clock import Clock
+from domain.identity.errors import InvalidOneTimeToken, UserNotFound
+from domain.identity.one_time_token import Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyEmailCommand:
+    token: str = field(repr=False)
+
+
+class VerifyEmail:
+    """Take the token of a verification mail, which is spent by it. Nobody needs to be signed in."""
+
+    def __init__(self, *, uow: IdentityUnits, tokens: OneTimeTokens, clock: Clock) -> None:
+        self._uow = uow
+        self._tokens = tokens
+        self._clock = clock
+
+    async def execute(self, command: VerifyEmailCommand) -> None:
+        now = self._clock.now()
+        async with self._uow() as uow:
+            token = await uow.one_time_tokens.find(self._tokens.hash(command.token), Purpose.VERIFY_EMAIL)
+            try:
+                user = await uow.users.get(token.user_id)
+            except UserNotFound:
+                raise InvalidOneTimeToken from None
+            token.demand_good_for(user.email, at=now)
+            await uow.one_time_tokens.spend(token)
+            user.verify_email(at=now)
+            await uow.users.save(user)
+            await uow.commit()
