@@ -1,11 +1,14 @@
 """Posts in a database."""
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Integer,
     Select,
     and_,
@@ -14,8 +17,10 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     null,
     select,
+    tuple_,
     type_coerce,
     update,
 )
@@ -25,10 +30,10 @@ from adapters.sql.errors import Named
 from adapters.sql.mapping import post_from, post_values
 from adapters.sql.models import PostRow, UserRow, VoteRow, table_of
 from adapters.sql.transaction import Transaction
-from adapters.sql.types import LONG_TEXT, Id, IdText, MomentText
+from adapters.sql.types import Id, IdText, MomentText
 from application.posts.ports import AuthorDirectory, PostReader, PostRepository, PostSlice
 from application.posts.views import AuthorView, PostView
-from application.shared.paging import PAGE_TEXT_BUDGET
+from application.shared.paging import MAX_LIMIT, PAGE_TEXT_BUDGET
 from domain.posts.errors import AuthorGone, PostNotFound
 from domain.posts.post import Post
 from domain.shared.ids import PostId, UserId
@@ -49,63 +54,86 @@ _UPDATE = update(_POSTS).where(_AS_LOADED, _OWNED)
 _DELETE = delete(_POSTS).where(_AS_LOADED)
 _DELETE_OWN = delete(_POSTS).where(_AS_LOADED, _OWNED)
 
+_TEXT_BYTES, _TEXT, _ID = 0, 1, 2
+"""Where these are in a row of `_views`."""
+
 _LAST = UUID(int=(1 << 128) - 1)
 """No id is above it: a list that begins at the newest post is one before this."""
 
 
-def _views(text: ColumnElement[Any], *, my_vote: bool) -> Select[Any]:
-    """Select what `PostView` shows, in one fixed order of columns: with the viewer's vote or without."""
+def _views(posts: FromClause, text: ColumnElement[Any], *, my_vote: bool) -> Select[Any]:
+    """Select what `PostView` shows, in one fixed order of columns: with the viewer's vote or without.
+
+    `posts` is the table, or a part of it with the same columns.
+    """
     columns: list[ColumnElement[Any]] = [
-        _POSTS.c.text_bytes,
+        posts.c.text_bytes,
         text,
-        type_coerce(_POSTS.c.id, IdText),
-        type_coerce(_POSTS.c.author_id, IdText),
+        type_coerce(posts.c.id, IdText),
+        type_coerce(posts.c.author_id, IdText),
         _USERS.c.username,
         _USERS.c.name,
-        _POSTS.c.score,
-        _POSTS.c.upvotes,
-        _POSTS.c.downvotes,
-        type_coerce(_POSTS.c.created_at, MomentText),
-        type_coerce(_POSTS.c.updated_at, MomentText),
-        _POSTS.c.version,
+        posts.c.score,
+        posts.c.upvotes,
+        posts.c.downvotes,
+        type_coerce(posts.c.created_at, MomentText),
+        type_coerce(posts.c.updated_at, MomentText),
+        posts.c.version,
     ]
-    tables = _POSTS.join(_USERS, _USERS.c.id == _POSTS.c.author_id)
+    tables = posts.join(_USERS, _USERS.c.id == posts.c.author_id)
     if my_vote:
-        of_viewer = and_(_VOTES.c.post_id == _POSTS.c.id, _VOTES.c.user_id == bindparam("viewer"))
+        of_viewer = and_(_VOTES.c.post_id == posts.c.id, _VOTES.c.user_id == bindparam("viewer", type_=Id))
         tables = tables.outerjoin(_VOTES, of_viewer)
         columns.append(func.coalesce(_VOTES.c.direction, 0))
     # Without it MariaDB starts from `users`, and sorts all their posts, whenever it believes that users are few.
     return select(*columns).select_from(tables).prefix_with("STRAIGHT_JOIN", dialect="mysql")
 
 
-def _page(*, my_vote: bool) -> Select[Any]:
+@lru_cache(maxsize=16 * MAX_LIMIT)
+def _page(limit: int, *, by_author: bool, my_vote: bool, keyset_by_rows: bool) -> Select[Any]:
+    """Build the statement for a page: once each, since there are few limits.
+
+    The limit stands in the statement, not in a parameter, because PostgreSQL plans a prepared statement without its
+    parameters after a while, and takes an unknown limit for a tenth of the table.
+    """
+    # One row more than asked for says whether the list goes on.
+    rows = literal_column(str(limit + 1), Integer)
+    before, author = bindparam("before", type_=Id), bindparam("author", type_=Id)
     # A page of 100 posts of 1 MiB each would load 100 MiB to show 4. So what is larger than its share stays away at
     # first; the shares add up to the budget.
-    short = case(
-        (_POSTS.c.text_bytes <= bindparam("share", type_=Integer), _POSTS.c.text), else_=type_coerce(null(), LONG_TEXT)
+    share = literal_column(str(PAGE_TEXT_BUDGET // limit), Integer)
+    short = case((_POSTS.c.text_bytes <= share, _POSTS.c.text), else_=null()).label("text")
+    if not (by_author and keyset_by_rows):
+        page = _views(_POSTS, short, my_vote=my_vote).where(_POSTS.c.id < before).order_by(_POSTS.c.id.desc())
+        return (page.where(_POSTS.c.author_id == author) if by_author else page).limit(rows)
+    # After an equality, PostgreSQL takes the order by `id` for one that the primary key gives as well, and may walk
+    # everybody's posts backwards in search of an author who has many, all of them old. This says the same in a way
+    # that only the index by author and id gives the order, and the pair finds the place in it. It takes a range of
+    # one author for one post, so the page is cut before it is joined: joining first, it would sort the author's posts.
+    place = tuple_(_POSTS.c.author_id, _POSTS.c.id) < tuple_(author, before)
+    cut = (
+        select(*(column for column in _POSTS.c if column.name != "text"), short)
+        .where(place, _POSTS.c.author_id >= author)
+        .order_by(_POSTS.c.author_id.desc(), _POSTS.c.id.desc())
+        .limit(rows)
+        .subquery("posts")
     )
-    return (
-        _views(short, my_vote=my_vote)
-        .where(_POSTS.c.id < bindparam("before", type_=Id))
-        .order_by(_POSTS.c.id.desc())
-        .limit(bindparam("rows", type_=Integer))
+    return _views(cut, cut.c.text, my_vote=my_vote).order_by(cut.c.id.desc())
+
+
+def _one(*, my_vote: bool) -> Select[Any]:
+    return _views(_POSTS, _POSTS.c.text, my_vote=my_vote).where(_POSTS.c.id == bindparam("at_id"))
+
+
+def _some(*, my_vote: bool) -> Select[Any]:
+    return _views(_POSTS, _POSTS.c.text, my_vote=my_vote).where(
+        _POSTS.c.id.in_(bindparam("ids", expanding=True, type_=Id))
     )
 
 
-class _Statements:
-    """The statements of one kind of caller: with a vote of their own, or anonymous. Built once, at import."""
-
-    def __init__(self, *, my_vote: bool) -> None:
-        self.one = _views(_POSTS.c.text, my_vote=my_vote).where(_POSTS.c.id == bindparam("at_id"))
-        self.some = _views(_POSTS.c.text, my_vote=my_vote).where(
-            _POSTS.c.id.in_(bindparam("ids", expanding=True, type_=Id))
-        )
-        self.newest = _page(my_vote=my_vote)
-        self.by_author = self.newest.where(_POSTS.c.author_id == bindparam("author"))
-
-
-_ANONYMOUS = _Statements(my_vote=False)
-_SIGNED_IN = _Statements(my_vote=True)
+# By whether the caller is somebody, with a vote of their own.
+_ONE = {my_vote: _one(my_vote=my_vote) for my_vote in (False, True)}
+_SOME = {my_vote: _some(my_vote=my_vote) for my_vote in (False, True)}
 
 _AUTHOR = select(type_coerce(_USERS.c.id, IdText), _USERS.c.username, _USERS.c.name).where(
     _USERS.c.id == bindparam("at_id")
@@ -145,42 +173,37 @@ class SqlPostRepository(PostRepository):
 class SqlPostReader(PostReader):
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._keyset_by_rows = database.dialect.keyset_by_rows
 
     async def get(self, post_id: PostId, *, viewer: UserId | None) -> PostView | None:
-        statements, parameters = _for(viewer)
-        row = await self._database.fetch_one(statements.one, {**parameters, "at_id": post_id})
+        row = await self._database.fetch_one(_ONE[viewer is not None], {"at_id": post_id, **_of(viewer)})
         return None if row is None else _view(row)
 
     async def newest(self, *, limit: int, before: PostId | None, viewer: UserId | None) -> PostSlice:
-        statements, parameters = _for(viewer)
-        return await self._slice(statements.newest, statements, parameters, limit, before)
+        return await self._slice(limit, before, viewer, {})
 
     async def by_author(
         self, author_id: UserId, *, limit: int, before: PostId | None, viewer: UserId | None
     ) -> PostSlice:
-        statements, parameters = _for(viewer)
-        return await self._slice(statements.by_author, statements, {**parameters, "author": author_id}, limit, before)
+        return await self._slice(limit, before, viewer, {"author": author_id})
 
-    async def _slice(
-        self, page: Select[Any], statements: _Statements, parameters: Parameters, limit: int, before: UUID | None
-    ) -> PostSlice:
-        # One row more than asked for says whether the list goes on.
-        place = {"before": before or _LAST, "rows": limit + 1, "share": PAGE_TEXT_BUDGET // limit}
-        rows = await self._database.fetch_all(page, {**parameters, **place})
+    async def _slice(self, limit: int, before: UUID | None, viewer: UserId | None, author: Parameters) -> PostSlice:
+        my_vote = viewer is not None
+        page = _page(limit, by_author=bool(author), my_vote=my_vote, keyset_by_rows=self._keyset_by_rows)
+        rows = await self._database.fetch_all(page, {"before": before or _LAST, **author, **_of(viewer)})
         shown = _within_budget(rows[:limit])
         more = len(shown) < len(rows)
-        missing = [UUID(row[2]) for row in shown if row[1] is None]
+        missing = [UUID(row[_ID]) for row in shown if row[_TEXT] is None]
         if not missing:
             return PostSlice([_view(row) for row in shown], more)
         # Read whole, not just the texts: an edit in between would put a new text under an old version.
-        whole = await self._database.fetch_all(statements.some, {**parameters, "ids": missing})
-        known = {row[2]: row for row in whole}
-        found = [known.get(row[2], row) for row in shown]
-        there = [row for row in found if row[1] is not None]
+        whole = await self._database.fetch_all(_SOME[my_vote], {"ids": missing, **_of(viewer)})
+        known = {row[_ID]: row for row in whole}
+        there = [row for row in (known.get(row[_ID], row) for row in shown) if row[_TEXT] is not None]
         final = _within_budget(there)
         if not final and more:
-            # All were deleted in between; the page after them is this one now.
-            return await self._slice(page, statements, parameters, limit, UUID(shown[-1][2]))
+            # All of them were deleted in between, so the page after them is this one.
+            return await self._slice(limit, UUID(shown[-1][_ID]), viewer, author)
         return PostSlice([_view(row) for row in final], more or len(final) < len(there))
 
 
@@ -193,16 +216,16 @@ class SqlAuthorDirectory(AuthorDirectory):
         return None if row is None else AuthorView(*row)
 
 
-def _for(viewer: UserId | None) -> tuple[_Statements, Parameters]:
-    return (_ANONYMOUS, {}) if viewer is None else (_SIGNED_IN, {"viewer": viewer})
+def _of(viewer: UserId | None) -> Parameters:
+    return {} if viewer is None else {"viewer": viewer}
 
 
-def _within_budget(rows: Any) -> list[AnyRow]:
+def _within_budget(rows: Sequence[AnyRow]) -> list[AnyRow]:
     """Return the first rows whose texts fit a page together; the first one always does."""
     fitting: list[AnyRow] = []
     budget = PAGE_TEXT_BUDGET
     for row in rows:
-        budget -= row[0]
+        budget -= row[_TEXT_BYTES]
         if fitting and budget < 0:
             break
         fitting.append(row)

@@ -166,9 +166,10 @@ def test_a_schema_that_a_newer_version_migrated_is_left_alone(fresh_url: str) ->
     upgrade(fresh_url)
     look(fresh_url, lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'")))
 
-    for change in (lambda: upgrade(fresh_url), lambda: downgrade(fresh_url, "base")):
-        with pytest.raises(UnknownRevision):
-            change()
+    with pytest.raises(UnknownRevision):
+        upgrade(fresh_url)
+    with pytest.raises(UnknownRevision):
+        downgrade(fresh_url, "base")
 
     assert tables_without_history(fresh_url) == set(Row.metadata.tables)
 

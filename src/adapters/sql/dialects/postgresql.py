@@ -109,7 +109,8 @@ class PostgresqlDialect(Dialect):
         if kind is None:
             return None
         name: str | None = getattr(error.driver_exception, "constraint_name", None)
-        return Violation("pk" if name is not None and name.startswith("pk_") else kind, name)
+        # Its own name for a primary key, since ours would be lost on the others, which name none.
+        return Violation("pk", None) if name is not None and name.endswith("_pkey") else Violation(kind, name)
 
     @contextmanager
     def migration_lock(self, connection: Connection) -> Iterator[None]:

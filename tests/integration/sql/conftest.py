@@ -1,0 +1,85 @@
+"""Databases with settings of their own, and a way past the adapters to the server itself."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool, Pool
+
+from adapters.sql.database import Database, DatabaseSettings
+from tests.backends import SQL_BACKENDS
+
+OpenDatabase = Callable[..., Database]
+
+
+@pytest.fixture
+async def open_with(database_url: str) -> AsyncIterator[OpenDatabase]:
+    """Opens the emptied database of this backend with the given settings."""
+    opened: list[Database] = []
+
+    def open_(**settings: Any) -> Database:
+        opened.append(Database(replace(DatabaseSettings(url=database_url), **settings)))
+        return opened[-1]
+
+    yield open_
+    for database in opened:
+        await database.dispose()
+
+
+@pytest.fixture
+async def behind(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """Connections that go past the adapters, in autocommit."""
+    engine = create_async_engine(database_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    yield engine
+    await engine.dispose()
+
+
+on_servers = pytest.mark.parametrize(
+    "sql_backend", [backend for backend in SQL_BACKENDS if backend != "sqlite"], indirect=True
+)
+"""Runs a test where connections cross a network and several write at once."""
+on_sqlite = pytest.mark.parametrize("sql_backend", ["sqlite"], indirect=True)
+
+
+def pools(database: Database) -> list[Pool]:
+    return [engine.sync_engine.pool for engine in (database._reads, database._writes)]
+
+
+def connections_out(database: Database) -> int:
+    """Return how many connections are in use, of all that were opened."""
+    return sum(pool.checkedout() for pool in pools(database))  # type: ignore[attr-defined]  # a QueuePool in each case
+
+
+async def end_all_connections(behind: AsyncEngine, backend: str) -> int:
+    """Kill every other connection to the database, as an administrator or a fail-over does; return how many."""
+    async with behind.connect() as connection:
+        if backend == "postgresql":
+            killed = await connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+            return len(killed.all())
+        found = await connection.execute(
+            text("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()")
+        )
+        ids = [row[0] for row in found]
+        for id in ids:
+            await connection.exec_driver_sql(f"KILL {id}")
+        return len(ids)
+
+
+class Captured:
+    """The last statement that a pool sent, and with what."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.statements: list[tuple[str, Any]] = []
+        event.listen(engine.sync_engine, "before_cursor_execute", self._note)
+
+    def _note(self, *told: Any) -> None:
+        _, _, statement, parameters, *_ = told
+        self.statements.append((statement, parameters))

@@ -1,0 +1,128 @@
+"""What every connection is set to, whatever the server's own settings are."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.sql.database import Database, DatabaseSettings
+from adapters.sql.dialects import dialect_of
+from adapters.sql.dialects.mysql import MysqlDialect
+from application.shared.errors import StorageUnavailable
+from entrypoints.storage import sql_storage
+from tests.builders import a_user
+from tests.contracts.stories import given
+from tests.integration.sql.conftest import OpenDatabase, on_sqlite
+
+MYSQL_LIKE = pytest.mark.parametrize("sql_backend", ["mariadb"], indirect=True)
+POSTGRESQL = pytest.mark.parametrize("sql_backend", ["postgresql"], indirect=True)
+
+
+async def asked(engine: AsyncEngine, question: str) -> Any:
+    async with engine.connect() as connection:
+        return (await connection.execute(text(question))).scalar()
+
+
+@on_sqlite
+async def test_sqlite_keeps_a_log_durably_and_minds_references(open_with: OpenDatabase) -> None:
+    database = open_with()
+    writes, reads = database._writes, database._reads
+
+    assert await asked(writes, "PRAGMA journal_mode") == "wal"
+    assert await asked(writes, "PRAGMA synchronous") == 2
+    assert await asked(writes, "PRAGMA foreign_keys") == 1
+    assert await asked(writes, "PRAGMA busy_timeout") == 5000
+    assert await asked(reads, "PRAGMA query_only") == 1
+
+
+@MYSQL_LIKE
+async def test_mysql_is_strict_in_utc_and_reads_what_is_committed(open_with: OpenDatabase) -> None:
+    database = open_with()
+    for engine in (database._writes, database._reads):
+        mode = await asked(engine, "SELECT @@SESSION.sql_mode")
+        assert "STRICT_ALL_TABLES" in mode
+        assert await asked(engine, "SELECT @@SESSION.tx_isolation") == "READ-COMMITTED"
+        assert await asked(engine, "SELECT @@SESSION.time_zone") == "+00:00"
+        assert await asked(engine, "SELECT @@SESSION.character_set_client") == "utf8mb4"
+        assert await asked(engine, "SELECT @@SESSION.innodb_lock_wait_timeout") == 5
+    assert await asked(database._writes, "SELECT @@SESSION.autocommit") == 0
+    assert await asked(database._reads, "SELECT @@SESSION.autocommit") == 1
+
+
+@POSTGRESQL
+async def test_postgresql_is_bounded_in_utc_and_reads_what_is_committed(open_with: OpenDatabase) -> None:
+    database = open_with()
+    for engine in (database._writes, database._reads):
+        assert await asked(engine, "SHOW transaction_isolation") == "read committed"
+        assert await asked(engine, "SHOW timezone") == "UTC"
+        assert await asked(engine, "SHOW statement_timeout") == "10s"
+        assert await asked(engine, "SHOW lock_timeout") == "5s"
+        assert await asked(engine, "SHOW application_name") == "postern"
+
+
+async def test_both_pools_together_are_as_large_as_the_settings_say(open_with: OpenDatabase, sql_backend: str) -> None:
+    database = open_with(pool_size=10, max_overflow=6)
+    sizes = [(engine.sync_engine.pool.size(), engine.sync_engine.pool._max_overflow) for engine in both(database)]
+
+    assert sizes == ([(9, 6), (1, 0)] if sql_backend == "sqlite" else [(5, 3), (5, 3)])
+
+
+async def test_each_pool_has_one_connection_at_the_least(open_with: OpenDatabase) -> None:
+    storage = sql_storage(open_with(pool_size=1, max_overflow=0))
+    user = a_user()
+
+    await given(storage, user)
+
+    assert await storage.accounts.account(user.id) is not None
+
+
+async def test_a_database_can_be_used_again_after_it_was_disposed_of(open_with: OpenDatabase) -> None:
+    database = open_with()
+    storage = sql_storage(database)
+    await given(storage, a_user())
+
+    await storage.close()
+    await storage.close()
+
+    await given(storage, a_user())
+
+
+def both(database: Database) -> Any:
+    return database._reads, database._writes
+
+
+def test_the_settings_do_not_show_the_password() -> None:
+    assert "hunter2" not in repr(DatabaseSettings(url="mysql+asyncmy://app:hunter2@db/postern"))
+
+
+def test_a_driver_that_is_not_ours_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="psycopg"):
+        dialect_of(make_url("postgresql+psycopg://db/postern"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "encrypted"), [("disable", False), ("require", True), ("verify-ca", True), ("true", True)]
+)
+def test_mysql_takes_tls_from_the_url(mode: str, encrypted: bool) -> None:
+    url = make_url(f"mysql+asyncmy://db/postern?ssl={mode}")
+    options = MysqlDialect().engine_options(Database(DatabaseSettings(url=str(url)))._limits, url)
+
+    assert (options["connect_args"]["ssl"] is not None) is encrypted
+
+
+def test_a_word_for_tls_that_nobody_knows_is_refused() -> None:
+    url = make_url("mysql+asyncmy://db/postern?ssl=perhaps")
+    with pytest.raises(ValueError, match="perhaps"):
+        MysqlDialect().engine_options(Database(DatabaseSettings(url=str(url)))._limits, url)
+
+
+@MYSQL_LIKE
+async def test_a_server_without_tls_is_refused_when_the_url_asks_for_it(
+    database_url: str, open_with: OpenDatabase
+) -> None:
+    with_tls = make_url(database_url).update_query_dict({"ssl": "require"}).render_as_string(hide_password=False)
+    storage = sql_storage(open_with(url=with_tls))
+
+    with pytest.raises(StorageUnavailable):
+        await given(storage, a_user())
