@@ -20,7 +20,7 @@ DEVELOPMENT_READY := $(VENV)/.stamp-development
 # Given on the command line or in the environment, these reach the settings: make run PORT=8080 WORKERS=2
 export PORT HOST WORKERS DATABASE_URL
 
-# Sources that the checks look at.
+# Sources that are linted and formatted; pyproject.toml says which are checked for types.
 CODE := src tests migrations $(wildcard bench tools)
 
 .PHONY: help
@@ -56,8 +56,8 @@ lint: $(DEVELOPMENT_READY) ## Check style, format and architecture
 
 .PHONY: types
 types: $(DEVELOPMENT_READY) ## Check types with mypy (strict) and pyright
-	$(BIN)/mypy $(CODE)
-	$(BIN)/pyright $(CODE)
+	$(BIN)/mypy
+	$(BIN)/pyright
 
 .PHONY: format
 format: $(DEVELOPMENT_READY) ## Format, and fix what can be fixed safely
@@ -87,10 +87,14 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 clean: ## Remove the environment and what tools have cached, but no data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.* build src/*.egg-info
 
-# The newest Python that the tests are run on, else a newer one. A name on PATH may still not run (pyenv), and
-# Debian's Python may lack venv, so each candidate is tried.
+# An environment that is there and works is kept, whoever made it. Otherwise: the newest Python that the tests are run
+# on, else a newer one. A name on PATH may still not run (pyenv), and Debian's Python may lack venv, so each candidate
+# is tried.
 $(ENVIRONMENT_READY):
 	@set -e; found=; seen=; \
+	if "$(BIN)/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+		touch "$@"; exit 0; \
+	fi; \
 	for candidate in $(PYTHON) python3.13 python3.12 python3.11 python3.14 python3 python; do \
 		"$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue; \
 		seen="$$candidate"; \
@@ -103,8 +107,8 @@ $(ENVIRONMENT_READY):
 		echo "make: $$seen lacks the venv module (Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; \
 	fi; \
 	echo "Creating $(VENV) with $$found ($$("$$found" -V))"; \
-	"$$found" -m venv --clear $(VENV)
-	@touch $@
+	"$$found" -m venv --clear "$(VENV)"; \
+	touch "$@"
 
 # The package itself is installed in place: what is in src/ is what runs.
 $(RUNTIME_READY): requirements/runtime.txt requirements/build.txt pyproject.toml | $(ENVIRONMENT_READY)
