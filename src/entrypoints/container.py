@@ -13,35 +13,70 @@ from typing import TypeVar
 
 from dependency_injector import containers, providers
 
-from adapters.cache.my_posts import CachedMyPosts
+from adapters.cache.my_posts import CachedMyPosts, boot_time
 from adapters.cache.redis import RedisAuthorRevisions, RedisConnection, RedisPageStore
+from adapters.mail.account_mails import TemplatedAccountMails
+from adapters.mail.mailbox import FolderMailbox, NoTransport
+from adapters.mail.queue import MailQueue
+from adapters.mail.smtp import SmtpServer, SmtpTransport
+from adapters.mail.transport import MailTransport
 from adapters.security.argon2 import Argon2PasswordHasher
 from adapters.security.common_passwords import PackagedCommonPasswords
 from adapters.security.cursors import HmacCursorCodec
 from adapters.security.jwt import JwtAccessTokens
 from adapters.security.keys import DerivedKeys
+from adapters.security.opaque import ChecksummedApiKeys, RandomOneTimeTokens, RandomRecoveryCodes
 from adapters.security.refresh_tokens import ChainedRefreshTokens
+from adapters.security.revocations import KnownRevocations, PolledRevocations
+from adapters.security.secret_box import AesGcmSecretBox
+from adapters.security.totp import PyotpTotpCodes
 from adapters.sql.database import Database
 from adapters.sql.fence import SqlCacheFence
+from adapters.system.background import TaskBackground
 from adapters.system.clock import SystemClock
 from adapters.system.ids import RandomUsernames, Uuid7Generator
 from application.identity.change_password import ChangePassword
 from application.identity.create_admin import CreateAdmin
+from application.identity.create_user import CreateUser
+from application.identity.delete_account import DeleteAccount
+from application.identity.delete_user import DeleteUser
 from application.identity.edit_profile import EditProfile
+from application.identity.export_data import AccountExport, AuditExport, ExportData, SessionsExport
 from application.identity.get_account import GetAccount
+from application.identity.get_user import GetUser
+from application.identity.list_audit import ListAudit
+from application.identity.list_sessions import ListSessions
+from application.identity.list_users import ListUsers
 from application.identity.log_in import LogIn
 from application.identity.log_out import LogOut
+from application.identity.log_out_by_token import LogOutByToken
+from application.identity.log_out_everywhere import LogOutEverywhere
+from application.identity.manage_api_keys import CreateApiKey, ListApiKeys, RevokeApiKey
+from application.identity.manage_totp import ConfirmTotp, DisableTotp, EnrolTotp, GetTotp
+from application.identity.note_api_key_use import NoteApiKeyUse
 from application.identity.refresh_session import RefreshSession
+from application.identity.reinstate_user import ReinstateUser
+from application.identity.replace_user import ReplaceUser
+from application.identity.request_password_reset import RequestPasswordReset
+from application.identity.reset_password import ResetPassword
+from application.identity.revoke_session import RevokeSession
+from application.identity.second_factor import SecondFactorDesk
+from application.identity.send_verification import SendVerification, SignUpWithVerification
 from application.identity.sign_up import SignUp
+from application.identity.suspend_user import SuspendUser
 from application.identity.tokens import TokenDesk
+from application.identity.verify_email import VerifyEmail
 from application.posts.delete_post import DeletePost
 from application.posts.edit_post import EditPost
+from application.posts.export import PostsExport
 from application.posts.get_post import GetPost
 from application.posts.list_author_posts import ListAuthorPosts
 from application.posts.list_feed import ListFeed
 from application.posts.list_my_posts import ListMyPosts, StoredMyPosts
 from application.posts.ports import AuthorRevisions
 from application.posts.publish_post import PublishPost
+from application.shared.background import Deferred
+from application.shared.clock import Clock
 from application.shared.retry import Retried
 from application.shared.unit_of_work import CommitListener
 from application.shared.use_case import UseCase
@@ -71,8 +106,9 @@ def _redis_revisions(redis: RedisConnection | None, database: Database | None) -
     return RedisAuthorRevisions(redis, SqlCacheFence(database))
 
 
-def _listeners(redis_revisions: RedisAuthorRevisions | None) -> Sequence[CommitListener]:
-    return () if redis_revisions is None else (redis_revisions,)
+def _listeners(known: KnownRevocations, redis_revisions: RedisAuthorRevisions | None) -> Sequence[CommitListener]:
+    # What costs no time goes first: a token is refused here before a slow Redis has been told anything.
+    return (known,) if redis_revisions is None else (known, redis_revisions)
 
 
 def _storage(database: Database | None, listeners: Sequence[CommitListener]) -> Storage:
@@ -87,6 +123,16 @@ def _page_store(redis: RedisConnection | None, redis_revisions: RedisAuthorRevis
     return None if redis is None or redis_revisions is None else RedisPageStore(redis)
 
 
+def _mailbox(settings: Settings, clock: Clock) -> FolderMailbox | None:
+    return None if settings.mailbox_folder is None else FolderMailbox(settings.mailbox_folder, clock=clock)
+
+
+def _mail_transport(settings: Settings, mailbox: FolderMailbox | None) -> MailTransport:
+    if settings.smtp_url is None:
+        return mailbox or NoTransport()
+    return SmtpTransport(SmtpServer.parse(settings.smtp_url), sender=settings.mail_sender)
+
+
 class Container(containers.DeclarativeContainer):
     """Every object of one process. All are singletons: stateless, or shared on purpose."""
 
@@ -97,7 +143,7 @@ class Container(containers.DeclarativeContainer):
     usernames = providers.Singleton(RandomUsernames)
 
     # Security
-    keys = providers.Singleton(DerivedKeys, settings.provided.secret_key)
+    keys = providers.Singleton(DerivedKeys, settings.provided.secret_key, settings.provided.secret_key_previous)
     hasher = providers.Singleton(Argon2PasswordHasher, settings.provided.hashing)
     common_passwords = providers.Singleton(PackagedCommonPasswords)
     access_tokens = providers.Singleton(
@@ -106,17 +152,41 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
         issuer=settings.provided.token_issuer,
         lifetime_seconds=settings.provided.access_token_seconds,
+        signing_keys=settings.provided.signing_keys,
     )
     refresh_tokens = providers.Singleton(ChainedRefreshTokens, keys=keys)
     cursors = providers.Singleton(HmacCursorCodec, keys=keys)
+    one_time_tokens = providers.Singleton(RandomOneTimeTokens)
+    api_keys = providers.Singleton(ChecksummedApiKeys)
+    recovery_codes = providers.Singleton(RandomRecoveryCodes)
+    totp = providers.Singleton(PyotpTotpCodes, issuer=settings.provided.token_issuer)
+    secret_box = providers.Singleton(AesGcmSecretBox, keys=keys)
+    second_factor = providers.Singleton(SecondFactorDesk, totp=totp, box=secret_box, recovery_codes=recovery_codes)
     desk = providers.Singleton(TokenDesk, ids=ids, access_tokens=access_tokens, refresh_tokens=refresh_tokens)
+
+    # Mail, and what else nobody waits for
+    background = providers.Singleton(TaskBackground)
+    mailbox = providers.Singleton(_mailbox, settings, clock)
+    mail_transport = providers.Singleton(_mail_transport, settings, mailbox)
+    mail_queue = providers.Singleton(MailQueue, mail_transport)
+    mails = providers.Singleton(TemplatedAccountMails, mail_queue, public_url=settings.provided.mail_links)
 
     # Storage, and the cache of own posts in front of it
     database = providers.Singleton(_database, settings)
     redis = providers.Singleton(_redis, settings)
     redis_revisions = providers.Singleton(_redis_revisions, redis, database)
-    storage = providers.Singleton(_storage, database, providers.Singleton(_listeners, redis_revisions))
+    known_revocations = providers.Singleton(KnownRevocations, timer=boot_time)
+    storage = providers.Singleton(
+        _storage, database, providers.Singleton(_listeners, known_revocations, redis_revisions)
+    )
     revisions = providers.Singleton(_revisions, redis_revisions, storage)
+    revocations = providers.Singleton(
+        PolledRevocations,
+        storage.provided.revocations,
+        known_revocations,
+        token_lifetime_seconds=settings.provided.access_token_seconds,
+        timer=boot_time,
+    )
     my_posts = providers.Singleton(
         CachedMyPosts,
         providers.Singleton(StoredMyPosts, reader=storage.provided.posts, cursors=cursors),
@@ -127,17 +197,114 @@ class Container(containers.DeclarativeContainer):
     )
 
     # Use cases: those that write are run again when they lose a race.
+    send_verification = providers.Singleton(
+        Deferred,
+        providers.Singleton(
+            _retried,
+            providers.Singleton(
+                SendVerification,
+                uow=storage.provided.identity_units,
+                tokens=one_time_tokens,
+                mails=mails,
+                clock=clock,
+            ),
+        ),
+        background,
+    )
     sign_up = providers.Singleton(
+        SignUpWithVerification,
+        providers.Singleton(
+            _retried,
+            providers.Singleton(
+                SignUp,
+                uow=storage.provided.identity_units,
+                hasher=hasher,
+                common_passwords=common_passwords,
+                desk=desk,
+                ids=ids,
+                usernames=usernames,
+                clock=clock,
+            ),
+        ),
+        send=send_verification,
+    )
+    verify_email = providers.Singleton(
+        _retried,
+        providers.Singleton(VerifyEmail, uow=storage.provided.identity_units, tokens=one_time_tokens, clock=clock),
+    )
+    request_password_reset = providers.Singleton(
+        Deferred,
+        providers.Singleton(
+            _retried,
+            providers.Singleton(
+                RequestPasswordReset,
+                uow=storage.provided.identity_units,
+                credentials=storage.provided.credentials,
+                tokens=one_time_tokens,
+                mails=mails,
+                clock=clock,
+            ),
+        ),
+        background,
+    )
+    reset_password = providers.Singleton(
         _retried,
         providers.Singleton(
-            SignUp,
+            ResetPassword,
             uow=storage.provided.identity_units,
+            credentials=storage.provided.credentials,
+            tokens=one_time_tokens,
             hasher=hasher,
             common_passwords=common_passwords,
-            desk=desk,
-            ids=ids,
-            usernames=usernames,
+            mails=mails,
             clock=clock,
+        ),
+    )
+    enrol_totp = providers.Singleton(
+        _retried,
+        providers.Singleton(EnrolTotp, uow=storage.provided.identity_units, totp=totp, box=secret_box, clock=clock),
+    )
+    confirm_totp = providers.Singleton(
+        _retried,
+        providers.Singleton(
+            ConfirmTotp,
+            uow=storage.provided.identity_units,
+            desk=second_factor,
+            recovery_codes=recovery_codes,
+            clock=clock,
+        ),
+    )
+    disable_totp = providers.Singleton(
+        _retried,
+        providers.Singleton(
+            DisableTotp,
+            uow=storage.provided.identity_units,
+            credentials=storage.provided.credentials,
+            hasher=hasher,
+            desk=second_factor,
+            clock=clock,
+        ),
+    )
+    get_totp = providers.Singleton(GetTotp, uow=storage.provided.identity_units)
+    create_api_key = providers.Singleton(
+        _retried,
+        providers.Singleton(CreateApiKey, uow=storage.provided.identity_units, keys=api_keys, ids=ids, clock=clock),
+    )
+    list_api_keys = providers.Singleton(ListApiKeys, reader=storage.provided.api_keys)
+    revoke_api_key = providers.Singleton(
+        _retried, providers.Singleton(RevokeApiKey, uow=storage.provided.identity_units, clock=clock)
+    )
+    note_api_key_use = providers.Singleton(
+        Deferred,
+        providers.Singleton(
+            _retried, providers.Singleton(NoteApiKeyUse, uow=storage.provided.identity_units, clock=clock)
+        ),
+        background,
+    )
+    log_out_by_token = providers.Singleton(
+        _retried,
+        providers.Singleton(
+            LogOutByToken, uow=storage.provided.identity_units, refresh_tokens=refresh_tokens, clock=clock
         ),
     )
     log_in = providers.Singleton(
@@ -148,6 +315,7 @@ class Container(containers.DeclarativeContainer):
             credentials=storage.provided.credentials,
             hasher=hasher,
             desk=desk,
+            second_factor=second_factor,
             clock=clock,
         ),
     )
@@ -190,6 +358,68 @@ class Container(containers.DeclarativeContainer):
             clock=clock,
         ),
     )
+    list_sessions = providers.Singleton(ListSessions, sessions=storage.provided.sessions, cursors=cursors, clock=clock)
+    revoke_session = providers.Singleton(
+        _retried, providers.Singleton(RevokeSession, uow=storage.provided.identity_units, clock=clock)
+    )
+    log_out_everywhere = providers.Singleton(
+        _retried, providers.Singleton(LogOutEverywhere, uow=storage.provided.identity_units, clock=clock)
+    )
+    delete_account = providers.Singleton(
+        _retried,
+        providers.Singleton(
+            DeleteAccount,
+            uow=storage.provided.identity_units,
+            credentials=storage.provided.credentials,
+            hasher=hasher,
+            clock=clock,
+        ),
+    )
+    export_sources = providers.List(
+        providers.Singleton(AccountExport, storage.provided.accounts),
+        providers.Singleton(SessionsExport, storage.provided.sessions),
+        providers.Singleton(PostsExport, storage.provided.posts),
+        providers.Singleton(AuditExport, storage.provided.audit),
+    )
+    export_data = providers.Singleton(
+        _retried,
+        providers.Singleton(
+            ExportData,
+            uow=storage.provided.identity_units,
+            accounts=storage.provided.accounts,
+            sources=export_sources,
+            clock=clock,
+        ),
+    )
+
+    # Administration
+    list_users = providers.Singleton(ListUsers, users=storage.provided.users, cursors=cursors)
+    get_user = providers.Singleton(GetUser, users=storage.provided.users)
+    create_user = providers.Singleton(
+        _retried,
+        providers.Singleton(
+            CreateUser,
+            uow=storage.provided.identity_units,
+            hasher=hasher,
+            common_passwords=common_passwords,
+            ids=ids,
+            clock=clock,
+        ),
+    )
+    replace_user = providers.Singleton(
+        _retried, providers.Singleton(ReplaceUser, uow=storage.provided.identity_units, clock=clock)
+    )
+    delete_user = providers.Singleton(
+        _retried, providers.Singleton(DeleteUser, uow=storage.provided.identity_units, clock=clock)
+    )
+    suspend_user = providers.Singleton(
+        _retried, providers.Singleton(SuspendUser, uow=storage.provided.identity_units, clock=clock)
+    )
+    reinstate_user = providers.Singleton(
+        _retried, providers.Singleton(ReinstateUser, uow=storage.provided.identity_units, clock=clock)
+    )
+    list_audit = providers.Singleton(ListAudit, audit=storage.provided.audit, cursors=cursors)
+
     publish_post = providers.Singleton(
         _retried,
         providers.Singleton(
@@ -231,5 +461,10 @@ async def running(container: Container) -> AsyncIterator[None]:
         if revisions is not None:
             stack.push_async_callback(revisions.close)
             await revisions.start()
+        revocations = container.revocations()
+        stack.push_async_callback(revocations.close)
+        await revocations.start()
         stack.push_async_callback(container.hasher().close)
+        stack.push_async_callback(container.mail_queue().close)
+        stack.push_async_callback(container.background().close)  # before the mails, which it may still make
         yield

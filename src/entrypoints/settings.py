@@ -11,6 +11,8 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
+from email.headerregistry import Address
+from email.utils import parseaddr
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +20,11 @@ from typing import Any, Self, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
 
 from dotenv.parser import parse_stream
+from email_validator import validate_email
 
+from adapters.mail.smtp import SmtpServer
 from adapters.security.argon2 import HashingSettings
+from adapters.security.ed25519 import SigningKeys, read_public
 from adapters.sql.database import DatabaseSettings
 
 T = TypeVar("T")
@@ -213,6 +218,55 @@ def _database_url(text: str) -> str:
     return url
 
 
+def _secrets(text: str) -> tuple[str, ...]:
+    keys = tuple(_list(text))
+    if any(len(key.encode()) < SECRET_KEY_MIN_BYTES for key in keys):
+        raise ValueError("a key is too short")
+    return keys
+
+
+def _pem(text: str) -> str:
+    r"""Return a key in PEM, given as such (with `\n` for line ends, if need be) or by the name of its file."""
+    if "-----BEGIN" in text:
+        return text.replace("\\n", "\n") + "\n"
+    try:
+        return Path(text).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError("not a readable file") from error
+
+
+def _private_key(text: str) -> str:
+    pem = _pem(text)
+    SigningKeys.load(pem)
+    return pem
+
+
+def _accepted_keys(text: str) -> tuple[str, ...]:
+    pems = tuple(_pem(item) for item in _list(text))
+    for pem in pems:
+        read_public(pem)
+    return pems
+
+
+def _smtp_url(text: str) -> str:
+    SmtpServer.parse(text)
+    _ = _split(text)
+    return text
+
+
+def _mailbox(text: str) -> str:
+    display_name, address = parseaddr(text)
+    parsed = validate_email(address, check_deliverability=False, test_environment=True, allow_smtputf8=False)
+    return str(Address(display_name, addr_spec=parsed.normalized))
+
+
+def _public_url(text: str) -> str:
+    parts = _split(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(text)
+    return text.rstrip("/")
+
+
 def _redis_url(text: str) -> str:
     parts = _split(text)
     reachable = parts.path.strip("/") if parts.scheme == "unix" else parts.hostname
@@ -296,6 +350,27 @@ class Settings:
         about="What tokens and cursors are signed with; the same for all workers and instances.",
         mask=mask_secret,
     )
+    secret_key_previous: tuple[str, ...] = _setting(
+        _secrets,
+        default="",
+        expected=f"keys of at least {SECRET_KEY_MIN_BYTES} bytes, separated by commas",
+        about="Keys that are accepted besides SECRET_KEY and sign nothing: those before it, or the one to come.",
+        mask=mask_secret,
+    )
+    jwt_private_key: str | None = _setting(
+        cast("Callable[[str], str | None]", _private_key),
+        default=None,
+        expected="an Ed25519 private key in PEM, or the name of its file: openssl genpkey -algorithm ed25519",
+        about="Signs access tokens with EdDSA instead of HS256; the public key is at /.well-known/jwks.json. Optional.",
+        mask=mask_secret,
+    )
+    jwt_keys_previous: tuple[str, ...] = _setting(
+        _accepted_keys,
+        default="",
+        expected="Ed25519 keys in PEM, private or public, or the names of their files, separated by commas",
+        about="Keys that are accepted besides JWT_PRIVATE_KEY and sign nothing: those before it, or the one to come.",
+        mask=mask_secret,
+    )
     token_issuer: str = _setting(
         _issuer,
         default="postern",
@@ -356,6 +431,25 @@ class Settings:
         expected="a whole number of bytes from 0 to 1099511627776",
         about="Memory that a worker's cache may take.",
     )
+    smtp_url: str | None = _setting(
+        cast("Callable[[str], str | None]", _smtp_url),
+        default=None,
+        expected="a URL such as smtp://user:password@mail.example.com:587 (STARTTLS) or smtps://…:465 (TLS)",
+        about="The mail server. Unset, development keeps mails at /dev/mailbox, and elsewhere none are sent.",
+        mask=mask_url,
+    )
+    mail_from: str = _setting(
+        _mailbox,
+        default="Postern <postern@localhost.localdomain>",
+        expected="an address such as Postern <hello@example.com>",
+        about="Who mails come from.",
+    )
+    public_url: str | None = _setting(
+        cast("Callable[[str], str | None]", _public_url),
+        default=None,
+        expected="a URL such as https://app.example.com",
+        about="Where people use the service: links in mails lead to /reset-password, /verify-email below it.",
+    )
     log_level: LogLevel = _setting(
         lambda text: LogLevel(text.lower()),
         default="info",
@@ -396,6 +490,30 @@ class Settings:
             queue=self.password_hash_queue,
         )
 
+    @cached_property
+    def signing_keys(self) -> SigningKeys | None:
+        """The Ed25519 keys; None when access tokens are signed with HS256."""
+        return None if self.jwt_private_key is None else SigningKeys.load(self.jwt_private_key, self.jwt_keys_previous)
+
+    @cached_property
+    def mail_sender(self) -> Address:
+        display_name, address = parseaddr(self.mail_from)
+        return Address(display_name, addr_spec=address)
+
+    @property
+    def mail_links(self) -> str:
+        """What the links in mails begin with."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - a comparison
+        own = f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return self.public_url or own
+
+    @property
+    def mailbox_folder(self) -> Path | None:
+        """Where mails are kept for the developer instead of being sent; None: they are not."""
+        if self.environment is not Environment.DEVELOPMENT or self.smtp_url is not None:
+            return None
+        return DATA_DIRECTORY / "mailbox"
+
     @property
     def access_token_seconds(self) -> int:
         return self.access_token_expire_minutes * 60
@@ -426,7 +544,7 @@ def _show(value: object, info: SettingInfo) -> str:
     if value is None:
         return ""
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(info.mask(item) if info.mask else item for item in value)
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return info.mask(text) if info.mask else text
 
@@ -478,6 +596,12 @@ class _Loader:
             expected = f"Argon2id at OWASP's floor or above in {environment}, such as 19456 KiB with 2 iterations"
             self._fault("PASSWORD_HASH_MEMORY_KIB", expected)
         self._fill_in_secret_key(environment)
+        if self._values["jwt_keys_previous"] and self._values["jwt_private_key"] is None:
+            self._fault("JWT_PRIVATE_KEY", "a key, since JWT_KEYS_PREVIOUS is set")
+        if environment.is_exposed and self._values["smtp_url"] is not None:
+            for name in ("MAIL_FROM", "PUBLIC_URL"):
+                if name not in self._given:
+                    self._fault(name, f"{self._infos[name].expected}, since SMTP_URL is set, in {environment}")
         if self._faults:
             order = list(self._infos)
             raise BadSettings(sorted(self._faults, key=lambda f: order.index(f.name) if f.name in order else -1))

@@ -2,6 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 
+from adapters.security.keys import DerivedKeys
+from adapters.security.opaque import RandomRecoveryCodes
+from adapters.security.secret_box import AesGcmSecretBox
+from adapters.security.totp import PyotpTotpCodes
 from application.identity.change_password import ChangePassword
 from application.identity.edit_profile import EditProfile
 from application.identity.get_account import GetAccount
@@ -9,6 +13,7 @@ from application.identity.log_in import LogIn, LogInCommand
 from application.identity.log_out import LogOut
 from application.identity.ports import PasswordHasher, PasswordVerdict
 from application.identity.refresh_session import RefreshSession, RefreshSessionCommand
+from application.identity.second_factor import SecondFactorDesk
 from application.identity.sign_up import SignUp, SignUpCommand
 from application.identity.tokens import TokenDesk
 from application.identity.views import SignedUpView, TokenPairView
@@ -69,6 +74,10 @@ class World:
         self.refresh_tokens = CountedRefreshTokens()
         self.cursors = PlainCursorCodec()
         self.usernames = ListedUsernames(*usernames)
+        self.totp = PyotpTotpCodes(issuer="Postern")
+        self.box = AesGcmSecretBox(keys=DerivedKeys("a key that everybody knows"))
+        self.recovery_codes = RandomRecoveryCodes()
+        self.second_factor = SecondFactorDesk(totp=self.totp, box=self.box, recovery_codes=self.recovery_codes)
         self.desk = TokenDesk(ids=self.ids, access_tokens=self.access_tokens, refresh_tokens=self.refresh_tokens)
 
         storage, clock = self.storage, self.clock
@@ -103,6 +112,7 @@ class World:
             credentials=self.storage.credentials,
             hasher=self.hasher,
             desk=self.desk,
+            second_factor=self.second_factor,
             clock=self.clock,
         )
 

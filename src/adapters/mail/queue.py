@@ -74,9 +74,9 @@ class MailQueue:
                     return
                 _log.warning("a mail (%s) has to wait: %s", mail.subject, delay)
             except DeliveryFailed as failure:
-                _log.error("a mail (%s) was refused: %s", mail.subject, failure)  # noqa: TRY400 - no stack: it is told
+                _log.error("a mail (%s) was refused: %s", mail.subject, failure)
                 return
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever it is, it ends here, with its stack in the log
                 # Nobody waits for it, so this is where its failure is told.
                 _log.exception("a mail (%s) could not be delivered", mail.subject)
                 return

@@ -46,7 +46,7 @@ class SigningKeys:
     def load(cls, private_pem: str, also_accepted: Sequence[str] = ()) -> "SigningKeys":
         """Read PEM. `also_accepted` are private or public. Raises `ValueError` for what is no Ed25519 key."""
         private = _private(private_pem)
-        publics = [private.public_key(), *(_public(pem) for pem in also_accepted)]
+        publics = [private.public_key(), *(read_public(pem) for pem in also_accepted)]
         keys = {key.id: key for key in map(VerificationKey.of, publics)}
         return cls(private, tuple(keys.values()))
 
@@ -66,7 +66,8 @@ def _private(pem: str) -> Ed25519PrivateKey:
     return key
 
 
-def _public(pem: str) -> Ed25519PublicKey:
+def read_public(pem: str) -> Ed25519PublicKey:
+    """Read a public key, or the public half of a private one. Raises `ValueError` for what is no Ed25519 key."""
     if "PRIVATE KEY" in pem:
         return _private(pem).public_key()
     try:

@@ -65,7 +65,7 @@ class TaskBackground(Background):
                 await work()
             except PosternError as error:
                 _log.warning("a background job failed: %s", error.slug)
-            except Exception:
+            except Exception:  # noqa: BLE001 - it ends here, with its stack in the log
                 # Nobody waits for it, so this is where its failure is told.
                 _log.exception("a background job failed")
             finally:

@@ -6,6 +6,7 @@ from application.identity.ports import CommonPasswords, CredentialsReader, Ident
 from application.shared.clock import Clock
 from application.shared.errors import VersionConflict
 from domain.identity.errors import AccountChanged, InvalidToken, UserNotFound, WrongPassword
+from domain.identity.one_time_token import Purpose
 from domain.identity.policies import password_faults
 from domain.identity.session import RevocationReason
 from domain.identity.values import Password
@@ -68,6 +69,8 @@ class ChangePassword:
                 raise VersionConflict  # Changed meanwhile: what was verified is no longer the current password.
             user.change_password(new_hash, at=now)
             await uow.users.save(user)
+            # A mail that is still under way was asked for to replace the password of before.
+            await uow.one_time_tokens.discard(user.id, Purpose.RESET_PASSWORD)
             for session in await uow.sessions.list_live(user.id, at=now):
                 if session.id != command.actor.session_id:
                     session.revoke(RevocationReason.PASSWORD_CHANGED, at=now, by=user.id)

@@ -25,6 +25,7 @@ def log_in_while(world: World, meanwhile: Callable[[], Awaitable[None]]) -> LogI
         credentials=world.storage.credentials,
         hasher=Interrupted(world.hasher, meanwhile),
         desk=world.desk,
+        second_factor=world.second_factor,
         clock=world.clock,
     )
 
