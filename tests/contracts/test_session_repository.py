@@ -1,5 +1,6 @@
 """What every `SessionRepository` promises."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -147,3 +148,24 @@ async def test_listed_sessions_can_be_closed(storage: Storage) -> None:
         await uow.commit()
 
     assert [(await load_session(storage, session.id)).revoked_at for session in sessions] == [LATER] * 3
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["loaded", "listed"])
+async def test_a_session_in_hand_is_locked_until_its_unit_of_work_ends(storage: Storage, listed: bool) -> None:
+    user = a_user()
+    session = a_session(user)
+    await given(storage, user, session)
+
+    async with storage.identity_units() as uow:
+        if listed:
+            (loaded,) = await uow.sessions.list_live(user.id, at=NOW)
+        else:
+            loaded = await uow.sessions.get(session.id)
+        second = asyncio.create_task(load_session(storage, session.id))
+        _, waiting = await asyncio.wait([second], timeout=0.1)
+        assert waiting == {second}, "two units of work held one session"
+        loaded.revoke(RevocationReason.LOGGED_OUT, at=LATER)
+        await uow.sessions.save(loaded)
+        await uow.commit()
+
+    assert (await asyncio.wait_for(second, 10)).revoked_at == LATER
