@@ -16,6 +16,7 @@ from application.identity.ports import (
     PasswordVerdict,
     RefreshToken,
     RefreshTokens,
+    Revocations,
     VerifiedAccess,
 )
 from application.shared.clock import Clock
@@ -184,3 +185,16 @@ class PlainCursorCodec(CursorCodec):
     @staticmethod
     def _seal(scope: str, position: UUID) -> str:
         return sha256(f"{scope}\n{position}".encode()).hexdigest()[:16]
+
+
+class NothingRevoked(Revocations):
+    """Knows all there is to know: nothing."""
+
+    def are_known(self) -> bool:
+        return True
+
+    async def catch_up(self) -> None:
+        return
+
+    def cover(self, session_id: SessionId, generation: int) -> bool:
+        return False

@@ -12,6 +12,8 @@ from entrypoints.container import Container, running
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.edge import Edge
 from entrypoints.http.exchange import Answer, Application, HttpRequest, no_content
+from entrypoints.http.identity.administration import AdministrationRoutes, AdministrationUseCases
+from entrypoints.http.identity.own_account import OwnAccountRoutes, OwnAccountUseCases
 from entrypoints.http.identity.routes import IdentityRoutes, IdentityUseCases
 from entrypoints.http.openapi import build_document
 from entrypoints.http.posts.routes import PostsRoutes, PostsUseCases
@@ -25,7 +27,12 @@ API: Final = "/api/v1"
 def create_app(container: Container) -> Application:
     """Build the ASGI application. Use cases are resolved here, once; tests override providers before."""
     settings = container.settings()
-    return Edge(create_litestar(container), allowed_hosts=settings.allowed_hosts, cors_origins=settings.cors_origins)
+    return Edge(
+        create_litestar(container),
+        allowed_hosts=settings.allowed_hosts,
+        cors_origins=settings.cors_origins,
+        revocations=container.revocations(),
+    )
 
 
 def create_litestar(container: Container) -> Litestar:
@@ -55,7 +62,7 @@ def openapi_document(container: Container) -> dict[str, Any]:
 
 
 def _routes(container: Container, release: str) -> list[HTTPRouteHandler]:
-    auth = Authenticator(container.access_tokens(), container.clock())
+    auth = Authenticator(container.access_tokens(), container.clock(), container.revocations())
     identity = IdentityUseCases(
         sign_up=container.sign_up(),
         log_in=container.log_in(),
@@ -64,6 +71,24 @@ def _routes(container: Container, release: str) -> list[HTTPRouteHandler]:
         get_account=container.get_account(),
         edit_profile=container.edit_profile(),
         change_password=container.change_password(),
+    )
+    own = OwnAccountUseCases(
+        list_sessions=container.list_sessions(),
+        revoke_session=container.revoke_session(),
+        log_out_everywhere=container.log_out_everywhere(),
+        delete_account=container.delete_account(),
+        export_data=container.export_data(),
+        get_account=container.get_account(),
+    )
+    administration = AdministrationUseCases(
+        list_users=container.list_users(),
+        get_user=container.get_user(),
+        create_user=container.create_user(),
+        replace_user=container.replace_user(),
+        delete_user=container.delete_user(),
+        suspend_user=container.suspend_user(),
+        reinstate_user=container.reinstate_user(),
+        list_audit=container.list_audit(),
     )
     posts = PostsUseCases(
         publish_post=container.publish_post(),
@@ -81,6 +106,8 @@ def _routes(container: Container, release: str) -> list[HTTPRouteHandler]:
     }
     return [
         *IdentityRoutes(identity, auth, base=API).handlers(),
+        *OwnAccountRoutes(own, auth, base=API).handlers(),
+        *AdministrationRoutes(administration, auth, base=API).handlers(),
         *PostsRoutes(posts, auth, base=API).handlers(),
         *health_routes(components, container.clock(), version=release),
     ]

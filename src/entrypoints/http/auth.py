@@ -3,11 +3,13 @@
 import re
 from typing import Final
 
-from application.identity.ports import AccessTokens, VerifiedAccess
+from application.identity.ports import AccessTokens, Revocations, VerifiedAccess
+from application.identity.revocations import generation_of
 from application.shared.clock import Clock
+from application.shared.errors import StorageUnavailable
 from domain.identity.errors import InvalidToken
-from domain.shared.actor import Actor
-from domain.shared.errors import Unauthenticated
+from domain.shared.actor import Actor, Scope
+from domain.shared.errors import PosternError, Unauthenticated
 from entrypoints.http.exchange import Exchange
 
 _BEARER = re.compile(rb"bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE)
@@ -25,14 +27,25 @@ class Authenticator:
     exact text, the oldest forgotten first. What can change while a token lives is checked at each use, in `_admit`.
     """
 
-    def __init__(self, tokens: AccessTokens, clock: Clock, *, remembered: int = _REMEMBERED) -> None:
+    def __init__(
+        self, tokens: AccessTokens, clock: Clock, revocations: Revocations, *, remembered: int = _REMEMBERED
+    ) -> None:
         self._tokens = tokens
         self._clock = clock
+        self._revocations = revocations
         self._capacity = remembered
-        self._remembered: dict[bytes, tuple[VerifiedAccess, Actor]] = {}
+        self._remembered: dict[bytes, tuple[VerifiedAccess, int, Actor]] = {}
 
-    def caller(self, exchange: Exchange) -> Actor | None:
-        """Return the caller; None without credentials. Raises `Unauthenticated` or `InvalidToken` for bad ones."""
+    def caller(self, exchange: Exchange, scope: Scope | None = None) -> Actor | None:
+        """Return the caller; None without credentials. Raises `Unauthenticated` or `InvalidToken` for bad ones.
+
+        `scope` is what an API key has to be good for; without one, only a session will do (`InsufficientScope`).
+        """
+        if exchange.api_key is not None:
+            if isinstance(exchange.api_key, PosternError):
+                raise exchange.api_key
+            exchange.api_key.demand_scope(scope)
+            return exchange.api_key
         credentials = exchange.fields.get(b"authorization")
         if credentials is None:
             return None
@@ -41,14 +54,14 @@ class Authenticator:
             known = self._verify(credentials, repeated=b"authorization" in exchange.repeated)
         return self._admit(*known)
 
-    def signed_in(self, exchange: Exchange) -> Actor:
+    def signed_in(self, exchange: Exchange, scope: Scope | None = None) -> Actor:
         """Return the caller. Raises `Unauthenticated` without credentials, and what `caller` raises."""
-        actor = self.caller(exchange)
+        actor = self.caller(exchange, scope)
         if actor is None:
             raise Unauthenticated
         return actor
 
-    def _verify(self, credentials: bytes, *, repeated: bool) -> tuple[VerifiedAccess, Actor]:
+    def _verify(self, credentials: bytes, *, repeated: bool) -> tuple[VerifiedAccess, int, Actor]:
         if repeated:
             raise InvalidToken("There must be exactly one Authorization header.")
         match = _BEARER.fullmatch(credentials)
@@ -57,17 +70,24 @@ class Authenticator:
                 raise InvalidToken
             raise Unauthenticated("The Authorization header must use the scheme Bearer.")
         access = self._tokens.verify(match[1].decode("ascii"))
-        known = access, Actor(access.user_id, access.role, access.session_id)
+        generation = generation_of(access.token_id, access.session_id)
+        known = access, generation, Actor(access.user_id, access.role, access.session_id)
         if len(self._remembered) >= self._capacity:
             del self._remembered[next(iter(self._remembered))]
         self._remembered[credentials] = known
         return known
 
-    def _admit(self, access: VerifiedAccess, actor: Actor) -> Actor:
+    def _admit(self, access: VerifiedAccess, generation: int, actor: Actor) -> Actor:
         """Let a token that once held pass, or not: the one door that each of them goes through at each use.
 
-        A token can only end in time so far; whatever else may end it (a session that was closed) is to be asked here.
+        What may have ended it is time, or an event: its session was closed, or its account has another role by now.
+        Revocations are in memory. The edge has made sure that they are known as of a moment ago, or tried to; when
+        they are not, nobody is let in on the strength of a token, and `StorageUnavailable` says so.
         """
         if self._clock.now().timestamp() >= access.expires_at:
             raise InvalidToken
+        if self._revocations.cover(access.session_id, generation):
+            raise InvalidToken
+        if not self._revocations.are_known():
+            raise StorageUnavailable("Whether the token still holds cannot be told just now.")
         return actor

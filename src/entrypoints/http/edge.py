@@ -11,6 +11,8 @@ import secrets
 from collections.abc import Iterable
 from typing import Final
 
+from adapters.system.origin import ContextOrigins
+from application.identity.ports import Revocations
 from entrypoints.http.exchange import Answer, Application, Exchange, Message, Receive, Scope, Send
 from entrypoints.http.problems import (
     BadRequest,
@@ -152,8 +154,17 @@ class _Respond:
 class Edge:
     """Wraps the application; see the module."""
 
-    def __init__(self, app: Application, *, allowed_hosts: Iterable[str], cors_origins: Iterable[str]) -> None:
+    def __init__(
+        self,
+        app: Application,
+        *,
+        allowed_hosts: Iterable[str],
+        cors_origins: Iterable[str],
+        revocations: Revocations | None = None,
+    ) -> None:
         self._app = app
+        self._origins = ContextOrigins()
+        self._revocations = revocations
         self._hosts = HostPolicy(allowed_hosts)
         self._cors = Cors(cors_origins)
 
@@ -170,6 +181,7 @@ class Edge:
         exchange = Exchange(scope)
         exchange.request_id = _request_id(exchange)
         exchange.attach(scope)
+        self._origins.begin(scope.get("client"), exchange.fields, exchange.request_id)
         method: str = scope["method"]
         path: str = scope["path"]
         # What the common headers are is known before anything happens, so they go on every answer, errors included.
@@ -185,6 +197,10 @@ class Edge:
                 scope["method"] = "GET"
             elif method != "GET":
                 receive = _bounded(receive)
+            revocations = self._revocations
+            if revocations is not None and b"authorization" in exchange.fields and not revocations.are_known():
+                # Here, once, because it waits: whoever looks at the token does so without waiting, at the one door.
+                await revocations.catch_up()
             await self._app(scope, receive, respond)
         except Exception as error:
             if respond.has_started:

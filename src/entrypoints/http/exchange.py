@@ -1,10 +1,13 @@
 """One HTTP exchange: what the edge learned of a request in its single pass, and the answer that goes back."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from litestar import Request
 from litestar.datastructures import State
+
+from domain.shared.actor import Actor
+from domain.shared.errors import PosternError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -21,7 +24,7 @@ _KEY: Final = "postern.exchange"
 class Exchange:
     """The header fields of one request, read once, and the id that goes with it everywhere."""
 
-    __slots__ = ("fields", "repeated", "request_id", "size")
+    __slots__ = ("api_key", "fields", "repeated", "request_id", "size")
 
     def __init__(self, scope: Scope) -> None:
         """Read the fields of `scope`; a repeated one is joined by commas (RFC 9110, section 5.3) and remembered."""
@@ -40,6 +43,8 @@ class Exchange:
         self.size = size
         """Bytes of all names and values."""
         self.request_id = ""
+        self.api_key: Actor | PosternError | None = None
+        """Whom the API key of the request speaks for, or why it holds for nobody; None without one."""
 
     def field(self, name: bytes) -> str | None:
         """Return a field's value; None without it. Bytes become characters one by one, as HTTP has it."""
@@ -71,6 +76,36 @@ class Answer:
         length = () if self.status in {204, 304} else ((b"content-length", b"%d" % len(self.body)),)
         await send({"type": "http.response.start", "status": self.status, "headers": [*self.headers, *length]})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+class StreamedAnswer(Answer):
+    """A response that is sent as it is made, piece by piece; its length is not known before.
+
+    The first piece is made before anything is sent, so that a failure up to there still gets its proper answer. After
+    that all that can be done is to break the response off, which a client tells from its end.
+    """
+
+    __slots__ = ("_first", "_rest")
+
+    def __init__(
+        self, status: int, first: bytes, rest: AsyncIterator[bytes], headers: tuple[tuple[bytes, bytes], ...]
+    ) -> None:
+        super().__init__(status, b"", headers)
+        self._first = first
+        self._rest = rest
+
+    @classmethod
+    async def begin(
+        cls, status: int, pieces: AsyncIterator[bytes], headers: tuple[tuple[bytes, bytes], ...]
+    ) -> "StreamedAnswer":
+        return cls(status, await anext(pieces, b""), pieces, headers)
+
+    async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": self.status, "headers": list(self.headers)})
+        await send({"type": "http.response.body", "body": self._first, "more_body": True})
+        async for piece in self._rest:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 JSON_TYPE: Final = (b"content-type", b"application/json")

@@ -20,6 +20,7 @@ from litestar.routes import HTTPRoute
 from application.shared.errors import StorageUnavailable
 from application.shared.paging import DEFAULT_LIMIT, MAX_LIMIT, InvalidCursor
 from domain.identity.errors import InvalidToken
+from domain.shared.actor import InsufficientScope, Scope
 from domain.shared.errors import Invalid, PosternError, Unauthenticated
 from entrypoints.http.edge import BODY_LIMIT
 from entrypoints.http.exchange import Answer, HttpRequest
@@ -98,11 +99,16 @@ class Operation:
     """The use case whose docstring is the description."""
     description: str | None = None
     auth: Auth = Auth.NONE
+    scope: Scope | None = None
+    """What an API key has to be good for; None where only a session will do. Told to the `Authenticator` too."""
     body: type[msgspec.Struct] | None = None
     body_example: Json | None = None
     parameters: tuple[Parameter, ...] = ()
     status: int = 200
     answer: type[msgspec.Struct] | None = None
+    or_answer: type[msgspec.Struct] | None = None
+    """Another shape that the same success may have."""
+    body_is_optional: bool = False
     answer_example: Json | None = None
     answer_description: str = "Done."
     media_type: str = "application/json"
@@ -125,7 +131,7 @@ class Operation:
         found += [NotAcceptable] if self.negotiates else []
         found += [MalformedBody, UnsupportedMediaType] if self.body else []
         found += [InvalidCursor] if any(parameter.name == "cursor" for parameter in self.parameters) else []
-        found += [Unauthenticated, InvalidToken] if self.auth is not Auth.NONE else []
+        found += [Unauthenticated, InvalidToken, InsufficientScope] if self.auth is not Auth.NONE else []
         found += [StorageUnavailable] if self.stores else []
         found += self.raises
         return list(dict.fromkeys(found))
@@ -201,6 +207,10 @@ _HEADERS: Final[dict[str, Json]] = {
         "required": True,
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
     },
+    "Set-Cookie": {
+        "description": "With `transport=cookie`: the refresh token, or its removal.",
+        "schema": {"type": "string"},
+    },
     "WWW-Authenticate": {
         "description": '`Bearer`, with `error="invalid_token"` where a token was sent (RFC 6750).',
         "required": True,
@@ -217,6 +227,7 @@ _PROBLEM_HEADERS: Final[dict[int, tuple[str, ...]]] = {
 _TAGS: Final = (
     ("auth", "Signing up, in and out."),
     ("users", "Accounts."),
+    ("audit", "Who did what to whom."),
     ("posts", "Posts."),
     ("system", "Health, problems and this document."),
 )
@@ -265,7 +276,13 @@ def build_document(app: Litestar, *, version: str) -> Json:
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
                     "description": "The `access_token` of signing up, logging in or refreshing; it lasts 30 minutes.",
-                }
+                },
+                "apiKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "pk_…",
+                    "description": "An API key of `POST /auth/api-keys`, good for the scopes it was given.",
+                },
             },
         },
     }
@@ -274,7 +291,8 @@ def build_document(app: Litestar, *, version: str) -> Json:
 def _structs(declared: Iterable[Operation]) -> list[type[msgspec.Struct]]:
     found: set[type[msgspec.Struct]] = {Problem}
     for operation in declared:
-        found |= {struct for struct in (operation.body, operation.answer) if struct is not None}
+        shapes = (operation.body, operation.answer, operation.or_answer)
+        found |= {struct for struct in shapes if struct is not None}
     return sorted(found, key=lambda struct: struct.__name__)
 
 
@@ -317,17 +335,20 @@ def _operation(operation: Operation) -> Json:
         "parameters": parameters,
         "responses": _responses(operation),
     }
+    needed: list[Json] = [{"bearer": []}]
+    if operation.scope is not None:
+        needed.append({"apiKey": [operation.scope.value]})
     if operation.auth is Auth.REQUIRED:
-        document["security"] = [{"bearer": []}]
+        document["security"] = needed
     elif operation.auth is Auth.OPTIONAL:
-        document["security"] = [{}, {"bearer": []}]
+        document["security"] = [{}, *needed]
     else:
         document["security"] = []
     if operation.body is not None:
         content: Json = {"schema": _schema(operation.body)}
         if operation.body_example is not None:
             content["example"] = operation.body_example
-        document["requestBody"] = {"required": True, "content": {"application/json": content}}
+        document["requestBody"] = {"required": not operation.body_is_optional, "content": {"application/json": content}}
     return document
 
 
@@ -355,7 +376,10 @@ def _responses(operation: Operation) -> Json:
         "headers": {name: _header(name) for name in dict.fromkeys(names)},
     }
     if operation.answer is not None:
-        content: Json = {"schema": _schema(operation.answer)}
+        schema = _schema(operation.answer)
+        if operation.or_answer is not None:
+            schema = {"anyOf": [schema, _schema(operation.or_answer)]}
+        content: Json = {"schema": schema}
         if operation.answer_example is not None:
             content["example"] = operation.answer_example
         success["content"] = {operation.media_type: content}

@@ -68,6 +68,14 @@ class Query:
             return None
         return UUID(raw)
 
+    def text(self, name: str, *, max_length: int) -> str | None:
+        """Read a text of 1 to `max_length` characters."""
+        raw = self._values.get(name)
+        if raw is not None and not 1 <= len(raw) <= max_length:
+            self._faults.append(_fault(name, "length", f"takes 1 to {max_length} characters"))
+            return None
+        return raw
+
     def path_id(self, params: Mapping[str, str], name: str) -> UUID:
         """Read an id from the path, whose faults belong with those of the query."""
         raw = params[name]

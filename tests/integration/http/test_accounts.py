@@ -10,13 +10,14 @@ import pytest
 from adapters.security.jwt import JwtAccessTokens
 from adapters.security.keys import DerivedKeys
 from application.identity.ports import AccessGrant, VerifiedAccess
+from application.identity.revocations import token_id
 from domain.shared.actor import Role
 from domain.shared.ids import SessionId, UserId
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.exchange import Exchange
-from tests.fakes import SettableClock
+from tests.fakes import NothingRevoked, SettableClock
 from tests.integration.http.conftest import (
     PASSWORD,
     Account,
@@ -345,7 +346,7 @@ def test_remembered_tokens_are_bounded_and_forgotten_ones_verified_again(clock: 
     tokens = Counting(
         keys=DerivedKeys("a key of this one test, of 32 bytes and more"), clock=clock, issuer="x", lifetime_seconds=60
     )
-    auth = Authenticator(tokens, clock, remembered=2)
+    auth = Authenticator(tokens, clock, NothingRevoked(), remembered=2)
     exchanges = [_bearing(tokens.issue(_a_grant(clock))) for _ in range(3)]
     for exchange in (exchanges[0], exchanges[0], exchanges[1], exchanges[2], exchanges[2], exchanges[0]):
         assert auth.signed_in(exchange).role is Role.USER
@@ -353,11 +354,12 @@ def test_remembered_tokens_are_bounded_and_forgotten_ones_verified_again(clock: 
 
 
 def _a_grant(clock: SettableClock) -> AccessGrant:
+    session_id = SessionId(uuid4())
     return AccessGrant(
         user_id=UserId(uuid4()),
         role=Role.USER,
-        session_id=SessionId(uuid4()),
-        token_id=uuid4().hex,
+        session_id=session_id,
+        token_id=token_id(session_id, 0),
         issued_at=clock.now(),
     )
 

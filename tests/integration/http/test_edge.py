@@ -218,7 +218,7 @@ async def test_head_answers_304_too(client: httpx.AsyncClient) -> None:
         ("PUT", POSTS, "GET, HEAD, OPTIONS, POST"),
         ("HEAD", "/api/v1/auth/login", "OPTIONS, POST"),
         ("GET", "/api/v1/auth/login", "OPTIONS, POST"),
-        ("POST", "/api/v1/users/me", "GET, HEAD, OPTIONS, PATCH"),
+        ("POST", "/api/v1/users/me", "DELETE, GET, HEAD, OPTIONS, PATCH"),
         ("BREW", "/health", "GET, HEAD, OPTIONS"),
         ("DELETE", "/docs", "GET, HEAD, OPTIONS"),
     ],
@@ -233,7 +233,7 @@ async def test_405_says_what_is_allowed(client: httpx.AsyncClient, method: str, 
 async def test_options_says_what_is_allowed(client: httpx.AsyncClient) -> None:
     response = await client.options("/api/v1/users/me")
     assert response.status_code == 204
-    assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "PATCH"}
+    assert set(response.headers["allow"].split(", ")) == {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH"}
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/api/v1", "/api/v1/nowhere", "/docs/assets/1/x.js", "/api/v2/posts"])
