@@ -17,7 +17,7 @@ COMMANDS = ("serve", "migrate", "downgrade", "create-admin", "config", "openapi"
 PASSWORD = "a quiet harbour at dawn"
 
 
-def test_help_lists_every_command_with_what_it_is_for(shell: Shell):
+def test_help_lists_every_command_with_what_it_is_for(shell: Shell) -> None:
     done = shell.run("--help")
 
     assert done.returncode == 0
@@ -26,7 +26,7 @@ def test_help_lists_every_command_with_what_it_is_for(shell: Shell):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_each_command_gives_examples(shell: Shell, command: str):
+def test_help_of_each_command_gives_examples(shell: Shell, command: str) -> None:
     done = shell.run(command, "--help")
 
     assert done.returncode == 0
@@ -34,7 +34,7 @@ def test_help_of_each_command_gives_examples(shell: Shell, command: str):
     assert done.stderr == ""
 
 
-def test_help_does_not_wait_for_what_only_the_server_needs():
+def test_help_does_not_wait_for_what_only_the_server_needs() -> None:
     program = (
         "import sys\n"
         "from entrypoints.cli.main import main\n"
@@ -49,12 +49,12 @@ def test_help_does_not_wait_for_what_only_the_server_needs():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_every_command_is_declared_and_an_unknown_one_is_wrong_usage(shell: Shell):
+def test_every_command_is_declared_and_an_unknown_one_is_wrong_usage(shell: Shell) -> None:
     assert tuple(sorted(cli.commands or cli.list_commands(None))) == tuple(sorted(COMMANDS))  # type: ignore[arg-type]  # the lazy group asks for no context
     assert shell.run("serv").returncode == 2
 
 
-def test_every_bad_setting_is_one_line_with_name_value_and_expectation(shell: Shell):
+def test_every_bad_setting_is_one_line_with_name_value_and_expectation(shell: Shell) -> None:
     done = shell.run("serve", PORT="http", WORKERS="0", DATABASE_URL="mysqll://app:swordfish@db/postern")
 
     assert done.returncode == 3
@@ -68,7 +68,7 @@ def test_every_bad_setting_is_one_line_with_name_value_and_expectation(shell: Sh
     assert "swordfish" not in done.stderr
 
 
-def test_production_does_not_start_without_a_key_of_its_own(shell: Shell):
+def test_production_does_not_start_without_a_key_of_its_own(shell: Shell) -> None:
     done = shell.run("serve", ENVIRONMENT="production", DATABASE_URL="sqlite:///posts.db", SECRET_KEY="changeme" * 8)
 
     assert done.returncode == 3
@@ -76,7 +76,7 @@ def test_production_does_not_start_without_a_key_of_its_own(shell: Shell):
     assert "changeme" not in done.stderr
 
 
-def test_config_shows_every_setting_and_no_secret(shell: Shell):
+def test_config_shows_every_setting_and_no_secret(shell: Shell) -> None:
     variables = {"DATABASE_URL": "mysql://app:swordfish@db/postern", "REDIS_URL": "redis://:swordfish@cache/0"}
     done = shell.run("config", **variables)
     as_json = json.loads(shell.run("config", "--json", **variables).stdout)
@@ -90,7 +90,7 @@ def test_config_shows_every_setting_and_no_secret(shell: Shell):
     assert key not in done.stdout
 
 
-def test_migrate_makes_the_schema_and_then_has_nothing_to_do(shell: Shell):
+def test_migrate_makes_the_schema_and_then_has_nothing_to_do(shell: Shell) -> None:
     first, second, quiet = shell.run("migrate"), shell.run("migrate"), shell.run("migrate", "--quiet")
 
     assert "is now at" in first.stdout
@@ -100,7 +100,7 @@ def test_migrate_makes_the_schema_and_then_has_nothing_to_do(shell: Shell):
     assert (shell.folder / ".postern" / "postern.db").exists()
 
 
-def test_downgrade_takes_the_schema_away_and_migrate_brings_it_back(shell: Shell):
+def test_downgrade_takes_the_schema_away_and_migrate_brings_it_back(shell: Shell) -> None:
     shell.run("migrate")
     asked = shell.run("downgrade", "base", stdin="n\n")
     down = shell.run("downgrade", "base", "--yes")
@@ -112,7 +112,7 @@ def test_downgrade_takes_the_schema_away_and_migrate_brings_it_back(shell: Shell
     assert "(it was empty)" in up.stdout
 
 
-def test_downgrade_to_what_does_not_exist_is_one_line(shell: Shell):
+def test_downgrade_to_what_does_not_exist_is_one_line(shell: Shell) -> None:
     shell.run("migrate")
     done = shell.run("downgrade", "nowhere", "--yes")
 
@@ -128,7 +128,7 @@ def _set_revision(shell: Shell, revision: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["serve", "create-admin"])
-def test_a_missing_or_empty_schema_is_told_with_the_command_that_helps(shell: Shell, command: str):
+def test_a_missing_or_empty_schema_is_told_with_the_command_that_helps(shell: Shell, command: str) -> None:
     missing = shell.run(command)
     shell.run("migrate")
     shell.run("downgrade", "base", "--yes")
@@ -141,7 +141,7 @@ def test_a_missing_or_empty_schema_is_told_with_the_command_that_helps(shell: Sh
 
 
 @pytest.mark.parametrize("command", ["serve", "migrate"])
-def test_a_schema_from_the_future_is_told_and_left_alone(shell: Shell, command: str):
+def test_a_schema_from_the_future_is_told_and_left_alone(shell: Shell, command: str) -> None:
     shell.run("migrate")
     _set_revision(shell, "9999")
     done = shell.run(command)
@@ -152,7 +152,7 @@ def test_a_schema_from_the_future_is_told_and_left_alone(shell: Shell, command: 
 
 @pytest.mark.parametrize("command", ["serve", "migrate", "create-admin"])
 @pytest.mark.parametrize("scheme", ["mysql", "postgresql"])
-def test_a_database_that_does_not_answer_is_one_line_without_its_password(shell: Shell, command: str, scheme: str):
+def test_a_database_out_of_reach_is_one_line_without_its_password(shell: Shell, command: str, scheme: str) -> None:
     done = shell.run(command, DATABASE_URL=f"{scheme}://app:swordfish@127.0.0.1:{free_port()}/postern")
 
     assert done.returncode == 4
@@ -163,7 +163,7 @@ def test_a_database_that_does_not_answer_is_one_line_without_its_password(shell:
 
 
 @pytest.mark.parametrize("backend", ["mariadb", "postgresql"])
-def test_a_database_that_does_not_exist_is_one_line(shell: Shell, databases: Databases, backend: str):
+def test_a_database_that_does_not_exist_is_one_line(shell: Shell, databases: Databases, backend: str) -> None:
     url = databases.url(backend)
     name = url.rpartition("/")[2].partition("?")[0]
     done = shell.run("migrate", DATABASE_URL=url.replace(name, "postern_test_nowhere"))
@@ -173,14 +173,14 @@ def test_a_database_that_does_not_exist_is_one_line(shell: Shell, databases: Dat
     assert "postern_test_nowhere" in done.stderr.partition("postern_test_nowhere")[2]
 
 
-def test_storage_in_memory_has_nothing_to_migrate(shell: Shell):
+def test_storage_in_memory_has_nothing_to_migrate(shell: Shell) -> None:
     done = shell.run("migrate", ENVIRONMENT="testing", DATABASE_URL="memory://")
 
     assert done.returncode == 3
     assert "storage in memory has no schema" in done.stderr
 
 
-def test_an_administrator_is_created_once(shell: Shell):
+def test_an_administrator_is_created_once(shell: Shell) -> None:
     shell.run("migrate")
     arguments = ("create-admin", "--email", "Ops@Example.com", "--username", "ops", "--name", "Operations")
     first = shell.run(*arguments, ADMIN_PASSWORD=PASSWORD)
@@ -196,7 +196,7 @@ def test_an_administrator_is_created_once(shell: Shell):
     connection.close()
 
 
-def test_an_administrator_is_subject_to_the_rules_of_the_domain(shell: Shell):
+def test_an_administrator_is_subject_to_the_rules_of_the_domain(shell: Shell) -> None:
     shell.run("migrate")
     invalid = shell.run("create-admin", "--email", "nobody", "--username", "x", "--name", " ", ADMIN_PASSWORD="short")
     common = shell.run(
@@ -211,7 +211,7 @@ def test_an_administrator_is_subject_to_the_rules_of_the_domain(shell: Shell):
     )
 
 
-def test_where_nobody_can_be_asked_what_is_missing_is_wrong_usage(shell: Shell):
+def test_where_nobody_can_be_asked_what_is_missing_is_wrong_usage(shell: Shell) -> None:
     shell.run("migrate")
     without_email = shell.run("create-admin")
     without_password = shell.run("create-admin", "--email", "ops@example.com", "--username", "ops")
@@ -221,7 +221,7 @@ def test_where_nobody_can_be_asked_what_is_missing_is_wrong_usage(shell: Shell):
     assert "ADMIN_PASSWORD or --password-stdin is needed" in without_password.stderr
 
 
-def test_the_document_is_printed_without_database_or_settings(shell: Shell):
+def test_the_document_is_printed_without_database_or_settings(shell: Shell) -> None:
     done = shell.run("openapi", DATABASE_URL="nonsense", PORT="nonsense")
     document = json.loads(done.stdout)
 

@@ -30,7 +30,7 @@ def _sign_up(server: Server, email: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {body['access_token']}"}
 
 
-def test_the_commands_of_the_first_screen_work_when_pasted(server: Server, shell: Shell):
+def test_the_commands_of_the_first_screen_work_when_pasted(server: Server, shell: Shell) -> None:
     assert f"http://127.0.0.1:{server.port}/docs" in server.screen
     commands = [line for line in server.screen.splitlines() if line.startswith(("TOKEN=", "curl "))]
     assert len(commands) == 3
@@ -53,13 +53,13 @@ def test_the_commands_of_the_first_screen_work_when_pasted(server: Server, shell
         assert listed["items"] == [published]
 
 
-def test_the_readme_gives_the_commands_of_the_first_screen():
+def test_the_readme_gives_the_commands_of_the_first_screen() -> None:
     readme = (Path(__file__).parents[3] / "README.md").read_text()
 
     assert "\n".join(first_steps("http://127.0.0.1:8000")) in readme
 
 
-def test_the_port_being_taken_is_one_line_even_by_a_server_that_shares_ports(shell: Shell):
+def test_the_port_being_taken_is_one_line_even_by_a_server_that_shares_ports(shell: Shell) -> None:
     shell.run("migrate")
     for share in (False, True):
         with socket.socket() as other:
@@ -81,7 +81,7 @@ def test_the_port_being_taken_is_one_line_even_by_a_server_that_shares_ports(she
     ("host", "reason"),
     [("no-such-host.invalid", "the host is unknown"), ("192.0.2.1", "this machine has no such address")],
 )
-def test_an_address_that_is_not_ours_is_one_line(shell: Shell, host: str, reason: str):
+def test_an_address_that_is_not_ours_is_one_line(shell: Shell, host: str, reason: str) -> None:
     done = shell.run("serve", "--host", host, "--port", str(free_port()))
 
     assert done.returncode == 6
@@ -89,7 +89,7 @@ def test_an_address_that_is_not_ours_is_one_line(shell: Shell, host: str, reason
     assert reason in done.stderr
 
 
-def test_a_request_in_flight_is_finished_before_the_server_stops(server: Server):
+def test_a_request_in_flight_is_finished_before_the_server_stops(server: Server) -> None:
     body = json.dumps({"email": "ada@example.com", "password": PASSWORD})
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     connection.putrequest("POST", "/api/v1/auth/signup")
@@ -107,7 +107,7 @@ def test_a_request_in_flight_is_finished_before_the_server_stops(server: Server)
     assert server.process.wait(15) == 0
 
 
-def test_a_connection_that_is_left_open_does_not_hold_up_the_stop(server: Server):
+def test_a_connection_that_is_left_open_does_not_hold_up_the_stop(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as idle:
         idle.sendall(b"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
         time.sleep(0.3)
@@ -118,7 +118,7 @@ def test_a_connection_that_is_left_open_does_not_hold_up_the_stop(server: Server
     assert status == 0
 
 
-def test_ctrl_c_in_a_terminal_is_a_clean_end(server: Server):
+def test_ctrl_c_in_a_terminal_is_a_clean_end(server: Server) -> None:
     # A terminal sends the signal to the parent and its workers alike, and people press it more than once.
     os.killpg(server.process.pid, signal.SIGINT)
     time.sleep(0.05)
@@ -129,7 +129,7 @@ def test_ctrl_c_in_a_terminal_is_a_clean_end(server: Server):
     assert _refuses(server.port)
 
 
-def test_a_worker_that_dies_is_replaced(server: Server):
+def test_a_worker_that_dies_is_replaced(server: Server) -> None:
     (worker,) = server.workers()
     os.kill(worker, signal.SIGKILL)
 
@@ -140,7 +140,7 @@ def test_a_worker_that_dies_is_replaced(server: Server):
     assert server.stop() == 0
 
 
-def test_workers_end_with_a_parent_that_is_killed(server: Server):
+def test_workers_end_with_a_parent_that_is_killed(server: Server) -> None:
     (worker,) = server.workers()
     server.process.kill()
     server.process.wait(10)
@@ -157,14 +157,14 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def test_a_head_without_end_is_refused(server: Server):
+def test_a_head_without_end_is_refused(server: Server) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     connection.request("GET", "/health", headers={"X-Padding": "x" * 200_000})
 
     assert connection.getresponse().status == 431
 
 
-def test_an_administrator_logs_in_with_the_role(server: Server, shell: Shell):
+def test_an_administrator_logs_in_with_the_role(server: Server, shell: Shell) -> None:
     arguments = ("create-admin", "--email", "ops@example.com", "--username", "ops")
     assert shell.run(*arguments, ADMIN_PASSWORD=PASSWORD).returncode == 0
     credentials = {"email": "ops@example.com", "password": PASSWORD}
@@ -176,7 +176,7 @@ def test_an_administrator_logs_in_with_the_role(server: Server, shell: Shell):
     assert (status, me["role"]) == (200, "admin")
 
 
-def test_outside_of_development_the_first_screen_is_one_line(shell: Shell, start: StartServer):
+def test_outside_of_development_the_first_screen_is_one_line(shell: Shell, start: StartServer) -> None:
     variables = {"ENVIRONMENT": "production", "DATABASE_URL": "sqlite:///posts.db", "SECRET_KEY": os.urandom(32).hex()}
     shell.variables |= variables
     assert shell.run("migrate").returncode == 0
@@ -196,7 +196,7 @@ def test_two_workers_show_a_caller_their_own_writes_at_once(
     backend: str,
     *,
     with_redis: bool,
-):
+) -> None:
     if with_redis and backend == "sqlite":
         pytest.skip("SQLite tells its readers of every commit by itself, so Redis is left out")
     url = databases.create(backend, "_cli")

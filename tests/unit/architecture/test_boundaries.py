@@ -98,7 +98,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_tree_keeps_every_contract(lint: Callable[[Path], tuple[set[str], str]], tree: Path):
+def test_the_tree_keeps_every_contract(lint: Callable[[Path], tuple[set[str], str]], tree: Path) -> None:
     broken, said = lint(tree)
 
     assert broken == set(), said
@@ -107,7 +107,7 @@ def test_the_tree_keeps_every_contract(lint: Callable[[Path], tuple[set[str], st
 @pytest.mark.parametrize("violation", VIOLATIONS, ids=lambda v: f"{v.contract}-{v.module}")
 def test_a_planted_violation_breaks_its_contract_and_no_other(
     violation: Violation, lint: Callable[[Path], tuple[set[str], str]], tree: Path
-):
+) -> None:
     module = tree / "src" / violation.module
     module.parent.mkdir(exist_ok=True)
     before = module.read_text() if module.exists() else ""
@@ -125,7 +125,7 @@ def test_a_planted_violation_breaks_its_contract_and_no_other(
 
 def test_a_rule_for_a_package_that_nobody_imports_breaks_the_confinement(
     lint: Callable[[Path], tuple[set[str], str]], tree: Path
-):
+) -> None:
     file = tree / "pyproject.toml"
     file.write_text(file.read_text().replace('"redis in ', '"numpy in adapters.**",\n    "redis in '))
 
@@ -135,15 +135,15 @@ def test_a_rule_for_a_package_that_nobody_imports_breaks_the_confinement(
     assert "the rule for numpy allows what nobody imports" in said
 
 
-def test_every_contract_has_a_violation_planted_against_it():
+def test_every_contract_has_a_violation_planted_against_it() -> None:
     assert {violation.contract for violation in VIOLATIONS} == {contract["id"] for contract in CONTRACTS}
 
 
-def test_every_contract_with_containers_is_exhaustive():
+def test_every_contract_with_containers_is_exhaustive() -> None:
     assert all(contract["exhaustive"] for contract in CONTRACTS if "containers" in contract)
 
 
-def test_every_package_in_src_is_under_contract():
+def test_every_package_in_src_is_under_contract() -> None:
     packages = {path.parent.name for path in (ROOT / "src").glob("*/__init__.py")}
 
     assert packages == set(PACKAGES)

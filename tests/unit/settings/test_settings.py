@@ -41,7 +41,7 @@ def in_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_development_needs_no_setting_at_all(in_directory: Path):
+def test_development_needs_no_setting_at_all(in_directory: Path) -> None:
     settings = Settings.load()
 
     assert settings.environment is Environment.DEVELOPMENT
@@ -56,7 +56,7 @@ def test_development_needs_no_setting_at_all(in_directory: Path):
 
 def test_the_environment_wins_over_the_file_and_an_empty_value_counts_as_unset(
     in_directory: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     (in_directory / ".env").write_text("PORT=7001\nWORKERS=3\nexport LOG_LEVEL='debug' # quietly\n# HOST=nowhere\n")
     monkeypatch.setenv("PORT", "7002")
     monkeypatch.setenv("WORKERS", "")
@@ -68,28 +68,28 @@ def test_the_environment_wins_over_the_file_and_an_empty_value_counts_as_unset(
     assert settings.host == "127.0.0.1"
 
 
-def test_a_dollar_in_the_file_is_a_dollar(in_directory: Path):
+def test_a_dollar_in_the_file_is_a_dollar(in_directory: Path) -> None:
     (in_directory / ".env").write_text(f"SECRET_KEY={GOOD_KEY}${{HOME}}\n")
 
     assert Settings.load().secret_key == GOOD_KEY + "${HOME}"
 
 
 @pytest.mark.parametrize("line", ["PORT", "= 8000", "this is no setting", "'"])
-def test_a_line_of_the_file_that_is_no_setting_is_reported_with_its_number(in_directory: Path, line: str):
+def test_a_line_of_the_file_that_is_no_setting_is_reported_with_its_number(in_directory: Path, line: str) -> None:
     (in_directory / ".env").write_text(f"WORKERS=2\n{line}\n")
 
     with pytest.raises(BadSettings, match=r"^\.env .*NAME=value on line 2$"):
         Settings.load()
 
 
-def test_a_file_that_is_not_text_is_reported(in_directory: Path):
+def test_a_file_that_is_not_text_is_reported(in_directory: Path) -> None:
     (in_directory / ".env").write_bytes(b"PORT=\xff\xfe")
 
     with pytest.raises(BadSettings, match="a readable file in UTF-8"):
         Settings.load()
 
 
-def test_every_fault_is_reported_at_once_with_name_value_and_what_was_expected():
+def test_every_fault_is_reported_at_once_with_name_value_and_what_was_expected() -> None:
     faults = faults_of(
         PRODUCTION
         | {
@@ -130,7 +130,7 @@ def test_every_fault_is_reported_at_once_with_name_value_and_what_was_expected()
         ("abababababababababababababababababababab", "repeats"),
     ],
 )
-def test_a_missing_short_or_known_key_is_refused_where_strangers_come(environment: str, key: str, why: str):
+def test_a_missing_short_or_known_key_is_refused_where_strangers_come(environment: str, key: str, why: str) -> None:
     faults = faults_of(PRODUCTION | {"ENVIRONMENT": environment, "SECRET_KEY": key})
 
     assert set(faults) == {"SECRET_KEY"}
@@ -138,30 +138,30 @@ def test_a_missing_short_or_known_key_is_refused_where_strangers_come(environmen
     assert not key or key not in faults["SECRET_KEY"]
 
 
-def test_a_random_key_of_32_bytes_is_taken():
+def test_a_random_key_of_32_bytes_is_taken() -> None:
     assert secret_key_weakness(GOOD_KEY[:32]) is None
     assert Settings.load(PRODUCTION).secret_key == GOOD_KEY
 
 
-def test_production_names_its_database():
+def test_production_names_its_database() -> None:
     assert set(faults_of({k: v for k, v in PRODUCTION.items() if k != "DATABASE_URL"})) == {"DATABASE_URL"}
     assert set(faults_of(PRODUCTION | {"DATABASE_URL": "memory://"})) == {"DATABASE_URL"}
 
 
-def test_production_hashes_at_the_floor_of_owasp_or_above():
+def test_production_hashes_at_the_floor_of_owasp_or_above() -> None:
     weak = {"PASSWORD_HASH_MEMORY_KIB": "19455"}
     assert set(faults_of(PRODUCTION | weak)) == {"PASSWORD_HASH_MEMORY_KIB"}
     assert Settings.load(PRODUCTION | weak | {"PASSWORD_HASH_ITERATIONS": "3"}).hashing.iterations == 3
     assert Settings.load(TESTING | {"PASSWORD_HASH_MEMORY_KIB": "8"}).hashing.memory_kib == 8
 
 
-def test_lanes_of_a_hash_need_memory():
+def test_lanes_of_a_hash_need_memory() -> None:
     faults = faults_of(TESTING | {"PASSWORD_HASH_MEMORY_KIB": "16", "PASSWORD_HASH_PARALLELISM": "4"})
 
     assert set(faults) == {"PASSWORD_HASH_MEMORY_KIB"}
 
 
-def test_workers_share_neither_a_database_in_memory_nor_a_key_that_each_makes():
+def test_workers_share_neither_a_database_in_memory_nor_a_key_that_each_makes() -> None:
     faults = faults_of(TESTING | {"WORKERS": "2"})
 
     assert set(faults) == {"WORKERS", "SECRET_KEY"}
@@ -183,7 +183,7 @@ def test_workers_share_neither_a_database_in_memory_nor_a_key_that_each_makes():
         ("memory://", "memory://"),
     ],
 )
-def test_the_common_spellings_of_a_database_url_mean_our_driver(spelling: str, url: str):
+def test_the_common_spellings_of_a_database_url_mean_our_driver(spelling: str, url: str) -> None:
     settings = Settings.load(TESTING | {"DATABASE_URL": spelling})
 
     assert settings.database_url == url
@@ -204,7 +204,7 @@ def test_the_common_spellings_of_a_database_url_mean_our_driver(spelling: str, u
         "oracle://u:p@h/d",
     ],
 )
-def test_what_is_no_url_of_a_database_we_know_is_refused(url: str):
+def test_what_is_no_url_of_a_database_we_know_is_refused(url: str) -> None:
     assert set(faults_of(TESTING | {"DATABASE_URL": url})) == {"DATABASE_URL"}
 
 
@@ -220,11 +220,11 @@ def test_what_is_no_url_of_a_database_we_know_is_refused(url: str):
         ("sqlite:///posts.db", "sqlite:///posts.db"),
     ],
 )
-def test_a_password_is_masked_inside_a_url(url: str, masked: str):
+def test_a_password_is_masked_inside_a_url(url: str, masked: str) -> None:
     assert mask_url(url) == masked
 
 
-def test_no_secret_is_shown_by_repr_by_the_list_of_settings_or_by_a_fault():
+def test_no_secret_is_shown_by_repr_by_the_list_of_settings_or_by_a_fault() -> None:
     environ = PRODUCTION | {"REDIS_URL": "redis://:swordfish@cache/0"}
     settings = Settings.load(environ)
 
@@ -236,7 +236,7 @@ def test_no_secret_is_shown_by_repr_by_the_list_of_settings_or_by_a_fault():
     assert "swordfish" not in str(faults_of(environ | {"DATABASE_URL": "mysqll://app:swordfish@db/postern"}))
 
 
-def test_the_names_of_the_machine_itself_are_always_allowed_as_hosts():
+def test_the_names_of_the_machine_itself_are_always_allowed_as_hosts() -> None:
     assert Settings.load(TESTING).allowed_hosts == ("localhost", "127.0.0.1", "[::1]")
     assert Settings.load(TESTING | {"HOST": "0.0.0.0"}).allowed_hosts == ("localhost", "127.0.0.1", "[::1]")
     assert Settings.load(TESTING | {"HOST": "10.0.0.7"}).allowed_hosts[3:] == ("10.0.0.7",)
@@ -245,7 +245,7 @@ def test_the_names_of_the_machine_itself_are_always_allowed_as_hosts():
     assert named.allowed_hosts[3:] == ("api.example.com", "*.example.org")
 
 
-def test_origins_are_a_list_of_origins_or_a_star_alone():
+def test_origins_are_a_list_of_origins_or_a_star_alone() -> None:
     environ = TESTING | {"CORS_ORIGINS": "https://app.example.com, http://localhost:5173"}
 
     assert Settings.load(environ).cors_origins == ("https://app.example.com", "http://localhost:5173")
@@ -254,7 +254,7 @@ def test_origins_are_a_list_of_origins_or_a_star_alone():
         assert set(faults_of(TESTING | {"CORS_ORIGINS": wrong})) == {"CORS_ORIGINS"}
 
 
-def test_pool_and_hashing_settings_reach_the_adapters():
+def test_pool_and_hashing_settings_reach_the_adapters() -> None:
     settings = Settings.load(
         TESTING
         | {
@@ -275,7 +275,7 @@ def test_pool_and_hashing_settings_reach_the_adapters():
     assert (settings.hashing.threads, settings.hashing.queue) == (2, 9)
 
 
-def test_a_development_key_is_made_once_and_is_its_owners_alone(in_directory: Path):
+def test_a_development_key_is_made_once_and_is_its_owners_alone(in_directory: Path) -> None:
     first = Settings.load().secret_key
     file = in_directory / ".postern" / "secret_key"
 
@@ -285,14 +285,14 @@ def test_a_development_key_is_made_once_and_is_its_owners_alone(in_directory: Pa
     assert [path.name for path in file.parent.iterdir()] == ["secret_key"]
 
 
-def test_processes_that_start_together_agree_on_the_key(tmp_path: Path):
+def test_processes_that_start_together_agree_on_the_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         keys = set(pool.map(lambda _: development_key(tmp_path / "data" / "secret_key"), range(40)))
 
     assert len(keys) == 1
 
 
-def test_a_damaged_development_key_is_reported_and_not_replaced(in_directory: Path):
+def test_a_damaged_development_key_is_reported_and_not_replaced(in_directory: Path) -> None:
     file = in_directory / ".postern" / "secret_key"
     file.parent.mkdir()
     file.write_text("truncat")
@@ -302,7 +302,7 @@ def test_a_damaged_development_key_is_reported_and_not_replaced(in_directory: Pa
     assert file.read_text() == "truncat"
 
 
-def test_settings_given_as_a_mapping_are_all_there_is(in_directory: Path, monkeypatch: pytest.MonkeyPatch):
+def test_settings_given_as_a_mapping_are_all_there_is(in_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (in_directory / ".env").write_text("PORT=7001\n")
     monkeypatch.setenv("WORKERS", "2")
 
@@ -312,7 +312,7 @@ def test_settings_given_as_a_mapping_are_all_there_is(in_directory: Path, monkey
     assert [path.name for path in in_directory.iterdir()] == [".env"]
 
 
-def test_the_readme_and_the_example_file_know_every_setting_and_no_other():
+def test_the_readme_and_the_example_file_know_every_setting_and_no_other() -> None:
     root = Path(__file__).parents[3]
     readme = (root / "README.md").read_text()
     in_table = [line.split("`")[1] for line in readme.splitlines() if line.startswith("| `") and line[3].isupper()]
