@@ -16,6 +16,7 @@ PIP_INSTALL := $(PIP) install --quiet --require-hashes --no-deps
 ENVIRONMENT_READY := $(VENV)/.stamp-environment
 RUNTIME_READY := $(VENV)/.stamp-runtime
 DEVELOPMENT_READY := $(VENV)/.stamp-development
+BENCH_READY := $(VENV)/.stamp-bench
 
 # Given on the command line or in the environment, these reach the settings: make run PORT=8080 WORKERS=2
 export PORT HOST WORKERS DATABASE_URL
@@ -29,8 +30,7 @@ help: ## Show what there is to do
 
 .PHONY: run
 run: $(RUNTIME_READY) ## Install, migrate and serve at http://127.0.0.1:8000 (PORT= HOST= DATABASE_URL= WORKERS=)
-	@$(BIN)/postern migrate --quiet
-	@exec $(BIN)/postern serve
+	@exec $(BIN)/postern serve --migrate
 
 .PHONY: test
 test: $(DEVELOPMENT_READY) ## Run every test that this machine can run; with CI=true a missing server is a failure
@@ -71,11 +71,20 @@ check: lint types test ## Lint, types and tests
 migrate: $(RUNTIME_READY) ## Bring the database's schema up to date (DATABASE_URL=)
 	@$(BIN)/postern migrate
 
+.PHONY: bench
+bench: $(BENCH_READY) ## Measure Postern side by side with others, into bench/results (ARGS=; needs wrk and two cores)
+	$(BIN)/python -m bench $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: $(BENCH_READY) ## Measure less of it, in under five minutes
+	$(BIN)/python -m bench --quick $(ARGS)
+
 .PHONY: lock
 lock: $(DEVELOPMENT_READY) ## Make the lock files anew from pyproject.toml (UPGRADE=1: to the newest versions)
 	$(LOCK) pyproject.toml -o requirements/runtime.txt
 	$(LOCK) --group build -o requirements/build.txt
 	$(LOCK) pyproject.toml --group dev -c requirements/runtime.txt -c requirements/build.txt -o requirements/dev.txt
+	$(LOCK) --group bench -c requirements/dev.txt -o requirements/bench.txt
 
 # No header, no index: a lock says what is installed, not where it came from. drf-spectacular-sidecar is here for its
 # static files alone (docs/adr/0008), so Django, which it names as a dependency, stays out.
@@ -120,4 +129,9 @@ $(RUNTIME_READY): requirements/runtime.txt requirements/build.txt pyproject.toml
 $(DEVELOPMENT_READY): requirements/dev.txt $(RUNTIME_READY)
 	@echo "Installing the locked tools for development (the first time takes a minute)"
 	@$(PIP_INSTALL) -r requirements/dev.txt
+	@touch $@
+
+$(BENCH_READY): requirements/bench.txt $(RUNTIME_READY)
+	@echo "Installing what Postern is measured against (the first time takes a minute)"
+	@$(PIP_INSTALL) -r requirements/bench.txt
 	@touch $@

@@ -1,0 +1,1 @@
+"""Benchmarks: Postern beside its floor and its alternatives. See README.md."""

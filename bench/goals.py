@@ -1,0 +1,89 @@
+"""The goals for speed, held against what was measured. One that is not met stays in the table, with its gap."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from bench.figures import summary
+from bench.results import Results
+
+DATABASES: Final = ("sqlite", "mariadb", "postgresql")
+_READS: Final = ("own_posts", "one_post", "feed_new", "feed_top", "feed_hot")
+_WRITES: Final = ("create", "vote")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    what: str
+    goal: str
+    found: str
+    met: bool | None
+    """None: not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """How many times faster than whom, at the least."""
+
+    other: str
+    least: float
+    unit: str
+
+
+def verdicts(results: Results) -> Iterator[Verdict]:
+    for workload in ("own_posts_hit", "own_posts_304"):
+        for database in DATABASES:
+            yield _at_least(results, workload, database, Goal("floor", 0.75, "of the floor"))
+    for workloads, to_fastapi, to_pocketbase in ((_READS, 6, 1.5), (_WRITES, 4, 2)):
+        for workload in workloads:
+            for database in DATABASES:
+                yield _at_least(results, workload, database, Goal(f"fastapi-{database}", to_fastapi, "x FastAPI"))
+            yield _at_least(results, workload, "sqlite", Goal("pocketbase", to_pocketbase, "x PocketBase"))
+    for sort in ("new", "top", "hot"):
+        for database in DATABASES:
+            yield _deep_page(results, sort, database)
+    for database in DATABASES:
+        yield from _limits(results, database)
+
+
+def _deep_page(results: Results, sort: str, database: str) -> Verdict:
+    name, most = f"postern-{database}", results.most_connections
+    first = results.valid_rounds(f"feed_{sort}", name, most)
+    deep = results.valid_rounds(f"feed_{sort}_deep", name, most)
+    # Not ratio(), which is of neighbouring rounds: these two were measured one after the other.
+    cost = (
+        summary(first).requests_per_second.median / summary(deep).requests_per_second.median if first and deep else None
+    )
+    return _bounded(f"feed {sort}, deep page to first page, {database}", cost, 1.2, "x the cost")
+
+
+def _limits(results: Results, database: str) -> Iterator[Verdict]:
+    name = f"postern-{database}"
+    log_in = results.summary("log_in", name, results.most_connections)
+    bare = results.bare_hashes_per_second
+    cost = bare / log_in.requests_per_second.median if log_in and bare else None
+    yield _bounded(f"log in to the bare hash, {database}", cost, 1.1, "x the time")
+    calm = results.calm.get(name)
+    waited = calm.reads.p99 / 1000 if calm else None
+    yield _bounded(f"p99 of reads while 200 log in, {database}", waited, 50, "ms")
+    start = results.starts.get(name)
+    yield _bounded(f"start to ready, {database}", start.seconds_to_ready if start else None, 1.0, "s")
+    memory = start.largest_process_mib * 1.048576 if start else None
+    yield _bounded(f"idle memory of one worker, {database}", memory, 120, "MB")
+
+
+def _at_least(results: Results, workload: str, database: str, goal: Goal) -> Verdict:
+    found = results.ratio(workload, f"postern-{database}", goal.other, results.most_connections)
+    what = f"{results.workloads.get(workload, workload)}, {database}"
+    wanted = f"≥ {goal.least:g} {goal.unit}"
+    if found is None:
+        return Verdict(what, wanted, "not measured", None)
+    shown = f"{found.median:.2f} ({found.low:.2f} to {found.high:.2f})"
+    return Verdict(what, wanted, shown, found.median >= goal.least)
+
+
+def _bounded(what: str, found: float | None, goal: float, unit: str) -> Verdict:
+    limit = f"≤ {goal:g} {unit}"
+    return Verdict(what, limit, "not measured", None) if found is None else Verdict(
+        what, limit, f"{found:.2f}", found <= goal
+    )  # fmt: skip

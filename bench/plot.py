@@ -1,0 +1,88 @@
+"""The results as one picture: throughput by workload, and tail latency by rate."""
+
+from pathlib import Path
+from typing import Any
+
+from bench.results import Results
+
+_COLOURS = {
+    "floor": "#999999",
+    "postern-sqlite": "#08519c",
+    "postern-mariadb": "#3182bd",
+    "postern-postgresql": "#9ecae1",
+    "fastapi-sqlite": "#006d2c",
+    "fastapi-mariadb": "#31a354",
+    "fastapi-postgresql": "#a1d99b",
+    "pocketbase": "#e6550d",
+}
+
+
+class NoPlot(Exception):
+    """matplotlib is not installed, or there is nothing to draw."""
+
+
+def draw(results: Results, path: Path) -> None:
+    """Write an SVG. Raises `NoPlot`."""
+    try:
+        # Here, because the figures come without it, which only the bench group installs.
+        import matplotlib as mpl  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise NoPlot("matplotlib is not installed; `make bench` installs it") from None
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "postern"  # the same results make the same file
+    from matplotlib import pyplot as plt  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
+
+    workloads = [name for name in results.workloads if _anything(results, name)]
+    if not workloads:
+        raise NoPlot("nothing was measured")
+    curves = sorted({workload for workload, _, _ in results.open_loop})
+    rows = 1 + (len(curves) + 1) // 2
+    picture = plt.figure(figsize=(14, 5 + 4 * (rows - 1)), layout="constrained")
+    grid = picture.add_gridspec(rows, 2)
+    _bars(picture.add_subplot(grid[0, :]), results, workloads)
+    for number, workload in enumerate(curves):
+        _curve(picture.add_subplot(grid[1 + number // 2, number % 2]), results, workload)
+    picture.savefig(path, format="svg", metadata={"Date": None})
+    plt.close(picture)
+
+
+def _anything(results: Results, workload: str) -> bool:
+    return any(results.summary(workload, name, results.most_connections) for name in results.titles)
+
+
+def _bars(axes: Any, results: Results, workloads: list[str]) -> None:
+    width = 0.8 / len(results.titles)
+    for number, (name, title) in enumerate(results.titles.items()):
+        found = [
+            (at, each.requests_per_second)
+            for at, workload in enumerate(workloads)
+            if (each := results.summary(workload, name, results.most_connections))
+        ]
+        places = [at - 0.4 + (number + 0.5) * width for at, _ in found]
+        heights = [each.median for _, each in found]
+        spread = [[each.median - each.low for _, each in found], [each.high - each.median for _, each in found]]
+        axes.bar(places, heights, width, yerr=spread, label=title, color=_COLOURS.get(name), error_kw={"lw": 0.7})
+    axes.set_yscale("log")
+    axes.set_xticks(range(len(workloads)), [results.workloads[name] for name in workloads], rotation=20, ha="right")
+    axes.set_ylabel("requests/s (logarithmic)")
+    axes.set_title(f"{results.most_connections} connections, one worker on one core; median, lowest and highest round")
+    axes.legend(ncols=4, fontsize="small")
+    axes.grid(axis="y", alpha=0.3)
+
+
+def _curve(axes: Any, results: Results, workload: str) -> None:
+    for name, title in results.titles.items():
+        points = sorted(
+            (rate, each.p99 / 1000)
+            for (known, contender, rate), each in results.open_loop.items()
+            if (known, contender) == (workload, name) and each.fault() is None
+        )
+        if points:
+            axes.plot(*zip(*points, strict=True), marker="o", label=title, color=_COLOURS.get(name))
+    axes.set_yscale("log")
+    axes.set_xlabel("requests/s, fixed")
+    axes.set_ylabel("p99 in ms (logarithmic)")
+    axes.set_title(f"{results.workloads[workload]}: open loop")
+    if axes.lines:
+        axes.legend(fontsize="small")
+    axes.grid(alpha=0.3)

@@ -1,0 +1,469 @@
+"""What is asked of every contender, and how its answers are known to be right.
+
+A workload prepares requests, which the generators then only send; and it verifies, before and after: it asks as a
+client would and compares with the data that was loaded. A wrong answer voids every figure of that workload and
+contender.
+"""
+
+import itertools
+import random
+import secrets
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+from bench.apis import PAGE, Api, Item
+from bench.client import Client
+from bench.data import LARGE_AUTHOR, MEDIUM_AUTHOR, READERS, SMALL_AUTHOR, WRITERS, Data, Post
+from bench.http1 import Answer, Request
+
+PREPARED: Final = 2_000
+"""Requests that a read cycles through."""
+_MOST_WRITES_PER_SECOND: Final = 8_000
+_MOST_HASHES_PER_SECOND: Final = 500
+_HASHING_SECONDS: Final = 5
+"""64 hashes of some 20 ms are more than a second: in a short round, most answers would come after its end."""
+_SIZE_TOLERANCE: Final = 0.15
+
+
+class WrongAnswer(Exception):
+    """An answer is not what the data says it should be."""
+
+
+class NotOffered(Exception):
+    """The contender has no such thing."""
+
+
+@dataclass(slots=True)
+class Session:
+    """One server of a contender, signed in to as everybody who is needed."""
+
+    api: Api
+    data: Data
+    client: Client
+    tokens: dict[int, str] = field(default_factory=dict)
+    deep: dict[str, Request] = field(default_factory=dict)
+    """Requests for a deep page by sort order, found before anything was written."""
+    serial: "itertools.count[int]" = field(default_factory=itertools.count)
+    nonce: str = field(default_factory=lambda: secrets.token_hex(3))
+
+    def ask(self, request: Request, *expected: int) -> Answer:
+        """Raises `WrongAnswer` for any other status."""
+        answer = self.client.ask(request)
+        if answer.status not in expected:
+            shown = answer.body[:200].decode(errors="replace")
+            raise WrongAnswer(f"{request.method} {request.target}: {answer.status} instead of {expected[0]}: {shown}")
+        return answer
+
+    def token(self, index: int) -> str:
+        if index not in self.tokens:
+            email = self.data.person(index).email
+            self.tokens[index] = self.api.read_token(self.ask(self.api.log_in(email), 200))
+        return self.tokens[index]
+
+    def page(self, request: Request) -> list[Item]:
+        answer = self.ask(request, 200)
+        try:
+            return self.api.read_page(answer)
+        except (KeyError, TypeError, ValueError) as error:
+            raise WrongAnswer(f"{request.target} has another shape: {error!r}") from error
+
+    def item(self, answer: Answer) -> Item:
+        try:
+            return self.api.read_item(answer.json())
+        except (KeyError, TypeError, ValueError) as error:
+            raise WrongAnswer(f"a post of another shape: {error!r}") from error
+
+    def check_item(self, item: Item, post: Post) -> None:
+        author = self.data.person(post.author)
+        wanted = (self.api.post_key(post), self.api.person_key(author), author.username, post.text)
+        found = (item.id, item.author_id, item.username, item.text)
+        if found != wanted:
+            raise WrongAnswer(f"{found} instead of {wanted}")
+
+    def check_known(self, items: list[Item]) -> None:
+        """Check a page of which only the loaded posts are known beforehand."""
+        if len(items) != PAGE:
+            raise WrongAnswer(f"{len(items)} posts instead of {PAGE}")
+        if len({item.id for item in items}) != PAGE:
+            raise WrongAnswer("a post twice on one page")
+        for item in items:
+            index = self.api.find(self.data, item.id)
+            if index is not None:
+                self.check_item(item, self.data.post(index))
+
+
+class Workload(ABC):
+    name: ClassVar[str]
+    title: ClassVar[str]
+    uncached: ClassVar[bool] = False
+    """Whether it goes to the server whose cache of own posts is off, where there is one."""
+    has_floor: ClassVar[bool] = False
+    """Whether the floor answers it too."""
+    least_seconds: ClassVar[float] = 0
+    """A round is not shorter than this."""
+    is_used_up: ClassVar[bool] = False
+    """Whether a request can be sent once only, so that each run needs its own."""
+    compared_with: ClassVar[str | None] = None
+    """The workload that contenders without this one are compared by."""
+
+    @abstractmethod
+    def requests(self, session: Session, seconds: float) -> list[Request]:
+        """Prepare enough for a run of that length."""
+
+    @abstractmethod
+    def verify(self, session: Session) -> None:
+        """Raises `WrongAnswer`, `NotOffered`."""
+
+    def prepare(self, session: Session) -> None:  # noqa: B027 - most need nothing
+        """Find out what is needed while the database is still as it was loaded. Raises as `verify` does."""
+
+    def size_check(self, requests: list[Request]) -> list[Request]:
+        """Return requests whose answers are as large as those of a run; none where asking changes something."""
+        return requests[:: max(1, len(requests) // 24)]
+
+
+class SignUp(Workload):
+    name, title = "sign_up", "sign up"
+    least_seconds = _HASHING_SECONDS
+    is_used_up = True
+
+    def requests(self, session: Session, seconds: float) -> list[Request]:
+        return [self._new(session) for _ in range(int(_MOST_HASHES_PER_SECOND * (seconds + 1)))]
+
+    def _new(self, session: Session) -> Request:
+        handle = f"new.{session.nonce}.{next(session.serial)}"
+        return session.api.sign_up(f"{handle}@example.com", handle)
+
+    def verify(self, session: Session) -> None:
+        handle = f"check.{session.nonce}.{next(session.serial)}"
+        request = session.api.sign_up(f"{handle}@example.com", handle)
+        email = session.api.read_email(session.ask(request, session.api.created))
+        if email != f"{handle}@example.com":
+            raise WrongAnswer(f"an account for {email}")
+        session.ask(request, session.api.refused_twice)
+        session.api.read_token(session.ask(session.api.log_in(email), 200))
+
+    def size_check(self, requests: list[Request]) -> list[Request]:
+        del requests
+        return []
+
+
+class LogIn(Workload):
+    name, title = "log_in", "log in"
+    least_seconds = _HASHING_SECONDS
+
+    def requests(self, session: Session, seconds: float) -> list[Request]:
+        del seconds
+        return [session.api.log_in(session.data.person(index).email) for index in READERS]
+
+    def verify(self, session: Session) -> None:
+        person = session.data.person(READERS[0])
+        token = session.api.read_token(session.ask(session.api.log_in(person.email), 200))
+        session.page(session.api.own_posts(token, person))
+
+    def size_check(self, requests: list[Request]) -> list[Request]:
+        return requests[:2]
+
+
+class OwnPosts(Workload):
+    name, title = "own_posts", "own posts, from the database"
+    uncached = True
+    authors: ClassVar[tuple[int, ...]] = tuple(READERS)
+
+    def requests(self, session: Session, seconds: float) -> list[Request]:
+        del seconds
+        return [session.api.own_posts(session.token(index), session.data.person(index)) for index in self.authors]
+
+    def verify(self, session: Session) -> None:
+        for index in self.authors[:3]:
+            items = session.page(session.api.own_posts(session.token(index), session.data.person(index)))
+            expected = session.data.newest_of(index, PAGE)
+            if len(items) != len(expected):
+                raise WrongAnswer(f"{len(items)} posts instead of {len(expected)}")
+            for item, post in zip(items, expected, strict=True):
+                session.check_item(item, session.data.post(post))
+
+
+class OwnPostsCached(OwnPosts):
+    name, title = "own_posts_hit", "own posts, cached"
+    uncached = False
+    has_floor = True
+    compared_with = OwnPosts.name
+
+    def verify(self, session: Session) -> None:
+        if not session.api.has_validators:
+            raise NotOffered("it has no cache of own posts")
+        super().verify(session)
+
+
+class OwnPostsUnchanged(Workload):
+    name, title = "own_posts_304", "own posts, unchanged (304)"
+    has_floor = True
+    compared_with = OwnPosts.name
+
+    def requests(self, session: Session, seconds: float) -> list[Request]:
+        del seconds
+        return [self._conditional(session, index) for index in READERS]
+
+    def _conditional(self, session: Session, index: int) -> Request:
+        plain = session.api.own_posts(session.token(index), session.data.person(index))
+        etag = session.ask(plain, 200).header("etag")
+        if etag is None:
+            raise NotOffered("lists have no ETag")
+        return Request(plain.method, plain.target, (*plain.headers, ("If-None-Match", etag)))
+
+    def verify(self, session: Session) -> None:
+        if not session.api.has_validators:
+            raise NotOffered("it does not answer conditional requests")
+        for index in READERS[:3]:
+            conditional = self._conditional(session, index)
+            if session.ask(conditional, 304).body:
+                raise WrongAnswer("304 with a body")
+            *plain, _ = conditional.headers
+            other = Request("GET", conditional.target, (*plain, ("If-None-Match", '"another"')))
+            session.ask(other, 200)
+
+
+class OwnPostsOfSmallAuthor(OwnPosts):
+    name, title = "own_posts_10", "own posts, an author of 10"
+    authors = (SMALL_AUTHOR,)
+
+
+class OwnPostsOfMediumAuthor(OwnPosts):
+    name, title = "own_posts_1000", "own posts, an author of 1,000"
+    authors = (MEDIUM_AUTHOR,)
+
+
+class OwnPostsOfLargeAuthor(OwnPosts):
+    name, title = "own_posts_100000", "own posts, an author of 100,000"
+    authors = (LARGE_AUTHOR,)
+
+    def verify(self, session: Session) -> None:
+        if not session.data.has_large_author:
+            raise NotOffered("there are too few posts for such an author")
+        super().verify(session)
+
+
+class OnePost(Workload):
+    name, title = "one_post", "one post"
+    has_floor = True
+
+    def requests(self, session: Session, seconds: float) -> list[Request]:
+        del seconds
+        tokens = itertools.cycle([session.token(index) for index in READERS])
+        return [session.api.one_post(next(tokens), post) for post in _scattered(session.data, PREPARED)]
+
+    def verify(self, session: Session) -> None:
+        token = session.token(READERS[0])
+        for post in _scattered(session.data, 5):
+            session.check_item(session.item(session.ask(session.api.one_post(token, post), 200)), post)
+
+
+class Feed(Workload):
+    sort: ClassVar[str]
+
+    def requests(self, session: Session, seconds: float) -> list[Request]:
+        del seconds
+        return [session.api.feed(session.token(index), self.sort) for index in READERS]
+
+    def verify(self, session: Session) -> None:
+        request = session.api.feed(session.token(READERS[0]), self.sort)
+        self._check_offered(session, request)
+        items = session.page(request)
+        session.check_known(items)
+        self._check_order(items)
+
+    def _check_offered(self, session: Session, request: Request) -> None:
+        if self.sort != "new" and session.client.ask(request).status in {400, 404, 405, 501}:
+            raise NotOffered(f"there is no feed sorted by {self.sort!r}")
+
+    def _check_order(self, items: list[Item]) -> None:
+        """Check what an answer shows of its own order; it does not show how hot a post is."""
+        by_sort: dict[str, list[float]] = {
+            "new": [item.created_at.timestamp() for item in items],
+            "top": [item.score for item in items],
+        }
+        rank = by_sort.get(self.sort, [])
+        if rank != sorted(rank, reverse=True):
+            raise WrongAnswer(f"not in the order of {self.sort!r}")
+
+
+class FeedNew(Feed):
+    name, title, sort = "feed_new", "feed new, first page", "new"
+    has_floor = True
+
+
+class FeedTop(Feed):
+    name, title, sort = "feed_top", "feed top, first page", "top"
+
+
+class FeedHot(Feed):
+    name, title, sort = "feed_hot", "feed hot, first page", "hot"
+
+
+class DeepFeed(Feed):
+    """The page at a fifth of the posts: page 10,000 of a million."""
+
+    def page(self, data: Data) -> int:
+        return data.posts // 100
+
+    def prepare(self, session: Session) -> None:
+        token = session.token(READERS[0])
+        self._check_offered(session, session.api.feed(token, self.sort))
+        try:
+            page = self.page(session.data)
+            session.deep[self.sort] = session.api.deep_feed(session.client.ask, token, self.sort, page)
+        except (KeyError, ValueError) as error:
+            raise WrongAnswer(str(error)) from error
+
+    def requests(self, session: Session, seconds: float) -> list[Request]:
+        del seconds
+        return [session.deep[self.sort]]
+
+    def verify(self, session: Session) -> None:
+        items = session.page(session.deep[self.sort])
+        session.check_known(items)
+        self._check_order(items)
+        if self.sort == "new" and "cursor=" in session.deep["new"].target:
+            # A cursor stays where it is, whatever was written since; a page number does not.
+            newest = session.data.posts - 1 - (self.page(session.data) - 1) * PAGE
+            for item, index in zip(items, range(newest, -1, -1), strict=False):
+                session.check_item(item, session.data.post(index))
+
+
+class FeedNewDeep(DeepFeed):
+    name, title, sort = "feed_new_deep", "feed new, deep page", "new"
+
+
+class FeedTopDeep(DeepFeed):
+    name, title, sort = "feed_top_deep", "feed top, deep page", "top"
+
+
+class FeedHotDeep(DeepFeed):
+    name, title, sort = "feed_hot_deep", "feed hot, deep page", "hot"
+
+
+class Create(Workload):
+    name, title = "create", "create a post"
+
+    def requests(self, session: Session, seconds: float) -> list[Request]:
+        del seconds
+        return [self.by(session, index) for index in itertools.islice(itertools.cycle(WRITERS), PREPARED)]
+
+    def by(self, session: Session, index: int) -> Request:
+        """Prepare a new post by a writer."""
+        number = next(session.serial)
+        text = f"{session.data.post(number % session.data.posts).text} ({session.nonce} {number})"
+        return session.api.create(session.token(index), session.data.person(index), text)
+
+    def verify(self, session: Session) -> None:
+        """The post is there for the very next reads: by its id, and at the top of its author's own."""
+        writer = WRITERS[next(session.serial) % len(WRITERS)]
+        person, token = session.data.person(writer), session.token(writer)
+        text = f"Checked {session.nonce} {next(session.serial)}"
+        made = session.item(session.ask(session.api.create(token, person, text), session.api.created))
+        read = session.item(session.ask(session.api.post_by_key(token, made.id), 200))
+        first, *_ = session.page(session.api.own_posts(token, person))
+        for item in (made, read, first):
+            if (item.id, item.text, item.author_id) != (made.id, text, session.api.person_key(person)):
+                raise WrongAnswer(f"{item} instead of the post {text!r}")
+
+    def size_check(self, requests: list[Request]) -> list[Request]:
+        return requests[:4]
+
+
+class Vote(Workload):
+    name, title = "vote", "vote"
+    is_used_up = True
+
+    def requests(self, session: Session, seconds: float) -> list[Request]:
+        return [self._next(session)[0] for _ in range(int(_MOST_WRITES_PER_SECOND * (seconds + 1)))]
+
+    def _next(self, session: Session) -> tuple[Request, Post, int, int]:
+        """Return a vote that was never cast before: a new pair of voter and post."""
+        number = next(session.serial)
+        writer = WRITERS[number % len(WRITERS)]
+        # A stride that shares no factor with a round number of posts comes by every one of them.
+        post = session.data.post(number // len(WRITERS) * 7_919 % session.data.posts)
+        direction = -1 if number % 5 == 0 else 1
+        request = session.api.vote(session.token(writer), session.data.person(writer), post, direction)
+        return request, post, direction, writer
+
+    def verify(self, session: Session) -> None:
+        request, post, direction, writer = self._next(session)
+        token = session.token(writer)
+        before = session.item(session.ask(session.api.one_post(token, post), 200)).score
+        answer = session.client.ask(request)
+        if answer.status in {404, 405, 501}:
+            raise NotOffered("there is no vote")
+        if answer.status != 200:
+            raise WrongAnswer(f"{answer.status}: {answer.body[:200].decode(errors='replace')}")
+        told = answer.json()
+        if "score" not in told:
+            # PocketBase stores the vote and moves no counter; it is told to do so by code of one's own.
+            if told.get("direction") != direction:
+                raise WrongAnswer(f"another vote: {told}")
+            return
+        after = session.item(session.ask(session.api.one_post(token, post), 200)).score
+        again = session.ask(request, 200).json()["score"]
+        if not told["score"] == after == again == before + direction:
+            raise WrongAnswer(f"a vote of {direction} on a score of {before} came to {told['score']}, {after}, {again}")
+
+    def size_check(self, requests: list[Request]) -> list[Request]:
+        del requests
+        return []
+
+
+class Mixed(Workload):
+    """40 % own posts, 30 % one post, 20 % feed, 10 % create: its readers write, so their lists are not kept long."""
+
+    name, title = "mixed", "mixed, 90 % reads"
+
+    def requests(self, session: Session, seconds: float) -> list[Request]:
+        del seconds
+        posts = _scattered(session.data, PREPARED)
+        create = Create()
+        prepared: list[Request] = []
+        for number, post in enumerate(posts):
+            writer = WRITERS[number % len(WRITERS)]
+            token, person = session.token(writer), session.data.person(writer)
+            kind = number * 7 % 10
+            if kind < 4:
+                prepared.append(session.api.own_posts(token, person))
+            elif kind < 7:
+                prepared.append(session.api.one_post(token, post))
+            elif kind < 9:
+                prepared.append(session.api.feed(token, "new"))
+            else:
+                prepared.append(create.by(session, writer))
+        random.Random(3).shuffle(prepared)
+        return prepared
+
+    def verify(self, session: Session) -> None:
+        Create().verify(session)
+        OnePost().verify(session)
+        FeedNew().verify(session)
+
+    def size_check(self, requests: list[Request]) -> list[Request]:
+        del requests
+        return []
+
+
+ALL: Final[tuple[Workload, ...]] = (
+    OwnPostsCached(), OwnPostsUnchanged(), OwnPosts(), OwnPostsOfSmallAuthor(), OwnPostsOfMediumAuthor(),
+    OwnPostsOfLargeAuthor(), OnePost(), FeedNew(), FeedNewDeep(), FeedTop(), FeedTopDeep(), FeedHot(), FeedHotDeep(),
+    Create(), Vote(), Mixed(), LogIn(), SignUp(),
+)  # fmt: skip
+
+
+def size_fault(expected: float, found: float) -> str | None:
+    """Say so when the answers of a run were not as large as the ones that were checked."""
+    if abs(found - expected) <= _SIZE_TOLERANCE * expected:
+        return None
+    return f"answers of {found:.0f} bytes on average, where those that were checked have {expected:.0f}"
+
+
+def _scattered(data: Data, count: int) -> list[Post]:
+    chance = random.Random(11)
+    return [data.post(chance.randrange(data.posts)) for _ in range(count)]
