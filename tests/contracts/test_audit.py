@@ -138,6 +138,7 @@ def test_every_event_of_identity_is_in_the_trail_or_says_why_not() -> None:
         "session_id": an_id(),
         "by": UserId(an_id()),
         "generation": 1,
+        "left": 3,
         "username": "alice",
         "role": Role.USER,
         "before": Role.USER,

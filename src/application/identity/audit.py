@@ -14,9 +14,14 @@ from uuid import UUID
 from application.shared.ids import IdGenerator
 from application.shared.origin import Origin, OriginReader
 from domain.identity.events import (
+    ApiKeyEvent,
     EmailReplaced,
+    EmailVerified,
     PasswordChanged,
+    RecoveryCodeUsed,
     RoleChanged,
+    SecondFactorDisabled,
+    SecondFactorEnabled,
     SessionOpened,
     SessionRevoked,
     UserCreated,
@@ -62,12 +67,16 @@ def entry_of(event: DomainEvent) -> AuditEntry | None:
 def _who_and_details(event: UserEvent) -> tuple[UserId | None, dict[str, str]] | None:
     found: tuple[UserId | None, dict[str, str]] | None = None
     match event:
-        case UserSignedUp() | PasswordChanged():
+        case UserSignedUp() | PasswordChanged() | EmailVerified() | SecondFactorEnabled() | SecondFactorDisabled():
             found = event.user_id, {}
         case SessionOpened():
             found = event.user_id, _session(event.session_id)
         case SessionRevoked():
             found = event.by, {**_session(event.session_id), "reason": event.reason}
+        case RecoveryCodeUsed():
+            found = event.user_id, {"left": str(event.left)}
+        case ApiKeyEvent():
+            found = event.user_id, {"api_key_id": str(event.api_key_id)}
         case UserCreated():
             found = event.by, {"role": event.role}
         case RoleChanged():
