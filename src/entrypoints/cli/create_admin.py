@@ -16,6 +16,7 @@ from domain.identity.values import Password, PersonName, Username
 from domain.shared.errors import Conflict, FieldError, Invalid
 from entrypoints.cli.failures import CommandFailed, DatabaseUnreachable, Rejected
 from entrypoints.cli.loading import load_settings
+from entrypoints.cli.schema import require_current_schema
 from entrypoints.settings import Settings
 
 T = TypeVar("T")
@@ -41,8 +42,6 @@ def create_admin(*, email: str | None, username: str | None, name: str | None, p
     password comes from ADMIN_PASSWORD, or is asked for twice.
     """
     settings = load_settings()
-    from entrypoints.cli.schema import require_current_schema  # noqa: PLC0415 - imports the database toolkit
-
     require_current_schema(settings)
     interactive = sys.stdin.isatty() and not password_stdin
     email = email or _ask("E-mail address", "--email", interactive=interactive)

@@ -24,9 +24,13 @@ def migrate(*, quiet: bool) -> None:
     On PostgreSQL and SQLite it happens as a whole or not at all. MySQL and MariaDB commit each change of the schema by
     itself: after a failure, remove its cause and run the command again.
     """
+    bring_up_to_date(_with_database(), quiet=quiet)
+
+
+def bring_up_to_date(settings: Settings, *, quiet: bool) -> None:
+    """Migrate, and tell what was done; without `quiet`, also that nothing was. Raises `CommandFailed`."""
     from adapters.sql.migrate import SchemaStatus, schema_state, upgrade  # noqa: PLC0415 - help comes without it
 
-    settings = _with_database()
     with _database_faults(settings):
         # A SQLite file that is not there yet is made by the upgrade, its folder included.
         before = None if _is_missing_file(settings) else schema_state(settings.database_url)

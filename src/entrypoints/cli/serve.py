@@ -13,8 +13,9 @@ import click
 
 from entrypoints.cli.failures import AddressUnavailable, CommandFailed
 from entrypoints.cli.loading import load_settings
+from entrypoints.cli.schema import bring_up_to_date, require_current_schema
 from entrypoints.cli.worker import load_app
-from entrypoints.settings import Environment, LogLevel, Settings
+from entrypoints.settings import MEMORY_URL, Environment, LogLevel, Settings
 
 BACKLOG = 2048
 """Connections that the kernel holds ready for all workers together."""
@@ -30,12 +31,13 @@ STOP_SECONDS = 8
 
 @click.command(
     epilog="Examples: `postern serve`, `postern serve --host 0.0.0.0 --port 8080 --workers 2`. "
-    "Run `postern migrate` first: a server does not start on a schema that is not current."
+    "A server does not start on a schema that is not current: run `postern migrate` first, or add --migrate."
 )
 @click.option("--host", metavar="ADDRESS", help="The address to listen on (HOST; 127.0.0.1).")
 @click.option("--port", metavar="NUMBER", help="The port to listen on (PORT; 8000).")
 @click.option("--workers", metavar="NUMBER", help="Processes that serve (WORKERS; 1).")
-def serve(*, host: str | None, port: str | None, workers: str | None) -> None:
+@click.option("--migrate", is_flag=True, help="Bring the schema up to date first, as `postern migrate` does.")
+def serve(*, host: str | None, port: str | None, workers: str | None, migrate: bool) -> None:
     """Serve the HTTP API until Ctrl-C or SIGTERM.
 
     Requests in flight are finished, for up to 8 seconds. A worker that dies is replaced; when it dies again at once,
@@ -43,9 +45,10 @@ def serve(*, host: str | None, port: str | None, workers: str | None) -> None:
     """
     settings = load_settings(host=host, port=port, workers=workers)
     address = check_address(settings.host, settings.port)
-    from entrypoints.cli.schema import require_current_schema  # noqa: PLC0415 - imports the database toolkit
-
-    require_current_schema(settings)
+    if migrate and settings.database_url != MEMORY_URL:
+        bring_up_to_date(settings, quiet=True)
+    else:
+        require_current_schema(settings)
     run(settings, address)
 
 

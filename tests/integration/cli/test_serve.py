@@ -186,6 +186,30 @@ def test_outside_of_development_the_first_screen_is_one_line(shell: Shell, start
     assert server.stop() == 0
 
 
+def test_serve_can_migrate_first(shell: Shell, start: StartServer) -> None:
+    server = start("--migrate")
+
+    assert server.screen.startswith("The schema of sqlite+aiosqlite:///.postern/postern.db is now at ")
+    assert server.request("GET", "/health/ready")[0] == 200
+    assert server.stop() == 0
+    assert start("--migrate").screen.startswith("Postern is ready")
+
+
+def test_a_worker_that_cannot_start_stops_everything_with_one_more_line(shell: Shell, tmp_path: Path) -> None:
+    shell.run("migrate")
+    # A module of that name in front of the real one, as a broken installation would have it.
+    broken = tmp_path / "broken" / "litestar"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ImportError('this installation is broken')\n")
+    began = time.monotonic()
+    done = shell.run("serve", "--port", str(free_port()), PYTHONPATH=str(broken.parent))
+
+    assert done.returncode == 1
+    assert "this installation is broken" in done.stderr
+    assert done.stderr.splitlines()[-1] == "postern: the workers do not keep running; the reason is above"
+    assert time.monotonic() - began < 20
+
+
 @pytest.mark.parametrize("backend", ["sqlite", "mariadb", "postgresql"])
 @pytest.mark.parametrize("with_redis", [False, True], ids=["no-redis", "redis"])
 def test_two_workers_show_a_caller_their_own_writes_at_once(
