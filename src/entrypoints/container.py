@@ -20,6 +20,7 @@ from adapters.mail.mailbox import FolderMailbox, NoTransport
 from adapters.mail.queue import MailQueue
 from adapters.mail.smtp import SmtpServer, SmtpTransport
 from adapters.mail.transport import MailTransport
+from adapters.security.api_key_directory import ApiKeyDirectory
 from adapters.security.argon2 import Argon2PasswordHasher
 from adapters.security.common_passwords import PackagedCommonPasswords
 from adapters.security.cursors import HmacCursorCodec
@@ -300,6 +301,13 @@ class Container(containers.DeclarativeContainer):
             _retried, providers.Singleton(NoteApiKeyUse, uow=storage.provided.identity_units, clock=clock)
         ),
         background,
+    )
+    api_key_directory = providers.Singleton(
+        ApiKeyDirectory,
+        keys=api_keys,
+        reader=storage.provided.api_keys,
+        note_use=note_api_key_use,
+        clock=clock,
     )
     log_out_by_token = providers.Singleton(
         _retried,

@@ -9,16 +9,21 @@ from litestar.handlers import HTTPRouteHandler
 
 from adapters.cache.redis import RedisProbe
 from entrypoints.container import Container, running
+from entrypoints.http.api_keys import ApiKeyDoor
 from entrypoints.http.auth import Authenticator
+from entrypoints.http.browser import Browsers
 from entrypoints.http.edge import Edge
 from entrypoints.http.exchange import Answer, Application, HttpRequest, no_content
 from entrypoints.http.identity.administration import AdministrationRoutes, AdministrationUseCases
+from entrypoints.http.identity.credentials import CredentialRoutes, CredentialUseCases
 from entrypoints.http.identity.own_account import OwnAccountRoutes, OwnAccountUseCases
 from entrypoints.http.identity.routes import IdentityRoutes, IdentityUseCases
 from entrypoints.http.openapi import build_document
 from entrypoints.http.posts.routes import PostsRoutes, PostsUseCases
 from entrypoints.http.problems import handle
 from entrypoints.http.system.health import Component, health_routes
+from entrypoints.http.system.jwks import JwksRoutes
+from entrypoints.http.system.mailbox import mailbox_routes
 from entrypoints.http.system.routes import SystemRoutes
 
 API: Final = "/api/v1"
@@ -27,8 +32,9 @@ API: Final = "/api/v1"
 def create_app(container: Container) -> Application:
     """Build the ASGI application. Use cases are resolved here, once; tests override providers before."""
     settings = container.settings()
+    app = ApiKeyDoor(create_litestar(container), container.api_key_directory())
     return Edge(
-        create_litestar(container),
+        app,
         allowed_hosts=settings.allowed_hosts,
         cors_origins=settings.cors_origins,
         revocations=container.revocations(),
@@ -68,6 +74,7 @@ def _routes(container: Container, release: str) -> list[HTTPRouteHandler]:
         log_in=container.log_in(),
         refresh_session=container.refresh_session(),
         log_out=container.log_out(),
+        log_out_by_token=container.log_out_by_token(),
         get_account=container.get_account(),
         edit_profile=container.edit_profile(),
         change_password=container.change_password(),
@@ -90,6 +97,22 @@ def _routes(container: Container, release: str) -> list[HTTPRouteHandler]:
         reinstate_user=container.reinstate_user(),
         list_audit=container.list_audit(),
     )
+    credentials = CredentialUseCases(
+        request_password_reset=container.request_password_reset(),
+        reset_password=container.reset_password(),
+        verify_email=container.verify_email(),
+        send_verification=container.send_verification(),
+        get_totp=container.get_totp(),
+        enrol_totp=container.enrol_totp(),
+        confirm_totp=container.confirm_totp(),
+        disable_totp=container.disable_totp(),
+        create_api_key=container.create_api_key(),
+        list_api_keys=container.list_api_keys(),
+        revoke_api_key=container.revoke_api_key(),
+    )
+    settings = container.settings()
+    browsers = Browsers(path=f"{API}/auth", origins=settings.cors_origins)
+    mailbox = container.mailbox()
     posts = PostsUseCases(
         publish_post=container.publish_post(),
         edit_post=container.edit_post(),
@@ -105,11 +128,14 @@ def _routes(container: Container, release: str) -> list[HTTPRouteHandler]:
         "cache": Component("cache", "the shared cache", None if redis is None else RedisProbe(redis), needed=False),
     }
     return [
-        *IdentityRoutes(identity, auth, base=API).handlers(),
+        *IdentityRoutes(identity, auth, browsers, base=API).handlers(),
+        *CredentialRoutes(credentials, auth, container.api_key_directory(), base=API).handlers(),
         *OwnAccountRoutes(own, auth, base=API).handlers(),
         *AdministrationRoutes(administration, auth, base=API).handlers(),
         *PostsRoutes(posts, auth, base=API).handlers(),
         *health_routes(components, container.clock(), version=release),
+        *JwksRoutes(settings.signing_keys).handlers(),
+        *(() if mailbox is None else mailbox_routes(mailbox, version=release)),
     ]
 
 

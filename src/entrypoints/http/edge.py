@@ -47,7 +47,9 @@ _DATA_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-a
 """For answers that are data: a browser that is talked into rendering one as a page runs and loads nothing."""
 
 ALLOWED_METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-ALLOWED_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id"
+ALLOWED_HEADERS: Final = (
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-CSRF-Protection, X-Request-Id"
+)
 EXPOSED_HEADERS: Final = (
     "ETag, Link, Location, Retry-After, WWW-Authenticate, X-Request-Id, RateLimit, RateLimit-Policy, "
     "Idempotent-Replayed"
@@ -83,7 +85,10 @@ class HostPolicy:
 
 
 class Cors:
-    """Cross-origin resource sharing (Fetch Standard, section 3.2) for bearer tokens: no cookies, so no credentials."""
+    """Cross-origin resource sharing (Fetch Standard, section 3.2).
+
+    Listed origins may send the cookie of the refresh token too (see `browser`); `*` is for bearer tokens alone.
+    """
 
     def __init__(self, origins: Iterable[str]) -> None:
         allowed = {origin.rstrip("/") for origin in origins}
@@ -98,6 +103,10 @@ class Cors:
             return None
         return b"*" if self._any else origin
 
+    @property
+    def _credentials(self) -> tuple[tuple[bytes, bytes], ...]:
+        return () if self._any else ((b"access-control-allow-credentials", b"true"),)
+
     def headers(self, exchange: Exchange) -> tuple[tuple[bytes, bytes], ...]:
         granted = self._grant(exchange)
         if granted is None:
@@ -106,6 +115,7 @@ class Cors:
             *self.always,
             (b"access-control-allow-origin", granted),
             (b"access-control-expose-headers", EXPOSED_HEADERS.encode()),
+            *self._credentials,
         )
 
     def preflight(self, exchange: Exchange) -> Answer | None:

@@ -109,6 +109,8 @@ class Operation:
     or_answer: type[msgspec.Struct] | None = None
     """Another shape that the same success may have."""
     body_is_optional: bool = False
+    has_content: bool = True
+    """Whether the success has a body; one of 204 never has."""
     answer_example: Json | None = None
     answer_description: str = "Done."
     media_type: str = "application/json"
@@ -383,7 +385,7 @@ def _responses(operation: Operation) -> Json:
         if operation.answer_example is not None:
             content["example"] = operation.answer_example
         success["content"] = {operation.media_type: content}
-    elif operation.status not in {204, 304}:
+    elif operation.has_content and operation.status not in {204, 304}:
         success["content"] = {operation.media_type: {"schema": {"type": "object"}}}
     responses: Json = {str(operation.status): success}
     if operation.cacheable:

@@ -21,6 +21,7 @@ import domain.shared.errors
 from application.shared.errors import Unavailable
 from domain.identity.errors import InvalidToken, TokenReused
 from domain.posts.errors import AuthorGone
+from domain.shared.actor import InsufficientScope
 from domain.shared.errors import (
     Conflict,
     FieldError,
@@ -200,6 +201,11 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     "forbidden": Explanation(
         "You are signed in, but this is not yours to do.",
         "Use an account that has the permission.",
+    ),
+    "csrf-refused": Explanation(
+        "With `transport=cookie` a request must prove that it comes from a page that may send it: the header "
+        "`X-CSRF-Protection: 1`, and an origin that is this server's own or listed in `CORS_ORIGINS`.",
+        "Send the header. For pages of another origin, the operator lists that origin.",
     ),
     "wrong-password": Explanation(
         "The current password, asked for to confirm the change, is wrong.",
@@ -415,6 +421,8 @@ def _headers(error: PosternError) -> tuple[tuple[bytes, bytes], ...]:
     match error:
         case Unauthenticated():
             return ((b"www-authenticate", challenge(error)),)
+        case InsufficientScope():
+            return ((b"www-authenticate", b'Bearer error="insufficient_scope"'),)  # RFC 6750, section 3.1
         case MethodNotAllowed():
             return ((b"allow", error.allow.encode()),)
         case UnsupportedMediaType():

@@ -11,6 +11,7 @@ from application.identity.edit_profile import EditProfile, EditProfileCommand
 from application.identity.get_account import GetAccount, GetAccountQuery
 from application.identity.log_in import LogIn, LogInCommand
 from application.identity.log_out import LogOut, LogOutCommand
+from application.identity.log_out_by_token import LogOutByTokenCommand
 from application.identity.refresh_session import RefreshSession, RefreshSessionCommand
 from application.identity.sign_up import SignUp, SignUpCommand
 from application.identity.views import AccountView, SignedUpView, TokenPairView
@@ -20,16 +21,20 @@ from application.shared.views import Versioned
 from domain.identity.errors import (
     AccountChanged,
     EmailTaken,
+    InvalidCode,
     InvalidCredentials,
     InvalidToken,
+    SecondFactorRequired,
     TokenReused,
     UsernameTaken,
     WrongPassword,
 )
 from domain.identity.values import Device
-from domain.shared.actor import Actor
+from domain.shared.actor import Actor, Scope
+from domain.shared.errors import Unauthenticated
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.body import read
+from entrypoints.http.browser import TRANSPORT, Browsers, CsrfRefused, Transport
 from entrypoints.http.conditional import PRIVATE, expected_version, representation, resource_tag
 from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest, no_content
 from entrypoints.http.identity.schemas import (
@@ -49,9 +54,25 @@ class IdentityUseCases:
     log_in: UseCase[LogInCommand, TokenPairView]
     refresh_session: UseCase[RefreshSessionCommand, TokenPairView]
     log_out: UseCase[LogOutCommand, None]
+    log_out_by_token: UseCase[LogOutByTokenCommand, None]
     get_account: UseCase[GetAccountQuery, Versioned[AccountView]]
     edit_profile: UseCase[EditProfileCommand, Versioned[AccountView]]
     change_password: UseCase[ChangePasswordCommand, None]
+
+
+class BrowserTokens(msgspec.Struct, frozen=True, kw_only=True):
+    """An access token; the refresh token is in the cookie, out of the page's reach."""
+
+    access_token: str
+    token_type: str = "bearer"  # noqa: S105 - the scheme's name (RFC 6750), not a secret
+    expires_in: int
+    """Seconds that the access token is valid."""
+
+
+class BrowserSignedUp(BrowserTokens, frozen=True, kw_only=True):
+    """An access token for a new account, and the account."""
+
+    user: AccountView
 
 
 _ACCOUNT_EXAMPLE: Final[dict[str, object]] = {
@@ -83,8 +104,10 @@ SIGN_UP: Final = Operation(
     answer=SignedUpView,
     answer_description="The account exists and is signed in.",
     answer_example={**_PAIR_EXAMPLE, "user": _ACCOUNT_EXAMPLE},
-    headers=("Location", "Cache-Control"),
-    raises=(EmailTaken, UsernameTaken, Overloaded, TransientFailure),
+    or_answer=BrowserSignedUp,
+    headers=("Location", "Cache-Control", "Set-Cookie"),
+    parameters=(TRANSPORT,),
+    raises=(EmailTaken, UsernameTaken, CsrfRefused, Overloaded, TransientFailure),
 )
 LOG_IN: Final = Operation(
     id="logIn",
@@ -96,8 +119,10 @@ LOG_IN: Final = Operation(
     answer=TokenPairView,
     answer_description="A token pair of a new session.",
     answer_example=_PAIR_EXAMPLE,
-    headers=("Cache-Control",),
-    raises=(InvalidCredentials, Overloaded, TransientFailure),
+    or_answer=BrowserTokens,
+    headers=("Cache-Control", "Set-Cookie"),
+    parameters=(TRANSPORT,),
+    raises=(InvalidCredentials, SecondFactorRequired, InvalidCode, CsrfRefused, Overloaded, TransientFailure),
 )
 REFRESH: Final = Operation(
     id="refreshSession",
@@ -109,8 +134,11 @@ REFRESH: Final = Operation(
     answer=TokenPairView,
     answer_description="The next token pair of the session.",
     answer_example=_PAIR_EXAMPLE,
-    headers=("Cache-Control",),
-    raises=(InvalidToken, TokenReused, TransientFailure),
+    or_answer=BrowserTokens,
+    headers=("Cache-Control", "Set-Cookie"),
+    parameters=(TRANSPORT,),
+    body_is_optional=True,
+    raises=(InvalidToken, TokenReused, Unauthenticated, CsrfRefused, TransientFailure),
 )
 LOG_OUT: Final = Operation(
     id="logOut",
@@ -120,7 +148,9 @@ LOG_OUT: Final = Operation(
     auth=Auth.REQUIRED,
     status=204,
     answer_description="The session is closed.",
-    raises=(TransientFailure,),
+    headers=("Set-Cookie",),
+    parameters=(TRANSPORT,),
+    raises=(CsrfRefused, TransientFailure),
 )
 READ_ME: Final = Operation(
     id="getMyAccount",
@@ -128,6 +158,7 @@ READ_ME: Final = Operation(
     tag="users",
     describes=GetAccount,
     auth=Auth.REQUIRED,
+    scope=Scope.PROFILE_READ,
     answer=AccountView,
     answer_description="The account.",
     answer_example=_ACCOUNT_EXAMPLE,
@@ -140,6 +171,7 @@ EDIT_ME: Final = Operation(
     tag="users",
     describes=EditProfile,
     auth=Auth.REQUIRED,
+    scope=Scope.PROFILE_WRITE,
     body=EditProfileBody,
     body_example={"name": "Alice", "phone": "+4915112345678"},
     answer=AccountView,
@@ -173,7 +205,7 @@ def _device(request: HttpRequest) -> Device:
     return Device.of(user_agent or "", client[0] if client else "")
 
 
-def _tokens(status: int, view: TokenPairView, *headers: tuple[bytes, bytes]) -> Answer:
+def _tokens(status: int, view: msgspec.Struct, *headers: tuple[bytes, bytes]) -> Answer:
     # RFC 6749, section 5.1: an answer with tokens is never stored.
     return Answer(status, _encoder.encode(view), (JSON_TYPE, NO_STORE, *headers))
 
@@ -181,9 +213,10 @@ def _tokens(status: int, view: TokenPairView, *headers: tuple[bytes, bytes]) -> 
 class IdentityRoutes:
     """Handlers and the table of them. Each reads the request, runs one use case, and writes what came of it."""
 
-    def __init__(self, use: IdentityUseCases, auth: Authenticator, *, base: str) -> None:
+    def __init__(self, use: IdentityUseCases, auth: Authenticator, browsers: Browsers, *, base: str) -> None:
         self._use = use
         self._auth = auth
+        self._browsers = browsers
         self._base = base
         self._me = f"{base}/users/me"
 
@@ -199,30 +232,52 @@ class IdentityRoutes:
         ]
 
     async def sign_up(self, request: HttpRequest) -> Answer:
-        refuse_parameters(request.scope["query_string"])
+        transport = self._transport(request)
         body = await read(request, SignUpBody)
         signed_up = await self._use.sign_up.execute(body.command(_device(request)))
-        return _tokens(201, signed_up, (b"location", self._me.encode()))
+        location = (b"location", self._me.encode())
+        if transport is Transport.BODY:
+            return _tokens(201, signed_up, location)
+        view = BrowserSignedUp(
+            access_token=signed_up.access_token, expires_in=signed_up.expires_in, user=signed_up.user
+        )
+        return _tokens(201, view, location, self._browsers.keep(signed_up))
 
     async def log_in(self, request: HttpRequest) -> Answer:
-        refuse_parameters(request.scope["query_string"])
+        transport = self._transport(request)
         body = await read(request, LogInBody)
-        return _tokens(200, await self._use.log_in.execute(body.command(_device(request))))
+        return self._pair(await self._use.log_in.execute(body.command(_device(request))), transport)
 
     async def refresh(self, request: HttpRequest) -> Answer:
-        refuse_parameters(request.scope["query_string"])
-        body = await read(request, RefreshBody)
-        return _tokens(200, await self._use.refresh_session.execute(body.command()))
+        transport = self._transport(request)
+        if transport is Transport.BODY:
+            command = (await read(request, RefreshBody)).command()
+        else:
+            command = RefreshSessionCommand(self._browsers.refresh_token(Exchange.of(request.scope)))
+        return self._pair(await self._use.refresh_session.execute(command), transport)
 
     async def log_out(self, request: HttpRequest) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(request.scope))
-        refuse_parameters(request.scope["query_string"])
-        await self._use.log_out.execute(LogOutCommand(actor))
+        exchange = Exchange.of(request.scope)
+        if self._transport(request) is Transport.COOKIE:
+            # The access token may have expired long ago: the cookie says which session is meant.
+            token = self._browsers.refresh_token(exchange)
+            await self._use.log_out_by_token.execute(LogOutByTokenCommand(token))
+            return no_content(self._browsers.drop())
+        await self._use.log_out.execute(LogOutCommand(self._auth.signed_in(exchange)))
         return no_content()
+
+    def _transport(self, request: HttpRequest) -> Transport:
+        return self._browsers.transport(Exchange.of(request.scope), request.scope["query_string"])
+
+    def _pair(self, pair: TokenPairView, transport: Transport) -> Answer:
+        if transport is Transport.BODY:
+            return _tokens(200, pair)
+        view = BrowserTokens(access_token=pair.access_token, expires_in=pair.expires_in)
+        return _tokens(200, view, self._browsers.keep(pair))
 
     async def read_me(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
-        actor = self._auth.signed_in(exchange)
+        actor = self._auth.signed_in(exchange, READ_ME.scope)
         refuse_parameters(request.scope["query_string"])
         account = await self._use.get_account.execute(GetAccountQuery(actor))
         body = _encoder.encode(account.view)
@@ -230,7 +285,7 @@ class IdentityRoutes:
 
     async def edit_me(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
-        actor = self._auth.signed_in(exchange)
+        actor = self._auth.signed_in(exchange, EDIT_ME.scope)
         refuse_parameters(request.scope["query_string"])
         body = await read(request, EditProfileBody)
         if_version = await expected_version(exchange, lambda: self._version_of(actor))

@@ -13,6 +13,7 @@ from application.identity.change_password import ChangePasswordCommand
 from application.identity.edit_profile import EditProfileCommand
 from application.identity.log_in import LogInCommand
 from application.identity.refresh_session import RefreshSessionCommand
+from application.identity.second_factor import Proof
 from application.identity.sign_up import SignUpCommand
 from domain.identity.user import UNSET, Unset
 from domain.identity.values import (
@@ -99,6 +100,15 @@ DisplayName = Annotated[
     ),
     Parsed(PersonName.parse),
 ]
+Code = Annotated[
+    str, msgspec.Meta(max_length=32, description="Six digits of the authenticator app.", examples=["492039"])
+]
+RecoveryCode = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=64, description="One of the codes shown at enrolment; spent by it.", examples=["k3vd-0x9m-trqa-77fe"]
+    ),
+]
 Phone = Annotated[
     str,
     msgspec.Meta(pattern=PHONE_PATTERN, description="E.164.", examples=["+4915112345678"]),
@@ -129,9 +139,16 @@ class LogInBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only
 
     email: Annotated[str, msgspec.Meta(examples=["alice@example.com"])]
     password: KnownPassword
+    code: Code | None = None
+    recovery_code: RecoveryCode | None = None
 
     def command(self, device: Device) -> LogInCommand:
-        return LogInCommand(email_key=email_key(self.email), password=Password.attempt(self.password), device=device)
+        return LogInCommand(
+            email_key=email_key(self.email),
+            password=Password.attempt(self.password),
+            device=device,
+            proof=Proof(code=self.code, recovery_code=self.recovery_code),
+        )
 
 
 class RefreshBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from application.shared.errors import TransientFailure
 from application.shared.use_case import UseCase
 from application.shared.views import EncodedPage
 from domain.posts.errors import AuthorGone, AuthorNotFound, NotYourPost, PostChanged, PostNotFound
-from domain.shared.actor import Actor
+from domain.shared.actor import Actor, Scope
 from domain.shared.ids import PostId, UserId
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.body import read
@@ -69,6 +69,7 @@ PUBLISH: Final = Operation(
     tag="posts",
     describes=PublishPost,
     auth=Auth.REQUIRED,
+    scope=Scope.POSTS_WRITE,
     body=PublishPostBody,
     body_example={"text": "Hello, world."},
     status=201,
@@ -84,6 +85,7 @@ FEED: Final = Operation(
     tag="posts",
     describes=ListFeed,
     auth=Auth.OPTIONAL,
+    scope=Scope.POSTS_READ,
     parameters=(*PAGE, id_parameter("author", "Only this author's posts.")),
     answer=PostPageView,
     answer_description="A page of posts.",
@@ -97,6 +99,7 @@ READ: Final = Operation(
     tag="posts",
     describes=GetPost,
     auth=Auth.OPTIONAL,
+    scope=Scope.POSTS_READ,
     parameters=(_POST_ID,),
     answer=PostView,
     answer_description="The post.",
@@ -111,6 +114,7 @@ EDIT: Final = Operation(
     tag="posts",
     describes=EditPost,
     auth=Auth.REQUIRED,
+    scope=Scope.POSTS_WRITE,
     parameters=(_POST_ID,),
     body=EditPostBody,
     body_example={"text": "Hello again, world."},
@@ -127,6 +131,7 @@ DELETE: Final = Operation(
     tag="posts",
     describes=DeletePost,
     auth=Auth.REQUIRED,
+    scope=Scope.POSTS_WRITE,
     parameters=(_POST_ID,),
     status=204,
     answer_description="The post is gone.",
@@ -139,6 +144,7 @@ MINE: Final = Operation(
     tag="posts",
     describes=ListMyPosts,
     auth=Auth.REQUIRED,
+    scope=Scope.POSTS_READ,
     parameters=PAGE,
     answer=PostPageView,
     answer_description="A page of your posts.",
@@ -152,6 +158,7 @@ BY_AUTHOR: Final = Operation(
     tag="posts",
     describes=ListAuthorPosts,
     auth=Auth.OPTIONAL,
+    scope=Scope.POSTS_READ,
     parameters=(path_parameter("user_id", "The author."), *PAGE),
     answer=PostPageView,
     answer_description="A page of the author's posts.",
@@ -188,7 +195,7 @@ class PostsRoutes:
         ]
 
     async def publish_post(self, request: HttpRequest) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(request.scope))
+        actor = self._auth.signed_in(Exchange.of(request.scope), PUBLISH.scope)
         refuse_parameters(request.scope["query_string"])
         body = await read(request, PublishPostBody)
         post = await self._use.publish_post.execute(body.command(actor))
@@ -196,7 +203,7 @@ class PostsRoutes:
 
     async def list_posts(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
-        viewer = _viewer(self._auth.caller(exchange))
+        viewer = _viewer(self._auth.caller(exchange, FEED.scope))
         query = Query(request.scope["query_string"], _FEED_PARAMETERS)
         wanted, author = query.page(), query.id("author")
         query.check()
@@ -208,7 +215,7 @@ class PostsRoutes:
 
     async def get_post(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
-        viewer = _viewer(self._auth.caller(exchange))
+        viewer = _viewer(self._auth.caller(exchange, READ.scope))
         refuse_parameters(request.scope["query_string"])
         post_id = PostId(path_id(request.path_params, "post_id"))
         post = await self._use.get_post.execute(GetPostQuery(post_id, viewer))
@@ -217,7 +224,7 @@ class PostsRoutes:
 
     async def edit_post(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
-        actor = self._auth.signed_in(exchange)
+        actor = self._auth.signed_in(exchange, EDIT.scope)
         refuse_parameters(request.scope["query_string"])
         post_id = PostId(path_id(request.path_params, "post_id"))
         body = await read(request, EditPostBody)
@@ -226,7 +233,7 @@ class PostsRoutes:
 
     async def delete_post(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
-        actor = self._auth.signed_in(exchange)
+        actor = self._auth.signed_in(exchange, DELETE.scope)
         refuse_parameters(request.scope["query_string"])
         post_id = PostId(path_id(request.path_params, "post_id"))
         if_version = await expected_version(exchange, lambda: self._version_of(post_id))
@@ -235,7 +242,7 @@ class PostsRoutes:
 
     async def list_my_posts(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
-        actor = self._auth.signed_in(exchange)
+        actor = self._auth.signed_in(exchange, MINE.scope)
         query = Query(request.scope["query_string"], _PAGE_PARAMETERS)
         wanted = query.page()
         query.check()
@@ -244,7 +251,7 @@ class PostsRoutes:
 
     async def list_author_posts(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
-        viewer = _viewer(self._auth.caller(exchange))
+        viewer = _viewer(self._auth.caller(exchange, BY_AUTHOR.scope))
         query = Query(request.scope["query_string"], _PAGE_PARAMETERS)
         author = query.path_id(request.path_params, "user_id")
         wanted = query.page()

@@ -1,0 +1,129 @@
+"""What the routes of recovery, second factors and API keys read."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+
+from application.identity.manage_api_keys import CreateApiKeyCommand
+from application.identity.manage_totp import ConfirmTotpCommand, DisableTotpCommand
+from application.identity.request_password_reset import RequestPasswordResetCommand
+from application.identity.reset_password import ResetPasswordCommand
+from application.identity.second_factor import Proof
+from application.identity.verify_email import VerifyEmailCommand
+from domain.identity.api_key import API_KEY_NAME_MAX_LENGTH, ApiKeyName
+from domain.identity.values import Password
+from domain.shared.actor import Actor, Scope
+from domain.shared.errors import FieldError, Invalid
+from entrypoints.http.body import Parsed
+from entrypoints.http.identity.schemas import Code, KnownPassword, NewPassword, RecoveryCode, email_key
+
+MailedToken = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=256,
+        description="The token of the mail, unchanged.",
+        examples=["q1Xv5cYwN0mZ7tRk2pLh9sJd4fGb8uEa3oWiVxTzQyM"],
+    ),
+]
+KeyName = Annotated[
+    str,
+    msgspec.Meta(
+        description="What you call it.",
+        examples=["backup script"],
+        extra_json_schema={"minLength": 1, "maxLength": API_KEY_NAME_MAX_LENGTH},
+    ),
+    Parsed(ApiKeyName.parse),
+]
+Expiry = Annotated[
+    datetime,
+    msgspec.Meta(
+        tz=True, description="RFC 3339, with an offset; left out, the key lives on.", examples=["2027-11-21T00:00:00Z"]
+    ),
+]
+
+
+class ForgotPasswordBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The address of the account. One that is none is as good as unknown."""
+
+    email: Annotated[str, msgspec.Meta(examples=["alice@example.com"])]
+
+    def command(self) -> RequestPasswordResetCommand:
+        return RequestPasswordResetCommand(email_key(self.email))
+
+
+class ResetPasswordBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The token of the mail and the password to come."""
+
+    token: MailedToken
+    password: NewPassword
+
+    def command(self) -> ResetPasswordCommand:
+        return ResetPasswordCommand(self.token, Password.new(self.password))
+
+
+class VerifyEmailBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The token of the mail."""
+
+    token: MailedToken
+
+    def command(self) -> VerifyEmailCommand:
+        return VerifyEmailCommand(self.token)
+
+
+class ConfirmTotpBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A first code, to show that the app has the secret."""
+
+    code: Code
+
+    def command(self, actor: Actor) -> ConfirmTotpCommand:
+        return ConfirmTotpCommand(actor, self.code)
+
+
+class DisableTotpBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """One proof that it is you: the password, a code, or a recovery code."""
+
+    password: KnownPassword | None = None
+    code: Code | None = None
+    recovery_code: RecoveryCode | None = None
+
+    def command(self, actor: Actor) -> DisableTotpCommand:
+        given = [proof for proof in (self.password, self.code, self.recovery_code) if proof is not None]
+        if len(given) != 1:
+            raise Invalid([FieldError("", "one-of", "takes one of `password`, `code` and `recovery_code`")])
+        return DisableTotpCommand(
+            actor,
+            password=None if self.password is None else Password.attempt(self.password),
+            proof=Proof(code=self.code, recovery_code=self.recovery_code),
+        )
+
+
+class CreateApiKeyBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A new API key."""
+
+    name: KeyName
+    scopes: Annotated[
+        list[Scope],
+        msgspec.Meta(
+            min_length=1,
+            max_length=32,
+            description="What the key is good for.",
+            examples=[["posts:read", "posts:write"]],
+        ),
+    ]
+    expires_at: Expiry | None = None
+
+    def command(self, actor: Actor) -> CreateApiKeyCommand:
+        return CreateApiKeyCommand(
+            actor=actor,
+            name=ApiKeyName.parse(self.name),
+            scopes=frozenset(self.scopes),
+            expires_at=None if self.expires_at is None else _utc(self.expires_at),
+        )
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # Year 1 or 9999, moved over the edge by its offset.
+        raise Invalid([FieldError("expires_at", "range", "is out of range")]) from None
