@@ -12,6 +12,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.util import greenlet_spawn
 
 from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.base import Dialect, Limits
@@ -73,18 +74,26 @@ class Database:
     async def fetch_all(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow]:
         """Read rows outside of any transaction. Raises `StorageUnavailable`, `TransientFailure`."""
         try:
-            async with self._reads.connect() as connection:
-                return (await connection.execute(statement, parameters)).all()
+            return await greenlet_spawn(self._read_all, statement, parameters)
         except CAUGHT as error:
             raise translated(error, self.dialect) from error
 
     async def fetch_one(self, statement: Executable, parameters: Parameters) -> AnyRow | None:
         """Read the first row, if there is one, outside of any transaction. Raises as `fetch_all` does."""
         try:
-            async with self._reads.connect() as connection:
-                return (await connection.execute(statement, parameters)).first()
+            return await greenlet_spawn(self._read_one, statement, parameters)
         except CAUGHT as error:
             raise translated(error, self.dialect) from error
+
+    # AsyncConnection would do the same in three hops to a greenlet and a task of its own for giving the connection
+    # back, which takes a third of the time of a short read.
+    def _read_all(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow]:
+        with self._reads.sync_engine.connect() as connection:
+            return connection.execute(statement, parameters).all()
+
+    def _read_one(self, statement: Executable, parameters: Parameters) -> AnyRow | None:
+        with self._reads.sync_engine.connect() as connection:
+            return connection.execute(statement, parameters).first()
 
     def session(self) -> AsyncSession:
         """Return a session for one unit of work; it takes a connection, and begins, with its first statement."""

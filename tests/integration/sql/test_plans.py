@@ -34,7 +34,7 @@ async def filled(database: Database, behind: AsyncEngine, backend: str) -> tuple
 
 async def explained(behind: AsyncEngine, backend: str, captured: Captured) -> str:
     statement, parameters = captured.statements[-1]
-    prefix = "EXPLAIN QUERY PLAN" if backend == "sqlite" else "EXPLAIN"
+    prefix = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}.get(backend, "EXPLAIN FORMAT=TRADITIONAL")
     async with behind.connect() as connection:
         rows = (await connection.exec_driver_sql(f"{prefix} {statement}", parameters)).mappings().all()
     return "\n".join(" ".join(f"{key}={value}" for key, value in row.items()) for row in rows)

@@ -11,11 +11,15 @@ from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.mysql import MysqlDialect
 from application.shared.errors import StorageUnavailable
 from entrypoints.storage import sql_storage
+from tests.backends import SQL_BACKENDS
 from tests.builders import a_user
 from tests.contracts.stories import given
 from tests.integration.sql.conftest import OpenDatabase, on_sqlite
 
-MYSQL_LIKE = pytest.mark.parametrize("sql_backend", ["mariadb"], indirect=True)
+MYSQL_LIKE = pytest.mark.parametrize(
+    "sql_backend", [backend for backend in SQL_BACKENDS if backend in {"mariadb", "mysql"}], indirect=True
+)
+MARIADB = pytest.mark.parametrize("sql_backend", ["mariadb"], indirect=True)
 POSTGRESQL = pytest.mark.parametrize("sql_backend", ["postgresql"], indirect=True)
 
 
@@ -37,12 +41,13 @@ async def test_sqlite_keeps_a_log_durably_and_minds_references(open_with: OpenDa
 
 
 @MYSQL_LIKE
-async def test_mysql_is_strict_in_utc_and_reads_what_is_committed(open_with: OpenDatabase) -> None:
+async def test_mysql_is_strict_in_utc_and_reads_what_is_committed(open_with: OpenDatabase, sql_backend: str) -> None:
     database = open_with()
+    isolation = "tx_isolation" if sql_backend == "mariadb" else "transaction_isolation"
     for engine in (database._writes, database._reads):
         mode = await asked(engine, "SELECT @@SESSION.sql_mode")
         assert "STRICT_ALL_TABLES" in mode
-        assert await asked(engine, "SELECT @@SESSION.tx_isolation") == "READ-COMMITTED"
+        assert await asked(engine, f"SELECT @@SESSION.{isolation}") == "READ-COMMITTED"
         assert await asked(engine, "SELECT @@SESSION.time_zone") == "+00:00"
         assert await asked(engine, "SELECT @@SESSION.character_set_client") == "utf8mb4"
         assert await asked(engine, "SELECT @@SESSION.innodb_lock_wait_timeout") == 5
@@ -117,7 +122,7 @@ def test_a_word_for_tls_that_nobody_knows_is_refused() -> None:
         MysqlDialect().engine_options(Database(DatabaseSettings(url=str(url)))._limits, url)
 
 
-@MYSQL_LIKE
+@MARIADB
 async def test_a_server_without_tls_is_refused_when_the_url_asks_for_it(
     database_url: str, open_with: OpenDatabase
 ) -> None:

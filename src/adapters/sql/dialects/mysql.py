@@ -144,7 +144,7 @@ class MysqlDialect(Dialect):
     def migration_lock(self, connection: Connection) -> Iterator[None]:
         # Bound to the connection, not to a transaction, which every DDL statement here would end. Names are the
         # server's, not the database's, and have at most 64 characters.
-        name = connection.scalar(select(func.concat("postern:", func.left(func.sha1(func.database()), 40))))
+        name = connection.scalar(select(func.concat("postern:", func.left(func.sha2(func.database(), 256), 40))))
         if connection.scalar(select(func.get_lock(name, _MIGRATION_WAIT_SECONDS))) != 1:
             raise TimeoutError("another migration of this database has been running for ten minutes")
         # Released by closing the connection, which is what follows; a statement to that end would hide why it failed.

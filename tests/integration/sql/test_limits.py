@@ -1,0 +1,59 @@
+"""The largest of everything that the domain lets through fits its column, on every database."""
+
+import pytest
+
+from domain.identity.values import EMAIL_MAX_LENGTH, EmailAddress, PersonName, Username
+from domain.shared.errors import Invalid
+from entrypoints.storage import sql_storage
+from tests.builders import a_session, a_user
+from tests.contracts.stories import fields_of, given, load_session, load_user
+from tests.integration.sql.conftest import OpenDatabase
+
+
+@pytest.mark.parametrize(
+    "letter",
+    [
+        pytest.param("\u0149", id="one that folds to two"),
+        pytest.param("\U00010400", id="four bytes each"),
+        pytest.param("\u1fb7", id="one that folds to three"),
+    ],
+)
+async def test_the_longest_address_of_any_letter_is_stored_or_refused_by_name(
+    open_with: OpenDatabase, letter: str
+) -> None:
+    storage = sql_storage(open_with())
+    user = a_user()
+    try:
+        user.email = EmailAddress.parse(letter * (EMAIL_MAX_LENGTH - len("@example.org")) + "@example.org")
+    except Invalid:
+        user.email = EmailAddress.parse(letter * 150 + "@example.org")
+
+    await given(storage, user)
+
+    assert (await load_user(storage, user.id)).email == user.email
+    found = await storage.credentials.by_email(user.email.key)
+    assert found is not None
+    assert found.user_id == user.id
+
+
+async def test_the_longest_names_and_devices_are_stored(open_with: OpenDatabase) -> None:
+    storage = sql_storage(open_with())
+    user = a_user("ΐ" * 20 + "\U00010400", email="alice@example.org")
+    user.name = PersonName.parse("\U0001f600" * 100)
+    user.password_hash = "x" * 255
+    session = a_session(user, user_agent="\U0001f600" * 400, address="0" * 60)
+
+    await given(storage, user, session)
+
+    assert fields_of(await load_user(storage, user.id)) == fields_of(user)
+    assert fields_of(await load_session(storage, session.id)) == fields_of(session)
+
+
+async def test_the_longest_username_that_folds_longer_is_stored(open_with: OpenDatabase) -> None:
+    storage = sql_storage(open_with())
+    user = a_user("straße", email="alice@example.org")
+    user.username = Username.parse("ß" * 32)
+
+    await given(storage, user)
+
+    assert (await load_user(storage, user.id)).username.key == "ss" * 32
