@@ -86,6 +86,11 @@ class Server:
         children = [line for line in listed if line.split()[1] == str(self.process.pid)]
         return [int(line.split()[0]) for line in children if "spawn_main" in line]
 
+    def complaints(self) -> list[str]:
+        """Return what the server logged as a warning or worse, and tracebacks."""
+        words = (" WARNING ", " ERROR ", " CRITICAL ", "Traceback")
+        return [line for line in self.log.read_text().splitlines() if any(word in line for word in words)]
+
     def stop(self, signal_: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(signal_)
         return self.process.wait(30)
