@@ -1,0 +1,116 @@
+"""Every route of the application by everybody who may call it, against the table in `permissions`."""
+
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from domain.identity.values import Password
+from domain.shared.actor import Role
+from entrypoints.container import Container
+from entrypoints.http.app import create_app, create_litestar
+from entrypoints.http.openapi import Operation, operations
+from tests.builders import a_user
+from tests.fakes import SettableClock
+from tests.integration.http.conftest import BASE, PASSWORD, Account, a_container
+from tests.integration.http.permissions import ROWS, Row
+
+ROUTES = [
+    (method, path, operation) for method, path, operation in operations(create_litestar(a_container(SettableClock())))
+]
+CALLERS = Row._fields
+
+
+@dataclass
+class World:
+    """One application with six callers, and what the owner has."""
+
+    client: httpx.AsyncClient
+    accounts: dict[str, Account] = field(default_factory=dict)
+    owned: dict[str, str] = field(default_factory=dict)
+    """What stands in the path: ids of the owner's things."""
+
+    def headers(self, caller: str) -> dict[str, str]:
+        return {} if caller == "anonymous" else self.accounts[caller].auth
+
+    def body(self, caller: str, operation: Operation) -> Any:
+        """Return a well-formed body: the document's own example, unless it has to name what is there."""
+        special: dict[str, Callable[[], Any]] = {
+            "signUp": lambda: {"email": "new@example.com", "password": PASSWORD},
+            "logIn": lambda: {"email": self.accounts["owner"].email, "password": PASSWORD},
+            "refreshSession": lambda: {"refresh_token": self.accounts["owner"].refresh_token},
+            "changeMyPassword": lambda: {"current_password": PASSWORD, "new_password": "two walruses in it"},
+            "deleteMyAccount": lambda: {"password": PASSWORD},
+        }
+        made = special.get(operation.id)
+        return made() if made is not None else operation.body_example
+
+
+async def a_world(container: Container) -> World:
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(create_app(container)), base_url=BASE)
+    world = World(client)
+    for name, role in (
+        ("other", Role.USER),
+        ("owner", Role.USER),
+        ("moderator", Role.MODERATOR),
+        ("admin", Role.ADMIN),
+        ("suspended", Role.USER),
+    ):
+        world.accounts[name] = await an_account(container, client, name, role)
+    owner = world.accounts["owner"]
+    published = await client.post("/api/v1/posts", json={"text": "Hello."}, headers=owner.auth)
+    await client.post("/api/v1/auth/login", json={"email": owner.email, "password": PASSWORD})
+    sessions = (await client.get("/api/v1/auth/sessions", headers=owner.auth)).json()["items"]
+    key = await client.post(
+        "/api/v1/auth/api-keys", json={"name": "a key", "scopes": ["posts:read"]}, headers=owner.auth
+    )
+    assert key.status_code == 201, key.text
+    world.owned = {
+        "key_id": key.json()["id"],
+        "post_id": published.json()["id"],
+        "user_id": owner.id,
+        "session_id": next(session["id"] for session in sessions if not session["current"]),
+        "slug": "stale",
+    }
+    suspended = await client.put(
+        f"/api/v1/users/{world.accounts['suspended'].id}/suspension", json={}, headers=world.accounts["admin"].auth
+    )
+    assert suspended.status_code == 204
+    return world
+
+
+async def an_account(container: Container, client: httpx.AsyncClient, name: str, role: Role) -> Account:
+    email = f"{name}@example.com"
+    hashed = await container.hasher().hash(Password.new(PASSWORD))
+    user = a_user(name, email=email, role=role, password_hash=hashed)
+    async with container.storage().identity_units() as uow:
+        await uow.users.add(user)
+        await uow.commit()
+    response = await client.post("/api/v1/auth/login", json={"email": email, "password": PASSWORD})
+    assert response.status_code == 200, response.text
+    pair = response.json()
+    return Account(str(user.id), email, name, pair["access_token"], pair["refresh_token"])
+
+
+def test_every_route_has_a_row_and_every_row_a_route() -> None:
+    declared = {operation.id for _, _, operation in ROUTES}
+    assert declared - set(ROWS) == set(), "add a row to tests/integration/http/permissions.py"
+    assert set(ROWS) - declared == set()
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize(("method", "path", "operation"), ROUTES, ids=[operation.id for _, _, operation in ROUTES])
+async def test_who_may_call_what(
+    clock: SettableClock, method: str, path: str, operation: Operation, caller: str
+) -> None:
+    container = a_container(clock)
+    world = await a_world(container)
+    async with aclosing(world.client) as client:
+        body = world.body(caller, operation) if operation.body is not None else None
+        response = await client.request(method, path.format(**world.owned), json=body, headers=world.headers(caller))
+
+    assert operation.id in ROWS, "add a row to tests/integration/http/permissions.py"
+    assert response.status_code == getattr(ROWS[operation.id], caller), response.text
