@@ -250,6 +250,9 @@ class PocketBase(Contender):
         kept = self._folder / "pb_data"
         options = ["--dir", str(kept), "--migrationsDir", str(migrations), "--automigrate=false"]
         _run([program, "migrate", "up", *options], {}, self._folder)
+        # Without one it opens a browser, for whoever is at the machine to make one.
+        superuser = ["superuser", "upsert", "root@example.com", secrets.token_urlsafe(24)]
+        _run([program, *superuser, *options], {}, self._folder)
         server = self._serve(program, options)
         try:
             hashed = _bcrypt_of_everybody(Client(server.host), kept / "data.db")

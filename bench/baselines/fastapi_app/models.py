@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy import (
     BINARY,
+    BigInteger,
     CheckConstraint,
     DateTime,
     Dialect,
-    Double,
     ForeignKey,
     Index,
     SmallInteger,
@@ -116,7 +116,7 @@ class Post(Base):
     score: Mapped[int] = mapped_column(default=0)
     upvotes: Mapped[int] = mapped_column(default=0)
     downvotes: Mapped[int] = mapped_column(default=0)
-    hot: Mapped[float] = mapped_column(Double)
+    hot: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     version: Mapped[int] = mapped_column(default=1)

@@ -40,14 +40,14 @@ RANKS: dict[Sort, InstrumentedAttribute[Any]] = {Sort.TOP: Post.score, Sort.HOT:
 
 
 def encode_cursor(post: Post, sort: Sort) -> str:
-    rank = 0.0 if sort is Sort.NEW else getattr(post, RANKS[sort].key)
-    return base64.urlsafe_b64encode(struct.pack(">d", rank) + post.id.bytes).decode().rstrip("=")
+    rank = 0 if sort is Sort.NEW else getattr(post, RANKS[sort].key)
+    return base64.urlsafe_b64encode(struct.pack(">q", rank) + post.id.bytes).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str) -> tuple[float, uuid.UUID]:
+def decode_cursor(cursor: str) -> tuple[int, uuid.UUID]:
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        return struct.unpack(">d", raw[:8])[0], uuid.UUID(bytes=raw[8:])
+        return struct.unpack(">q", raw[:8])[0], uuid.UUID(bytes=raw[8:])
     except (ValueError, struct.error, binascii.Error):
         raise HTTPException(status.HTTP_400_BAD_REQUEST, "Malformed cursor") from None
 
@@ -81,7 +81,7 @@ async def page_of(
         if sort is Sort.NEW:
             query = query.where(Post.id < post_id)
         else:
-            query = query.where(after(RANKS[sort], int(rank) if sort is Sort.TOP else rank, post_id, session))
+            query = query.where(after(RANKS[sort], rank, post_id, session))
     rows = (await session.execute(query)).all()
     shown = rows[: page.limit]
     return PostPage(
@@ -91,7 +91,7 @@ async def page_of(
 
 
 def after(
-    rank: InstrumentedAttribute[Any], value: float, post_id: uuid.UUID, session: AsyncSession
+    rank: InstrumentedAttribute[Any], value: int, post_id: uuid.UUID, session: AsyncSession
 ) -> ColumnElement[bool]:
     """What is ranked lower. MariaDB uses no index for a comparison of rows, the others do."""
     if session.get_bind().dialect.name == "mysql":

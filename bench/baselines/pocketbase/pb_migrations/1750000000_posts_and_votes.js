@@ -27,7 +27,7 @@ migrate(
         { name: "score", type: "number", onlyInt: true },
         { name: "upvotes", type: "number", onlyInt: true },
         { name: "downvotes", type: "number", onlyInt: true },
-        { name: "hot", type: "number" },
+        { name: "hot", type: "number", onlyInt: true },
         { name: "created", type: "autodate", onCreate: true },
         { name: "updated", type: "autodate", onCreate: true, onUpdate: true },
       ],

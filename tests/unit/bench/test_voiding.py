@@ -1,0 +1,188 @@
+"""The runner with contenders that misbehave: what it voids, and what it leaves alone."""
+
+from pathlib import Path
+
+import pytest
+
+from bench import wrk
+from bench.apis import ContractApi
+from bench.client import Client
+from bench.contenders import Contender, Surroundings
+from bench.data import Data
+from bench.goals import verdicts
+from bench.http1 import Request
+from bench.processes import Cores, ServerFailed
+from bench.report import markdown
+from bench.results import Results
+from bench.runner import Plan, Runner
+from bench.workloads import NotOffered, Session, Workload, WrongAnswer
+
+CORES = Cores(server=0, load=0)
+PLAN = Plan(rounds=3, seconds=1, connections=(4,), rates=(), open_seconds=1, warm_up_seconds=0)
+
+
+class FakeServer:
+    """As much of a server as the runner looks at."""
+
+    host = "127.0.0.1:0"
+    seconds_to_ready = 0.5
+
+    def check_alive(self) -> None: ...
+
+    def forget_memory_peak(self) -> None: ...
+
+    def cpu_seconds(self) -> float:
+        return 0.0
+
+    def memory_peak_mib(self) -> float:
+        return 100.0
+
+    def memory_mib(self) -> dict[str, float]:
+        return {"worker": 100.0}
+
+
+class FakeContender(Contender):
+    database = ""
+
+    def __init__(self, around: Surroundings, name: str, *, wrong_from: int = 1_000, starts: bool = True) -> None:
+        super().__init__(around)
+        self.name = self.title = name
+        self.checks = 0
+        self.torn_down = False
+        self._wrong_from = wrong_from
+        self._starts = starts
+
+    @property
+    def versions(self) -> dict[str, str]:
+        return {}
+
+    def set_up(self) -> None:
+        if not self._starts:
+            raise ServerFailed("no such port")
+        server, session = FakeServer(), Session(ContractApi(has_validators=True), self.around.data, Client("x:0"))
+        self.servers = {False: server, True: server}  # type: ignore[dict-item]  # a stand-in
+        self.sessions = {False: session, True: session}
+
+    def verify(self, workload: Workload) -> None:
+        self.checks += 1
+        if self.checks >= self._wrong_from:
+            raise WrongAnswer("19 posts instead of 20")
+        super().verify(workload)
+
+    def tear_down(self) -> None:
+        self.torn_down = True
+
+
+class Listing(Workload):
+    name, title = "own_posts", "own posts"
+
+    def requests(self, session: Session, seconds: float) -> list[Request]:
+        return [Request("GET", "/")]
+
+    def verify(self, session: Session) -> None:
+        """Nothing is ever wrong with it."""
+
+    def size_check(self, requests: list[Request]) -> list[Request]:
+        return []
+
+
+class Voting(Listing):
+    name, title = "vote", "vote"
+
+    def verify(self, session: Session) -> None:
+        raise NotOffered("there is no vote")
+
+
+@pytest.fixture
+def around(tmp_path: Path) -> Surroundings:
+    return Surroundings(Data(10_000), CORES, tmp_path, {})
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Replace wrk; returns the files that it was to send, in their order."""
+    sent: list[Path] = []
+
+    def run(file: Path, *, host: str, connections: int, seconds: float, core: int) -> wrk.WrkFigures:
+        sent.append(file)
+        return wrk.WrkFigures(1_000, 1.0, 4_000_000, 1_000, 2_000, 3_000, {})
+
+    monkeypatch.setattr(wrk, "run", run)
+    monkeypatch.setattr("os.sched_setaffinity", lambda pid, cores: None)
+    return sent
+
+
+def measured(around: Surroundings, *contenders: FakeContender, workload: Workload | None = None) -> Results:
+    results = Results({"shown": {}})
+    workloads = [workload or Listing()]
+    runner = Runner(contenders, workloads, PLAN, results, cores=CORES, directory=around.directory, say=lambda _: None)
+    runner.run()
+    return results
+
+
+def test_contenders_take_turns_and_each_begins_a_round(around: Surroundings, runs: list[Path]) -> None:
+    measured(around, FakeContender(around, "a"), FakeContender(around, "b"))
+    order = [file.name.removeprefix("own_posts-")[0] for file in runs]
+    assert order == ["a", "b", "b", "a", "a", "b"]
+
+
+def test_a_wrong_answer_before_keeps_a_contender_from_being_measured(around: Surroundings, runs: list[Path]) -> None:
+    results = measured(around, FakeContender(around, "right"), FakeContender(around, "wrong", wrong_from=1))
+    assert results.void == {("own_posts", "wrong"): "19 posts instead of 20"}
+    assert all("wrong" not in file.name for file in runs)
+    assert results.summary("own_posts", "right", 4) is not None
+
+
+def test_a_wrong_answer_afterwards_voids_what_was_measured(around: Surroundings, runs: list[Path]) -> None:
+    results = measured(around, FakeContender(around, "right"), FakeContender(around, "wrong", wrong_from=2))
+    assert len(results.rounds["own_posts", "wrong", 4]) == 3
+    assert results.summary("own_posts", "wrong", 4) is None
+    assert results.ratio("own_posts", "right", "wrong", 4) is None
+    assert '"is_void": true' in results.to_json()
+    assert "**void**: 19 posts instead of 20" in markdown(results)
+
+
+def test_an_error_in_a_run_voids_the_figure(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object, **__: object) -> wrk.WrkFigures:
+        return wrk.WrkFigures(1_000, 1.0, 4_000_000, 1_000, 2_000, 3_000, {"status": 7})
+
+    monkeypatch.setattr(wrk, "run", run)
+    monkeypatch.setattr("os.sched_setaffinity", lambda pid, cores: None)
+    results = measured(around, FakeContender(around, "a"))
+    assert results.void == {("own_posts", "a"): "wrk counted 7 status errors"}
+
+
+def test_what_is_not_offered_is_missing_and_not_void(around: Surroundings, runs: list[Path]) -> None:
+    results = measured(around, FakeContender(around, "a"), workload=Voting())
+    assert (results.missing, results.void, runs) == ({("vote", "a"): "there is no vote"}, {}, [])
+    assert "missing: there is no vote" in markdown(results)
+
+
+def test_who_does_not_start_is_absent_and_the_others_go_on(around: Surroundings, runs: list[Path]) -> None:
+    broken = FakeContender(around, "broken", starts=False)
+    results = measured(around, broken, FakeContender(around, "fine"))
+    assert results.absent == {"broken": "no such port"}
+    assert results.summary("own_posts", "fine", 4) is not None
+    assert broken.torn_down
+
+
+def test_servers_are_ended_even_when_the_run_breaks_off(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object, **__: object) -> wrk.WrkFigures:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(wrk, "run", run)
+    monkeypatch.setattr("os.sched_setaffinity", lambda pid, cores: None)
+    contender = FakeContender(around, "a")
+    with pytest.raises(KeyboardInterrupt):
+        measured(around, contender)
+    assert contender.torn_down
+
+
+def test_a_goal_that_is_missed_stays_in_the_table_with_its_gap(around: Surroundings, runs: list[Path]) -> None:
+    names = ("postern-sqlite", "fastapi-sqlite", "pocketbase")
+    results = measured(around, *(FakeContender(around, name) for name in names))
+    found = {(each.what, each.goal): each for each in verdicts(results)}
+    missed = found["own posts, sqlite", "≥ 6 x FastAPI"]
+    assert (missed.found, missed.met) == ("1.00 (1.00 to 1.00)", False)
+    assert found["own posts, mariadb", "≥ 6 x FastAPI"].met is None
+    assert "| own posts, sqlite | ≥ 6 x FastAPI | 1.00 (1.00 to 1.00) | **not met** |" in markdown(results)
