@@ -13,10 +13,11 @@ from typing import Final
 
 from application.identity.views import TokenPairView
 from domain.identity.policies import SESSION_LIFETIME
-from domain.shared.errors import FieldError, Forbidden, Invalid, Unauthenticated
+from domain.shared.errors import FieldError, Invalid, Unauthenticated
 from entrypoints.http.exchange import Exchange
 from entrypoints.http.openapi import Parameter
 from entrypoints.http.paging import Query
+from entrypoints.http.problems import CsrfRefused
 
 COOKIE: Final = "__Secure-postern_refresh"
 """Browsers take a cookie of this prefix only with `Secure` (RFC 6265bis, section 4.1.3.1)."""
@@ -32,11 +33,6 @@ TRANSPORT: Final = Parameter(
     "header `X-CSRF-Protection: 1`, and the answer's body has no refresh token.",
     {"type": "string", "enum": ["body", "cookie"], "default": "body"},
 )
-
-
-class CsrfRefused(Forbidden):
-    slug = "csrf-refused"
-    title = "The request does not come from a page that may send it"
 
 
 class Transport(Enum):

@@ -87,10 +87,12 @@ class HostPolicy:
 class Cors:
     """Cross-origin resource sharing (Fetch Standard, section 3.2).
 
-    Listed origins may send the cookie of the refresh token too (see `browser`); `*` is for bearer tokens alone.
+    Below `cookie_path` listed origins may send the refresh token's cookie too (see `browser`); `*` is for bearer
+    tokens alone.
     """
 
-    def __init__(self, origins: Iterable[str]) -> None:
+    def __init__(self, origins: Iterable[str], *, cookie_path: str) -> None:
+        self._cookie_path = cookie_path
         allowed = {origin.rstrip("/") for origin in origins}
         self._any = "*" in allowed
         self._origins = {origin.encode() for origin in allowed}
@@ -103,11 +105,12 @@ class Cors:
             return None
         return b"*" if self._any else origin
 
-    @property
-    def _credentials(self) -> tuple[tuple[bytes, bytes], ...]:
-        return () if self._any else ((b"access-control-allow-credentials", b"true"),)
+    def _credentials(self, path: str) -> tuple[tuple[bytes, bytes], ...]:
+        if self._any or not path.startswith(self._cookie_path):
+            return ()
+        return ((b"access-control-allow-credentials", b"true"),)
 
-    def headers(self, exchange: Exchange) -> tuple[tuple[bytes, bytes], ...]:
+    def headers(self, exchange: Exchange, path: str) -> tuple[tuple[bytes, bytes], ...]:
         granted = self._grant(exchange)
         if granted is None:
             return self.always
@@ -115,7 +118,7 @@ class Cors:
             *self.always,
             (b"access-control-allow-origin", granted),
             (b"access-control-expose-headers", EXPOSED_HEADERS.encode()),
-            *self._credentials,
+            *self._credentials(path),
         )
 
     def preflight(self, exchange: Exchange) -> Answer | None:
@@ -170,13 +173,14 @@ class Edge:
         *,
         allowed_hosts: Iterable[str],
         cors_origins: Iterable[str],
+        cookie_path: str = "/api/v1/auth/",
         revocations: Revocations | None = None,
     ) -> None:
         self._app = app
         self._origins = ContextOrigins()
         self._revocations = revocations
         self._hosts = HostPolicy(allowed_hosts)
-        self._cors = Cors(cors_origins)
+        self._cors = Cors(cors_origins, cookie_path=cookie_path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -195,7 +199,11 @@ class Edge:
         method: str = scope["method"]
         path: str = scope["path"]
         # What the common headers are is known before anything happens, so they go on every answer, errors included.
-        common = (*_SECURITY, *self._cors.headers(exchange), (b"x-request-id", exchange.request_id.encode("ascii")))
+        common = (
+            *_SECURITY,
+            *self._cors.headers(exchange, path),
+            (b"x-request-id", exchange.request_id.encode("ascii")),
+        )
         respond = _Respond(send, common, is_head=method == "HEAD", is_http1=scope["http_version"] in {"1.0", "1.1"})
         try:
             self._guard(scope, exchange, path)

@@ -255,6 +255,10 @@ def build_document(app: Litestar, *, version: str) -> Json:
     declared = list(operations(app))
     structs = _structs(operation for _, _, operation in declared)
     schemas = _schemas(structs)
+    for _, _, operation in declared:
+        if operation.answer is not None and operation.or_answer is not None:
+            name = f"{operation.answer.__name__}Or{operation.or_answer.__name__}"
+            schemas[name] = {"title": name, "anyOf": [_schema(operation.answer), _schema(operation.or_answer)]}
     paths: Json = {}
     for method, path, operation in declared:
         paths.setdefault(path, {})[method.lower()] = _operation(operation)
@@ -323,6 +327,12 @@ def _schema(struct: type[msgspec.Struct]) -> Json:
     return {"$ref": f"#/components/schemas/{struct.__name__}"}
 
 
+def _answer_schema(operation: Operation) -> Json:
+    if operation.answer is None or operation.or_answer is None:
+        return {} if operation.answer is None else _schema(operation.answer)
+    return {"$ref": f"#/components/schemas/{operation.answer.__name__}Or{operation.or_answer.__name__}"}
+
+
 def _operation(operation: Operation) -> Json:
     parameters = [_parameter(parameter) for parameter in operation.parameters]
     if operation.cacheable:
@@ -378,10 +388,7 @@ def _responses(operation: Operation) -> Json:
         "headers": {name: _header(name) for name in dict.fromkeys(names)},
     }
     if operation.answer is not None:
-        schema = _schema(operation.answer)
-        if operation.or_answer is not None:
-            schema = {"anyOf": [schema, _schema(operation.or_answer)]}
-        content: Json = {"schema": schema}
+        content: Json = {"schema": _answer_schema(operation)}
         if operation.answer_example is not None:
             content["example"] = operation.answer_example
         success["content"] = {operation.media_type: content}

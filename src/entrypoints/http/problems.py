@@ -110,6 +110,11 @@ class InternalError(PosternError):
     title = "Something went wrong on our side"
 
 
+class CsrfRefused(Forbidden):
+    slug = "csrf-refused"
+    title = "The request does not come from a page that may send it"
+
+
 class NotReady(Unavailable):
     slug = "not-ready"
     title = "A component that the service needs is down"

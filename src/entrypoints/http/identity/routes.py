@@ -34,7 +34,7 @@ from domain.shared.actor import Actor, Scope
 from domain.shared.errors import Unauthenticated
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.body import read
-from entrypoints.http.browser import TRANSPORT, Browsers, CsrfRefused, Transport
+from entrypoints.http.browser import TRANSPORT, Browsers, Transport
 from entrypoints.http.conditional import PRIVATE, expected_version, representation, resource_tag
 from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest, no_content
 from entrypoints.http.identity.schemas import (
@@ -46,6 +46,7 @@ from entrypoints.http.identity.schemas import (
 )
 from entrypoints.http.openapi import Auth, Operation, endpoint
 from entrypoints.http.paging import refuse_parameters
+from entrypoints.http.problems import CsrfRefused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
