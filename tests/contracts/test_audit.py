@@ -121,7 +121,7 @@ async def test_the_trail_outlives_the_account(storage: Storage) -> None:
         live = await uow.sessions.get(session.id)
         live.revoke(RevocationReason.ACCOUNT_DELETED, at=NOW, by=admin.id)
         await uow.sessions.save(live)
-        await uow.users.remove(loaded)
+        await uow.users.remove(loaded, at=NOW)
         await uow.commit()
 
     assert {entry.event for entry in await trail(storage, user)} == {"user.deleted", "session.revoked"}

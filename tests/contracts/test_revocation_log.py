@@ -112,7 +112,7 @@ async def test_a_revocation_outlives_its_session(storage: Storage) -> None:
 
     async with storage.identity_units() as uow:
         user = await uow.users.get(session.user_id)
-        await uow.users.remove(user)
+        await uow.users.remove(user, at=NOW)
         await uow.commit()
 
     assert [found.session_id for found in await storage.revocations.since(60)] == [session.id]

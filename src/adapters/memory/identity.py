@@ -59,7 +59,8 @@ class MemoryUserRepository(UserRepository):
         await self._transaction.lock()
         return sorted(user.id for user in self._transaction.users.values() if user.is_active_admin)
 
-    async def remove(self, user: User) -> None:
+    async def remove(self, user: User, *, at: datetime) -> None:
+        del at  # Nothing that is kept has a time of its own yet that this would move.
         await self._transaction.lock()
         stored = self._transaction.users.get(user.id)
         if stored is None or stored.version != user.version:

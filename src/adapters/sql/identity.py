@@ -1,13 +1,15 @@
 """Accounts and sessions in a database."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
-from sqlalchemy import bindparam, case, delete, insert, select, type_coerce, update
+from sqlalchemy import bindparam, delete, insert, select, type_coerce, update
 
+from adapters.sql.ballots import take_votes_back
 from adapters.sql.database import AnyRow, Database
 from adapters.sql.errors import Named
 from adapters.sql.mapping import session_from, session_values, user_from, user_values
-from adapters.sql.models import PostRow, SessionRow, UserRow, VoteRow, table_of
+from adapters.sql.models import SessionRow, UserRow, table_of
+from adapters.sql.threads import take_posts_away
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import IdText, Moment, MomentText
 from application.identity.ports import (
@@ -29,8 +31,6 @@ from domain.shared.ids import SessionId, UserId
 
 _USERS = table_of(UserRow)
 _SESSIONS = table_of(SessionRow)
-_POSTS = table_of(PostRow)
-_VOTES = table_of(VoteRow)
 
 _UNIQUE: Named = {"uq_users_email_key": EmailTaken, "uq_users_username_key": UsernameTaken}
 _OF_A_USER: Named = {"fk_sessions_user_id_users": UserNotFound}
@@ -51,16 +51,6 @@ _LOCK_ACTIVE_ADMINS = (
     .where(_USERS.c.role == Role.ADMIN.value, _USERS.c.status == UserStatus.ACTIVE.value)
     .order_by(_USERS.c.id)
     .with_for_update()
-)
-_LOCK_VOTES = select(_VOTES.c.post_id).where(_VOTES.c.user_id == bindparam("of_user")).with_for_update()
-_TAKE_VOTES_BACK = (
-    update(_POSTS)
-    .where(_POSTS.c.id == _VOTES.c.post_id, _VOTES.c.user_id == bindparam("of_user"))
-    .values(
-        score=_POSTS.c.score - _VOTES.c.direction,
-        upvotes=_POSTS.c.upvotes - case((_VOTES.c.direction == 1, 1), else_=0),
-        downvotes=_POSTS.c.downvotes - case((_VOTES.c.direction == -1, 1), else_=0),
-    )
 )
 
 _LOAD_SESSION = (
@@ -132,11 +122,13 @@ class SqlUserRepository(UserRepository):
     async def lock_active_admins(self) -> list[UserId]:
         return [UserId(row.id) for row in await self._transaction.execute(_LOCK_ACTIVE_ADMINS, {})]
 
-    async def remove(self, user: User) -> None:
-        # No vote of theirs comes or goes from here on: a new one would need the user's row, which was locked when it
-        # was loaded, and those that are there are locked now. So what is taken back is exactly what is deleted.
-        await self._transaction.execute(_LOCK_VOTES, {"of_user": user.id})
-        await self._transaction.execute(_TAKE_VOTES_BACK, {"of_user": user.id})
+    async def remove(self, user: User, *, at: datetime) -> None:
+        del at  # Nothing that is kept has a time of its own yet that this would move.
+        # No vote and no post of theirs comes or goes from here on: a new one would need the user's row, which was
+        # locked when it was loaded, and those that are there are locked now. So what is taken back is exactly what is
+        # deleted.
+        await take_votes_back(self._transaction, user.id, at=datetime.now(UTC))
+        await take_posts_away(self._transaction, user.id)
         await self._transaction.execute_guarded(_DELETE_USER, {"at_id": user.id, "at_version": user.version})
         self._transaction.touch(user)
 

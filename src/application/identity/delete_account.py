@@ -68,5 +68,5 @@ class DeleteAccount:
                 await keep_an_admin(uow, user.id)
             user.delete(by=actor, at=now)
             await close_sessions(uow, user.id, RevocationReason.ACCOUNT_DELETED, at=now, by=actor.user_id)
-            await uow.users.remove(user)
+            await uow.users.remove(user, at=now)
             await uow.commit()

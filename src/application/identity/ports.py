@@ -46,7 +46,7 @@ class UserRepository(Protocol):
         """Lock every active administrator and return who they are, so that the number of them stays what it is."""
         ...
 
-    async def remove(self, user: User) -> None:
+    async def remove(self, user: User, *, at: datetime) -> None:
         """Take the account away, with everything that is its own: sessions, posts, votes.
 
         The posts of others that it had voted on lose its votes in the same transaction. What is kept without the

@@ -1,0 +1,140 @@
+"""What removing an account promises: all that was its own goes with it, at once, and nothing of anybody else."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from application.identity.replace_user import ReplaceUser, ReplaceUserCommand
+from application.identity.suspend_user import SuspendUser, SuspendUserCommand
+from application.shared.errors import VersionConflict
+from application.shared.retry import Retried
+from domain.identity.errors import LastAdmin, SessionNotFound, UserNotFound
+from domain.identity.user import User
+from domain.identity.values import UserStatus
+from domain.shared.actor import Role
+from domain.shared.errors import PosternError
+from domain.shared.ids import PostId
+from entrypoints.storage import Storage
+from tests.builders import NOW, a_post, a_session, a_user, an_actor
+from tests.contracts.stories import given, load_user
+from tests.fakes import SettableClock
+
+
+async def remove(storage: Storage, user: User) -> None:
+    async with storage.identity_units() as uow:
+        loaded = await uow.users.get(user.id)
+        await uow.users.remove(loaded, at=NOW)
+        await uow.commit()
+
+
+async def test_an_account_takes_its_sessions_and_posts_along(storage: Storage) -> None:
+    alice, bob = a_user("alice"), a_user("robert")
+    session, post = a_session(alice), a_post(alice)
+    kept_session, kept_post = a_session(bob), a_post(bob)
+    await given(storage, alice, bob, session, post, kept_session, kept_post)
+
+    await remove(storage, alice)
+
+    async with storage.identity_units() as uow:
+        with pytest.raises(UserNotFound):
+            await uow.users.get(alice.id)
+        with pytest.raises(SessionNotFound):
+            await uow.sessions.get(session.id)
+        assert (await uow.sessions.get(kept_session.id)).user_id == bob.id
+    assert await storage.posts.get(PostId(post.id), viewer=None) is None
+    assert await storage.posts.get(PostId(kept_post.id), viewer=None) is not None
+    assert await storage.users.find(alice.id, full=True) is None
+    assert await storage.credentials.by_email(alice.email.key) is None
+
+
+async def test_address_and_username_are_free_again(storage: Storage) -> None:
+    alice = a_user("alice")
+    await given(storage, alice)
+    await remove(storage, alice)
+
+    again = a_user("alice")
+    await given(storage, again)
+
+    assert (await load_user(storage, again.id)).username.value == "alice"
+
+
+async def test_a_rollback_leaves_everything_where_it_was(storage: Storage) -> None:
+    alice = a_user()
+    post = a_post(alice)
+    await given(storage, alice, post)
+
+    async with storage.identity_units() as uow:
+        await uow.users.remove(await uow.users.get(alice.id), at=NOW)
+
+    assert (await load_user(storage, alice.id)).id == alice.id
+    assert await storage.posts.get(post.id, viewer=None) is not None
+
+
+async def test_an_account_that_has_changed_since_is_not_removed(storage: Storage) -> None:
+    alice = a_user()
+    await given(storage, alice)
+    kept = await load_user(storage, alice.id)
+    async with storage.identity_units() as uow:
+        loaded = await uow.users.get(alice.id)
+        loaded.change_profile(phone=None, name=None, username=a_user("renamed").username, at=NOW)
+        await uow.users.save(loaded)
+        await uow.commit()
+
+    async with storage.identity_units() as uow:
+        with pytest.raises(VersionConflict):
+            await uow.users.remove(kept, at=NOW)
+
+
+async def test_only_active_administrators_are_locked_and_returned(storage: Storage) -> None:
+    first = a_user(role=Role.ADMIN, created_at=NOW)
+    second = a_user(role=Role.ADMIN, created_at=NOW + timedelta(seconds=1))
+    suspended = a_user(role=Role.ADMIN, status=UserStatus.SUSPENDED)
+    await given(storage, second, first, suspended, a_user(), a_user(role=Role.MODERATOR))
+
+    async with storage.identity_units() as uow:
+        assert await uow.users.lock_active_admins() == [first.id, second.id]
+
+
+@pytest.mark.parametrize("attempt", range(3))
+async def test_of_administrators_who_remove_each_other_one_stays(storage: Storage, attempt: int) -> None:
+    """Five administrators, each of whom suspends or demotes the next one, all at once."""
+    del attempt
+    admins = [a_user(f"admin-{number}", role=Role.ADMIN) for number in range(5)]
+    await given(storage, *admins)
+    clock = SettableClock()
+    suspend = Retried(
+        SuspendUser(uow=storage.identity_units, clock=clock), sleep=asyncio.sleep, random=lambda: 0.5, attempts=20
+    )
+    replace = Retried(
+        ReplaceUser(uow=storage.identity_units, clock=clock), sleep=asyncio.sleep, random=lambda: 0.7, attempts=20
+    )
+
+    async def remove_next(number: int) -> str:
+        actor, target = an_actor(admins[number]), admins[(number + 1) % 5]
+        try:
+            if number % 2:
+                await suspend.execute(SuspendUserCommand(actor, target.id))
+            else:
+                await replace.execute(
+                    ReplaceUserCommand(
+                        actor=actor,
+                        user_id=target.id,
+                        email=target.email,
+                        email_verified=False,
+                        username=target.username,
+                        name=None,
+                        phone=None,
+                        role=Role.USER,
+                        status=UserStatus.ACTIVE,
+                    )
+                )
+        except PosternError as error:
+            return type(error).__name__
+        return "removed"
+
+    outcomes = await asyncio.gather(*(remove_next(number) for number in range(5)))
+
+    assert sorted(outcomes) == [LastAdmin.__name__, "removed", "removed", "removed", "removed"]
+    async with storage.identity_units() as uow:
+        assert len(await uow.users.lock_active_admins()) == 1
