@@ -182,8 +182,20 @@ class PlainCursorCodec(CursorCodec):
             raise InvalidCursor
         return position
 
+    def seal(self, scope: str, place: bytes) -> str:
+        return f"{self._seal(scope, place)}{place.hex()}"
+
+    def unseal(self, scope: str, cursor: str) -> bytes:
+        try:
+            place = bytes.fromhex(cursor[16:])
+        except ValueError:
+            raise InvalidCursor from None
+        if self.seal(scope, place) != cursor:
+            raise InvalidCursor
+        return place
+
     @staticmethod
-    def _seal(scope: str, position: UUID) -> str:
+    def _seal(scope: str, position: object) -> str:
         return sha256(f"{scope}\n{position}".encode()).hexdigest()[:16]
 
 

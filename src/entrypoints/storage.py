@@ -8,11 +8,13 @@ from adapters.memory.credentials import MemoryApiKeyReader
 from adapters.memory.directory import MemorySessionReader, MemoryUserReader
 from adapters.memory.health import MemoryProbe
 from adapters.memory.identity import MemoryAccountReader, MemoryCredentialsReader
-from adapters.memory.posts import MemoryAuthorDirectory, MemoryAuthorRevisions, MemoryPostReader
+from adapters.memory.posts import MemoryAuthorDirectory, MemoryAuthorRevisions, MemoryCounterAudit, MemoryPostReader
 from adapters.memory.revocations import MemoryRevocationLog
+from adapters.memory.search import MemoryPostSearch
 from adapters.memory.store import MemoryStore
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.sql.audit import SqlAuditReader
+from adapters.sql.ballots import SqlCounterAudit
 from adapters.sql.credentials import SqlApiKeyReader
 from adapters.sql.database import Database
 from adapters.sql.directory import SqlSessionReader, SqlUserReader
@@ -21,6 +23,7 @@ from adapters.sql.identity import SqlAccountReader, SqlCredentialsReader
 from adapters.sql.posts import SqlAuthorDirectory, SqlPostReader
 from adapters.sql.revisions import SqlAuthorRevisions, SqliteAuthorRevisions
 from adapters.sql.revocations import SqliteRevocationLog, SqlRevocationLog
+from adapters.sql.search import SqlPostSearch
 from adapters.sql.unit_of_work import SqlUnitOfWork
 from adapters.system.ids import Uuid7Generator
 from adapters.system.origin import ContextOrigins
@@ -35,7 +38,8 @@ from application.identity.ports import (
     SessionReader,
     UserReader,
 )
-from application.posts.ports import AuthorDirectory, AuthorRevisions, PostReader, PostsUnitOfWork
+from application.posts.ports import AuthorDirectory, AuthorRevisions, CounterAudit, PostReader, PostsUnitOfWork
+from application.posts.search import PostSearch
 from application.shared.health import Probe
 from application.shared.unit_of_work import CommitListener
 
@@ -54,6 +58,8 @@ class Storage:
     revocations: RevocationLog
     api_keys: ApiKeyReader
     posts: PostReader
+    counters: CounterAudit
+    search: PostSearch
     authors: AuthorDirectory
     revisions: AuthorRevisions
     probe: Probe
@@ -72,6 +78,8 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
     def units() -> MemoryUnitOfWork:
         return MemoryUnitOfWork(store, recorder, listeners)
 
+    posts = MemoryPostReader(store)
+
     async def close() -> None:
         store.clear()
 
@@ -85,7 +93,9 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         audit=MemoryAuditReader(store),
         revocations=MemoryRevocationLog(store),
         api_keys=MemoryApiKeyReader(store),
-        posts=MemoryPostReader(store),
+        posts=posts,
+        counters=MemoryCounterAudit(store),
+        search=MemoryPostSearch(store, posts),
         authors=MemoryAuthorDirectory(store),
         revisions=MemoryAuthorRevisions(store),
         probe=MemoryProbe(),
@@ -105,6 +115,7 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
     sqlite_file = database.sqlite_file
     revisions = SqlAuthorRevisions(database) if sqlite_file is None else SqliteAuthorRevisions(sqlite_file)
 
+    posts = SqlPostReader(database)
     log = SqlRevocationLog(database)
     revocations = log if sqlite_file is None else SqliteRevocationLog(log, sqlite_file)
 
@@ -123,7 +134,9 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
         audit=SqlAuditReader(database),
         revocations=revocations,
         api_keys=SqlApiKeyReader(database),
-        posts=SqlPostReader(database),
+        posts=posts,
+        counters=SqlCounterAudit(database),
+        search=SqlPostSearch(database, posts),
         authors=SqlAuthorDirectory(database),
         revisions=revisions,
         probe=SqlProbe(database),

@@ -60,7 +60,7 @@ from application.shared.health import Probe
 from application.shared.unit_of_work import CommitListener
 from application.shared.views import EncodedPage
 from domain.identity.events import ProfileChanged
-from domain.posts.events import PostEvent
+from domain.posts.events import PostEvent, VoteCast
 from domain.shared.events import DomainEvent
 from domain.shared.ids import UserId
 
@@ -468,6 +468,8 @@ def _affected(event: DomainEvent) -> UserId | None:
     """Return whose own list shows what this event changed."""
     match event:
         case PostEvent():
+            return event.author_id
+        case VoteCast() if event.is_own:
             return event.author_id
         case ProfileChanged():
             return event.user_id

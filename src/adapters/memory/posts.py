@@ -1,17 +1,38 @@
 """Posts in memory."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import takewhile
+from uuid import UUID
+
 from msgspec import UNSET
 
 from adapters.memory.store import MemoryStore, PostRecord, SortedIds, Transaction, detached_post
-from application.posts.ports import AuthorDirectory, AuthorRevisions, PostReader, PostRepository, PostSlice
+from application.posts.ports import (
+    ALWAYS,
+    AuthorDirectory,
+    AuthorRevisions,
+    BallotRepository,
+    CheckedPosts,
+    CounterAudit,
+    Period,
+    PostReader,
+    PostRepository,
+    PostSlice,
+    RankedPlace,
+    RankedSlice,
+)
 from application.posts.views import AuthorView, PostView
 from application.shared.errors import VersionConflict
 from application.shared.paging import PAGE_TEXT_BUDGET
 from application.shared.views import timestamp
 from domain.identity.user import User
-from domain.posts.errors import AuthorGone, PostNotFound
+from domain.posts.errors import AuthorGone, PostNotFound, ReplyTargetGone
 from domain.posts.post import Post
-from domain.shared.ids import PostId, UserId
+from domain.posts.ranking import Sort, microseconds
+from domain.posts.vote import Ballot, Direction, Tally
+from domain.shared.ids import PostId, UserId, smallest_id_at
 
 
 class MemoryPostRepository(PostRepository):
@@ -22,37 +43,114 @@ class MemoryPostRepository(PostRepository):
         await self._transaction.lock()
         if self._transaction.posts.get(post.id) is not None:
             raise ValueError(f"there is a post {post.id} already")
+        answered = None if post.reply_to is None else self._transaction.posts.get(post.reply_to)
+        if post.reply_to is not None and (answered is None or answered.deleted):
+            raise ReplyTargetGone
         if self._transaction.users.get(post.author_id) is None:
             raise AuthorGone
+        if answered is not None:
+            self._transaction.count_answer(answered, 1)
         self._transaction.posts.put(post.id, PostRecord(detached_post(post), len(post.text.value.encode())))
         self._transaction.touch(post)
 
     async def get(self, post_id: PostId) -> Post:
         await self._transaction.lock()
         record = self._transaction.posts.get(post_id)
-        if record is None:
+        if record is None or record.deleted:
             raise PostNotFound
         return detached_post(record.post)
 
     async def save(self, post: Post, *, owner: UserId) -> None:
         record = await self._as_loaded(post, owner)
         post.version += 1
-        changed = PostRecord(detached_post(post), len(post.text.value.encode()), record.upvotes, record.downvotes)
-        self._transaction.posts.put(post.id, changed)
+        changed = detached_post(post)
+        changed.replies = record.post.replies
+        stored = replace(record, post=changed, text_bytes=len(post.text.value.encode()))
+        self._transaction.posts.put(post.id, stored)
         self._transaction.touch(post)
 
     async def remove(self, post: Post, *, owner: UserId | None) -> None:
-        await self._as_loaded(post, owner)
-        self._transaction.posts.remove(post.id)
+        record = await self._as_loaded(post, owner)
+        if record.post.is_answered is not post.is_answered:
+            raise VersionConflict
+        self._transaction.remove_post(post.id)
         self._transaction.touch(post)
 
     async def _as_loaded(self, post: Post, owner: UserId | None) -> PostRecord:
         """Return what is stored, if it still is what `post` was made from and belongs to `owner`."""
         await self._transaction.lock()
         record = self._transaction.posts.get(post.id)
-        if record is None or record.post.version != post.version or owner not in (None, record.post.author_id):
+        if record is None or record.deleted or record.post.version != post.version:
+            raise VersionConflict
+        if owner not in (None, record.post.author_id):
             raise VersionConflict
         return record
+
+
+class MemoryBallotRepository(BallotRepository):
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def get(self, post_id: PostId, voter: UserId) -> Ballot:
+        await self._transaction.lock()
+        record = self._transaction.posts.get(post_id)
+        if record is None or record.deleted:
+            raise PostNotFound
+        return Ballot(
+            post_id=post_id,
+            author_id=record.post.author_id,
+            post_version=record.post.version,
+            published_at=record.post.created_at,
+            voter_id=voter,
+            direction=self._transaction.votes.get((voter, post_id)) or Direction.NONE,
+            tally=record.tally,
+        )
+
+    async def save(self, ballot: Ballot, *, at: datetime) -> None:
+        await self._transaction.lock()
+        key = (ballot.voter_id, ballot.post_id)
+        if self._transaction.users.get(ballot.voter_id) is None:
+            raise AuthorGone
+        if ballot.direction is Direction.NONE:
+            self._transaction.votes.remove(key)
+        else:
+            self._transaction.votes.put(key, ballot.direction)
+        record = self._transaction.posts.get(ballot.post_id)
+        if record is None:
+            raise PostNotFound
+        self._transaction.posts.put(ballot.post_id, record.with_tally(ballot.tally, at=at))
+        self._transaction.touch(ballot)
+
+
+class MemoryCounterAudit(CounterAudit):
+    """Compares what is stored, as the others do; here a unit of work is all there is to hold it off."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def check(self, *, after: PostId | None, limit: int) -> CheckedPosts:
+        ids = sorted(post_id for post_id in self._store.posts if after is None or post_id > after)[:limit]
+        wrong = [post_id for post_id in ids if self._counted(post_id) != self._store.posts[post_id]]
+        return CheckedPosts(len(ids), wrong, ids[-1] if len(ids) == limit else None)
+
+    async def repair(self, post_id: PostId) -> bool:
+        async with self._store.write_lock:
+            stored = self._store.posts.get(post_id)
+            if stored is None or (counted := self._counted(post_id)) == stored:
+                return False
+            self._store.posts[post_id] = counted
+            return True
+
+    def _counted(self, post_id: PostId) -> PostRecord:
+        record = self._store.posts[post_id]
+        votes = [direction for (_, of), direction in self._store.votes.items() if of == post_id]
+        replies = sum(other.post.reply_to == post_id for other in self._store.posts.values())
+        tally = Tally(votes.count(Direction.UP), votes.count(Direction.DOWN))
+        if (record.tally, record.post.replies) == (tally, replies):
+            return record
+        post = detached_post(record.post)
+        post.replies = replies
+        return replace(record, post=post, tally=tally)
 
 
 class MemoryPostReader(PostReader):
@@ -63,18 +161,66 @@ class MemoryPostReader(PostReader):
         record = self._store.posts.get(post_id)
         return None if record is None else self._view(record, viewer)
 
-    async def newest(self, *, limit: int, before: PostId | None, viewer: UserId | None) -> PostSlice:
-        return self._slice(self._store.feed, limit, before, viewer)
+    def some(self, ids: Sequence[PostId], *, viewer: UserId | None) -> list[PostView]:
+        """Read these posts, in the order given, without those that are gone."""
+        records = (self._store.posts.get(post_id) for post_id in ids)
+        return [self._view(record, viewer) for record in records if record is not None]
+
+    async def newest(
+        self, *, limit: int, before: PostId | None, viewer: UserId | None, period: Period = ALWAYS
+    ) -> PostSlice:
+        return self._slice(self._newest(self._store.feed, before, period), limit, viewer)
 
     async def by_author(
-        self, author_id: UserId, *, limit: int, before: PostId | None, viewer: UserId | None
+        self, author_id: UserId, *, limit: int, before: PostId | None, viewer: UserId | None, period: Period = ALWAYS
     ) -> PostSlice:
-        return self._slice(self._store.feeds.get(author_id, SortedIds()), limit, before, viewer)
+        posts = self._store.feeds.get(author_id, SortedIds())
+        return self._slice(self._newest(posts, before, period), limit, viewer)
 
-    def _slice(self, ids: SortedIds, limit: int, before: PostId | None, viewer: UserId | None) -> PostSlice:
+    async def replies(self, post_id: PostId, *, limit: int, after: PostId | None, viewer: UserId | None) -> PostSlice:
+        return self._slice(self._store.threads.get(post_id, SortedIds()).oldest_first(after), limit, viewer)
+
+    async def ranked(
+        self,
+        sort: Sort,
+        *,
+        limit: int,
+        after: RankedPlace | None,
+        as_of: datetime,
+        viewer: UserId | None,
+        author_id: UserId | None = None,
+        period: Period = ALWAYS,
+    ) -> RankedSlice:
+        """Sort everything for each page: fit for a test or a trial, where nothing is kept anyway."""
+        ids = self._store.feed if author_id is None else self._store.feeds.get(author_id, SortedIds())
+        moment = microseconds(as_of)
+        ranks: dict[PostId, int] = {}
+        for post_id in self._newest(ids, None, period):
+            record = self._store.posts[post_id]
+            score = record.score_at(moment)
+            if score is not None:
+                ranks[post_id] = record.hot(score) if sort is Sort.HOT else score
+        order = sorted(((rank, post_id) for post_id, rank in ranks.items()), reverse=True)
+        if after is not None:
+            order = [place for place in order if place < (after.rank, after.post_id)]
+        found = self._slice((post_id for _, post_id in order), limit, viewer)
+        if not found.items:
+            return RankedSlice([], found.more, None)
+        last = PostId(UUID(found.items[-1].id))
+        return RankedSlice(found.items, found.more, RankedPlace(ranks[last], last))
+
+    @staticmethod
+    def _newest(ids: SortedIds, before: PostId | None, period: Period) -> Iterator[PostId]:
+        if period.until is not None:
+            bound = PostId(smallest_id_at(period.until))
+            before = bound if before is None else min(before, bound)
+        least = None if period.since is None else smallest_id_at(period.since)
+        return takewhile(lambda post_id: least is None or post_id >= least, ids.newest_first(before))
+
+    def _slice(self, ids: Iterator[PostId], limit: int, viewer: UserId | None) -> PostSlice:
         items: list[PostView] = []
         budget = PAGE_TEXT_BUDGET
-        for post_id in ids.newest_first(before):
+        for post_id in ids:
             record = self._store.posts[post_id]
             budget -= record.text_bytes
             if len(items) == limit or (items and budget < 0):
@@ -86,15 +232,18 @@ class MemoryPostReader(PostReader):
         post = record.post
         return PostView(
             id=str(post.id),
-            author=_author_view(self._store.users[post.author_id]),
-            text=post.text.value,
-            score=record.upvotes - record.downvotes,
-            upvotes=record.upvotes,
-            downvotes=record.downvotes,
-            my_vote=UNSET if viewer is None else 0,  # Nobody can vote yet.
+            author=None if record.deleted else _author_view(self._store.users[post.author_id]),
+            text=None if record.deleted else post.text.value,
+            score=record.tally.score,
+            upvotes=record.tally.upvotes,
+            downvotes=record.tally.downvotes,
+            my_vote=UNSET if viewer is None else self._store.votes.get((viewer, post.id), Direction.NONE).value,
             created_at=timestamp(post.created_at),
             updated_at=timestamp(post.updated_at),
             version=post.version,
+            reply_to=None if post.reply_to is None else str(post.reply_to),
+            replies=post.replies,
+            deleted=record.deleted,
         )
 
 

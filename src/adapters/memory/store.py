@@ -7,9 +7,10 @@ nothing. Locks per row were rejected: they bring deadlocks, and with them everyt
 """
 
 import asyncio
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -23,14 +24,18 @@ from domain.identity.one_time_token import OneTimeToken, Purpose
 from domain.identity.second_factor import SecondFactor
 from domain.identity.session import Session
 from domain.identity.user import User
-from domain.posts.events import PostEvent
+from domain.posts.events import PostEvent, VoteCast
 from domain.posts.post import Post
+from domain.posts.ranking import hot_rank, microseconds
+from domain.posts.vote import NO_VOTES, Direction, Tally
 from domain.shared.events import Aggregate, DomainEvent
 from domain.shared.ids import ApiKeyId, PostId, SessionId, UserId
 
 K = TypeVar("K")
 V = TypeVar("V")
 
+_RANKS_KEPT = 3_600_000_000
+"""Microseconds; see `RANKS_KEPT` of the ports."""
 LOCK_WAIT_SECONDS = 5.0
 """How long a unit of work waits for the one before it: as long as SQLite's busy time-out does here."""
 
@@ -109,7 +114,18 @@ def detached_post(post: Post) -> Post:
         created_at=post.created_at,
         updated_at=post.updated_at,
         version=post.version,
+        reply_to=post.reply_to,
+        replies=post.replies,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PastRank:
+    """A score that a post had from one moment until another (microseconds since 1970)."""
+
+    valid_from: int
+    valid_until: int
+    score: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +135,33 @@ class PostRecord:
     post: Post
     text_bytes: int
     """UTF-8; kept so that a page's budget costs no encoding."""
-    upvotes: int = 0
-    downvotes: int = 0
+    tally: Tally = NO_VOTES
+    ranked_at: int = 0
+    """When votes last moved its rank; 0: never."""
+    past: tuple[PastRank, ...] = ()
+    deleted: bool = False
+    """Whether it is a tombstone: then its author and its text are nobody's to see."""
+
+    @property
+    def is_listed(self) -> bool:
+        return not self.deleted and self.post.reply_to is None
+
+    def hot(self, score: int) -> int:
+        return hot_rank(score, self.post.created_at)
+
+    def with_tally(self, tally: Tally, *, at: datetime) -> "PostRecord":
+        """Return the record with its votes moved, and with the score it had until now."""
+        until = max(microseconds(at), self.ranked_at + 1)
+        horizon = until - 2 * _RANKS_KEPT
+        past = tuple(rank for rank in self.past if rank.valid_until >= horizon)
+        past = (*past, PastRank(self.ranked_at, until, self.tally.score))
+        return replace(self, tally=tally, ranked_at=until, past=past)
+
+    def score_at(self, moment: int) -> int | None:
+        """Return the score as of a moment; None when that is not known."""
+        if self.ranked_at <= moment:
+            return self.tally.score
+        return next((rank.score for rank in self.past if rank.valid_from <= moment < rank.valid_until), None)
 
 
 class SortedIds:
@@ -145,6 +186,11 @@ class SortedIds:
         for at in range(end - 1, -1, -1):
             yield self._ids[at]
 
+    def oldest_first(self, after: PostId | None) -> Iterator[PostId]:
+        """Walk up from the oldest, or from the one after `after`, whether or not that is still there."""
+        for at in range(0 if after is None else bisect_right(self._ids, after), len(self._ids)):
+            yield self._ids[at]
+
 
 class MemoryStore:
     """What is committed. Only a `Transaction` changes it; the aggregates in it are never handed out."""
@@ -164,7 +210,9 @@ class MemoryStore:
         self.second_factors: dict[UserId, SecondFactor] = {}
         self.api_keys: dict[ApiKeyId, ApiKey] = {}
         self.posts: dict[PostId, PostRecord] = {}
+        self.votes: dict[tuple[UserId, PostId], Direction] = {}
         self.feed = SortedIds()
+        self.threads: dict[PostId, SortedIds] = {}
         self.feeds: dict[UserId, SortedIds] = {}
         self.revisions: dict[UserId, int] = {}
         self.fences: dict[UUID, float] = {}
@@ -227,6 +275,7 @@ class Transaction:
         self.second_factors: Overlay[UserId, SecondFactor] = Overlay(store.second_factors)
         self.api_keys: Overlay[ApiKeyId, ApiKey] = Overlay(store.api_keys)
         self.posts: Overlay[PostId, PostRecord] = Overlay(store.posts)
+        self.votes: Overlay[tuple[UserId, PostId], Direction] = Overlay(store.votes)
 
     async def lock(self) -> None:
         """Wait for the unit of work that is ahead. Raises `TransientFailure` after `lock_wait_seconds`."""
@@ -246,11 +295,52 @@ class Transaction:
         """Take an account away with all that is its own, as the foreign keys of a database do."""
         for session in [s for s in self.sessions.values() if s.user_id == user.id]:
             self.sessions.remove(session.id)
-        for record in [r for r in self.posts.values() if r.post.author_id == user.id]:
-            self.posts.remove(record.post.id)
+        self._remove_votes(user.id)
+        # Answers before what they answer, so that a thread of one's own folds up from its end.
+        own = [r.post.id for r in self.posts.values() if r.post.author_id == user.id and not r.deleted]
+        for post_id in sorted(own, reverse=True):
+            self.remove_post(post_id)
+        for key in [key for key in (*self._store.one_time_tokens, *self.one_time_tokens.changes) if key[0] == user.id]:
+            self.one_time_tokens.remove(key)
+        for api_key in [k for k in self.api_keys.values() if k.user_id == user.id]:
+            self.api_keys.remove(api_key.id)
+        self.second_factors.remove(user.id)
         self.emails.remove(user.email.key)
         self.usernames.remove(user.username.key)
         self.users.remove(user.id)
+
+    def remove_post(self, post_id: PostId) -> None:
+        """Take a post away; one with answers leaves a tombstone, and a tombstone goes with its last answer."""
+        record = self.posts.get(post_id)
+        if record is None:
+            return
+        for key in [key for key in (*self._store.votes, *self.votes.changes) if key[1] == post_id]:
+            self.votes.remove(key)
+        if record.post.replies:
+            buried = detached_post(record.post)
+            buried.version += 1
+            self.posts.put(post_id, PostRecord(buried, 0, ranked_at=record.ranked_at, deleted=True))
+            return
+        self.posts.remove(post_id)
+        if record.post.reply_to is None or (answered := self.posts.get(record.post.reply_to)) is None:
+            return
+        self.count_answer(answered, -1)
+        if answered.deleted and answered.post.replies == 1:
+            self.remove_post(answered.post.id)
+
+    def count_answer(self, answered: PostRecord, change: int) -> None:
+        post = detached_post(answered.post)
+        post.replies += change
+        self.posts.put(post.id, replace(answered, post=post))
+
+    def _remove_votes(self, voter: UserId) -> None:
+        now = datetime.now(UTC)
+        for key in [key for key in {*self._store.votes, *self.votes.changes} if key[0] == voter]:
+            direction, record = self.votes.get(key), self.posts.get(key[1])
+            self.votes.remove(key)
+            if direction is not None and record is not None:
+                taken_back = record.tally.moved(direction, Direction.NONE)
+                self.posts.put(key[1], record.with_tally(taken_back, at=now))
 
     def touch(self, aggregate: Aggregate) -> None:
         """Remember whose events belong to this commit."""
@@ -276,6 +366,7 @@ class Transaction:
         self.second_factors.apply_to(store.second_factors)
         self.api_keys.apply_to(store.api_keys)
         self.posts.apply_to(store.posts)
+        self.votes.apply_to(store.votes)
         for author_id in {changed_author(event) for event in events}:
             if author_id is not None:
                 store.revisions[author_id] = store.revisions.get(author_id, 0) + 1
@@ -297,17 +388,24 @@ class Transaction:
         for post_id, record in self.posts.changes.items():
             known = store.posts.get(post_id)
             if known is None and record is not None:
-                store.feed.add(post_id)
+                if record.is_listed:
+                    store.feed.add(post_id)
                 store.feeds.setdefault(record.post.author_id, SortedIds()).add(post_id)
-            elif known is not None and record is None:
+                if record.post.reply_to is not None:
+                    store.threads.setdefault(record.post.reply_to, SortedIds()).add(post_id)
+            elif known is not None and (record is None or record.deleted):
                 store.feed.discard(post_id)
                 store.feeds[known.post.author_id].discard(post_id)
+                if record is None and known.post.reply_to is not None:
+                    store.threads[known.post.reply_to].discard(post_id)
 
 
 def changed_author(event: DomainEvent) -> UserId | None:
     """Return whose list of own posts looks different after `event`; None: nobody's."""
     match event:
         case PostEvent():
+            return event.author_id
+        case VoteCast() if event.is_own:
             return event.author_id
         case ProfileChanged():
             return event.user_id

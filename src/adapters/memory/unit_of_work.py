@@ -12,7 +12,7 @@ from adapters.memory.credentials import (
     MemorySecondFactorRepository,
 )
 from adapters.memory.identity import MemorySessionRepository, MemoryUserRepository
-from adapters.memory.posts import MemoryPostRepository
+from adapters.memory.posts import MemoryBallotRepository, MemoryPostRepository
 from adapters.memory.store import MemoryStore, Transaction
 from application.identity.audit import Recorder
 from application.identity.ports import IdentityUnitOfWork
@@ -33,6 +33,7 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
         self._second_factors = MemorySecondFactorRepository(self._transaction)
         self._api_keys = MemoryApiKeyRepository(self._transaction)
         self._posts = MemoryPostRepository(self._transaction)
+        self._ballots = MemoryBallotRepository(self._transaction)
         self._audit = MemoryAuditTrail(self._transaction, recorder)
         # Held here, since the event loop holds its tasks weakly.
         self._telling: asyncio.Future[None] | None = None
@@ -64,6 +65,10 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
     @property
     def posts(self) -> MemoryPostRepository:
         return self._posts
+
+    @property
+    def ballots(self) -> MemoryBallotRepository:
+        return self._ballots
 
     async def __aenter__(self) -> Self:
         return self

@@ -10,12 +10,13 @@ from application.shared.paging import CursorCodec, InvalidCursor
 
 _POSITION_BYTES: Final = 16
 _SEAL_BYTES: Final = 16
-_LENGTH: Final = 43
-"""Characters of base64url, without padding, for 32 bytes."""
+_PLACE_MAX_BYTES: Final = 64
+_LENGTH_MAX: Final = 107
+"""Characters of base64url, without padding, for the longest place and its seal."""
 
 
 class HmacCursorCodec(CursorCodec):
-    """base64url of the position's 16 bytes and 16 bytes of HMAC-SHA256 over scope and position.
+    """base64url of the place's bytes (16 for a mere position) and 16 bytes of HMAC-SHA256 over scope and place.
 
     The seal binds a cursor to its list, and keeps positions that nobody gave out away from the database. 128 bits of
     it are as many as RFC 2104, section 5 asks for. Equal places make equal cursors.
@@ -25,22 +26,32 @@ class HmacCursorCodec(CursorCodec):
         self._keys = tuple(key.secret for key in keys.cursors)
 
     def encode(self, scope: str, position: UUID) -> str:
-        place = position.bytes
-        return base64url.encode(place + _seal(self._keys[0], scope, place))
+        return self.seal(scope, position.bytes)
 
     def decode(self, scope: str, cursor: str) -> UUID:
-        if len(cursor) != _LENGTH:
+        place = self.unseal(scope, cursor)
+        if len(place) != _POSITION_BYTES:
+            raise InvalidCursor
+        return UUID(bytes=place)
+
+    def seal(self, scope: str, place: bytes) -> str:
+        if len(place) > _PLACE_MAX_BYTES:
+            raise ValueError(f"a place takes at most {_PLACE_MAX_BYTES} bytes")
+        return base64url.encode(place + _seal(self._keys[0], scope, place))
+
+    def unseal(self, scope: str, cursor: str) -> bytes:
+        if len(cursor) > _LENGTH_MAX:
             raise InvalidCursor
         try:
             octets = base64url.decode(cursor)
         except ValueError:
             raise InvalidCursor from None
-        place, seal = octets[:_POSITION_BYTES], octets[_POSITION_BYTES:]
+        place, seal = octets[:-_SEAL_BYTES], octets[-_SEAL_BYTES:]
         if not any(hmac.compare_digest(seal, _seal(key, scope, place)) for key in self._keys):
             raise InvalidCursor
-        return UUID(bytes=place)
+        return place
 
 
 def _seal(key: bytes, scope: str, place: bytes) -> bytes:
-    # The place has a fixed length, so no two pairs of scope and place run together to the same text.
-    return hmac.digest(key, scope.encode() + place, "sha256")[:_SEAL_BYTES]
+    # The length goes first, so no two pairs of scope and place run together to the same text.
+    return hmac.digest(key, len(place).to_bytes(1, "big") + scope.encode() + place, "sha256")[:_SEAL_BYTES]

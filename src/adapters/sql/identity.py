@@ -1,6 +1,6 @@
 """Accounts and sessions in a database."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import bindparam, delete, insert, select, type_coerce, update
 
@@ -123,11 +123,10 @@ class SqlUserRepository(UserRepository):
         return [UserId(row.id) for row in await self._transaction.execute(_LOCK_ACTIVE_ADMINS, {})]
 
     async def remove(self, user: User, *, at: datetime) -> None:
-        del at  # Nothing that is kept has a time of its own yet that this would move.
         # No vote and no post of theirs comes or goes from here on: a new one would need the user's row, which was
         # locked when it was loaded, and those that are there are locked now. So what is taken back is exactly what is
         # deleted.
-        await take_votes_back(self._transaction, user.id, at=datetime.now(UTC))
+        await take_votes_back(self._transaction, user.id, at=at)
         await take_posts_away(self._transaction, user.id)
         await self._transaction.execute_guarded(_DELETE_USER, {"at_id": user.id, "at_version": user.version})
         self._transaction.touch(user)

@@ -15,6 +15,7 @@ from domain.identity.values import (
     UserStatus,
 )
 from domain.posts.post import Post
+from domain.posts.ranking import hot_rank
 from domain.posts.values import PostText
 from domain.shared.actor import Role
 from domain.shared.ids import PostId, SessionId, UserId
@@ -98,6 +99,9 @@ def session_values(session: Session) -> Values:
 
 
 def post_from(row: PostRow) -> Post:
+    """Return the post of a row; a tombstone is no post. Raises `ValueError` for one."""
+    if row.author_id is None:
+        raise ValueError(f"the post {row.id} is a tombstone")
     return Post.restore(
         id=PostId(row.id),
         author_id=UserId(row.author_id),
@@ -105,7 +109,25 @@ def post_from(row: PostRow) -> Post:
         created_at=row.created_at,
         updated_at=row.updated_at,
         version=row.version,
+        reply_to=None if row.reply_to is None else PostId(row.reply_to),
+        replies=row.replies,
     )
+
+
+def new_post_values(post: Post) -> Values:
+    """Return all that a new post stores: nobody has voted on it or answered it."""
+    return {
+        **post_values(post),
+        "version": post.version,
+        "reply_to": post.reply_to,
+        "listed": post.reply_to is None,
+        "replies": 0,
+        "score": 0,
+        "upvotes": 0,
+        "downvotes": 0,
+        "hot": hot_rank(0, post.created_at),
+        "ranked_at": 0,
+    }
 
 
 def post_values(post: Post) -> Values:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from adapters.sql.types import LONG_TEXT, CanonicalKey, Digest, Id, Moment, Octets
+from adapters.sql.types import ASCII_TEXT, LONG_TEXT, CanonicalKey, Digest, Id, Moment, Octets
 from domain.identity.api_key import API_KEY_NAME_MAX_LENGTH
 from domain.identity.values import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH, USERNAME_MAX_LENGTH
 
@@ -188,21 +188,42 @@ class ApiKeyRow(Row):
 
 
 class PostRow(Row):
-    """`score`, `upvotes` and `downvotes` move by delta with each vote and are never written from an aggregate."""
+    """Counters, `hot` and `ranked_at` move with each vote, and are never written from an aggregate.
+
+    A row without an author is a tombstone: a post that was deleted when it had answers. It has no text and no votes.
+    """
 
     __tablename__ = "posts"
     __table_args__ = (
         # One author's list: the equality first, then the order. `id` carries the time of creation.
         Index(None, "author_id", "id"),
-        CheckConstraint("text_bytes >= 1", name="text_bytes"),
+        Index(None, "author_id", "score", "id"),
+        Index(None, "author_id", "hot", "id"),
+        # The feed. Answers and tombstones lie apart, however many there are.
+        Index(None, "listed", "id"),
+        Index(None, "listed", "score", "id"),
+        Index(None, "listed", "hot", "id"),
+        # A thread.
+        Index(None, "reply_to", "id"),
+        CheckConstraint("text_bytes >= 0 AND (author_id IS NULL) = (text_bytes = 0)", name="text_bytes"),
         CheckConstraint("upvotes >= 0 AND downvotes >= 0", name="votes"),
         CheckConstraint("score = upvotes - downvotes", name="score"),
+        CheckConstraint("replies >= 0", name="replies"),
         CheckConstraint("version >= 1", name="version"),
         _MYSQL,
     )
 
     id: Mapped[UUID] = mapped_column(Id, primary_key=True)
-    author_id: Mapped[UUID] = mapped_column(Id, ForeignKey("users.id", ondelete="CASCADE"))
+    author_id: Mapped[UUID | None] = mapped_column(Id, ForeignKey("users.id", ondelete="CASCADE"))
+    reply_to: Mapped[UUID | None] = mapped_column(Id, ForeignKey("posts.id"))
+    """No cascade: what has answers is not deleted, and if it were, it should be noticed."""
+    replies: Mapped[int] = mapped_column(Integer, default=0)
+    listed: Mapped[bool] = mapped_column(default=True)
+    """Whether the feed shows it: it has an author and answers nothing."""
+    hot: Mapped[int] = mapped_column(BigInteger)
+    """See `domain.posts.ranking`."""
+    ranked_at: Mapped[int] = mapped_column(BigInteger, default=0)
+    """When votes last moved its ranks, in microseconds since 1970; 0: never."""
     text_bytes: Mapped[int] = mapped_column(Integer)
     """UTF-8; kept so that a page's budget costs no loading."""
     score: Mapped[int] = mapped_column(Integer)
@@ -215,6 +236,31 @@ class PostRow(Row):
     text: Mapped[str] = mapped_column(LONG_TEXT)
 
 
+class PostWordsRow(Row):
+    """What a post can be found by. A table of its own: votes rewrite rows of `posts`, and would drag an index of words
+    along; and FULLTEXT would add a hidden column to them.
+
+    The index itself is the migration's, since each database has another kind: `fts_post_words`.
+    """
+
+    __tablename__ = "post_words"
+    __table_args__ = (CheckConstraint("word_count >= 0", name="word_count"), _MYSQL)
+
+    # FTS5 refers to rows by number, and VACUUM gives new ones where they are not a column.
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+    post_id: Mapped[UUID] = mapped_column(Id, ForeignKey("posts.id", ondelete="CASCADE"), unique=True)
+    word_count: Mapped[int] = mapped_column(Integer)
+    words: Mapped[str] = mapped_column(ASCII_TEXT)
+
+
+def is_search_index(name: str | None) -> bool:
+    """Tell whether a table or an index is part of one for full-text search, of which no model speaks.
+
+    FTS5 keeps an index in tables of its own (`fts_post_words_data` and others).
+    """
+    return name is not None and name.startswith("fts_")
+
+
 class VoteRow(Row):
     __tablename__ = "votes"
     __table_args__ = (CheckConstraint("direction IN (-1, 1)", name="direction"), _SMALL_ROWS)
@@ -224,6 +270,23 @@ class VoteRow(Row):
     direction: Mapped[int] = mapped_column(SmallInteger)
     created_at: Mapped[datetime] = mapped_column(Moment)
     updated_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class PastRankRow(Row):
+    """Which ranks a post had from `valid_from` until `valid_until`, in microseconds since 1970.
+
+    Without a foreign key, which would lock and index for nothing: ranks of posts that are gone are found with nothing
+    to show, and everything here is purged after a while.
+    """
+
+    __tablename__ = "past_ranks"
+    __table_args__ = (_SMALL_ROWS,)
+
+    valid_until: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    post_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    valid_from: Mapped[int] = mapped_column(BigInteger)
+    score: Mapped[int] = mapped_column(Integer)
+    hot: Mapped[int] = mapped_column(BigInteger)
 
 
 class AuthorRevisionRow(Row):

@@ -16,7 +16,7 @@ from application.identity.audit import AuditRecord, Recorder
 from application.identity.revocations import revocation_of
 from application.shared.errors import VersionConflict
 from domain.identity.events import ProfileChanged
-from domain.posts.events import PostEvent
+from domain.posts.events import PostEvent, VoteCast
 from domain.shared.events import Aggregate, DomainEvent
 from domain.shared.ids import UserId
 
@@ -54,6 +54,21 @@ class Transaction:
             return await self._session.execute(statement, parameters)
         except CAUGHT as error:
             raise translated(error, self._dialect, named) from error
+
+    async def execute_many(self, statement: Executable, rows: Sequence[Parameters]) -> None:
+        """Run one statement for each of `rows`, in their order; for none, nothing. Raises as `execute` does."""
+        if self._ended:
+            raise RuntimeError("the unit of work has ended")
+        if not rows:
+            return
+        try:
+            await self._session.execute(statement, rows)
+        except CAUGHT as error:
+            raise translated(error, self._dialect) from error
+
+    @property
+    def dialect(self) -> Dialect:
+        return self._dialect
 
     async def execute_guarded(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> None:
         """Run a statement whose WHERE demands what was loaded. Raises `VersionConflict` when nothing matched."""
@@ -135,6 +150,8 @@ def changed_author(event: DomainEvent) -> UserId | None:
     """Return whose list of own posts looks different after `event`; None: nobody's."""
     match event:
         case PostEvent():
+            return event.author_id
+        case VoteCast() if event.is_own:
             return event.author_id
         case ProfileChanged():
             return event.user_id

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from adapters.sql.audit import SqlAuditTrail
+from adapters.sql.ballots import SqlBallotRepository
 from adapters.sql.credentials import SqlApiKeyRepository, SqlOneTimeTokenRepository, SqlSecondFactorRepository
 from adapters.sql.database import Database
 from adapters.sql.identity import SqlSessionRepository, SqlUserRepository
@@ -29,6 +30,7 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
         self._second_factors = SqlSecondFactorRepository(self._transaction)
         self._api_keys = SqlApiKeyRepository(self._transaction)
         self._posts = SqlPostRepository(self._transaction)
+        self._ballots = SqlBallotRepository(self._transaction)
         self._audit = SqlAuditTrail(self._transaction, recorder)
         self._committing: asyncio.Task[None] | None = None
 
@@ -59,6 +61,10 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
     @property
     def posts(self) -> SqlPostRepository:
         return self._posts
+
+    @property
+    def ballots(self) -> SqlBallotRepository:
+        return self._ballots
 
     async def __aenter__(self) -> Self:
         return self

@@ -18,7 +18,10 @@ class DeletePostCommand:
 
 
 class DeletePost:
-    """Take a post away. Its author may, and so may moderators."""
+    """Take a post away. Its author may, and so may moderators.
+
+    One that has been answered leaves a tombstone in its thread: without author, text and votes, but with its answers.
+    """
 
     def __init__(self, *, uow: PostsUnits, clock: Clock) -> None:
         self._uow = uow

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
-from application.posts.pages import page, place
-from application.posts.ports import PostReader
+from application.posts.pages import page, place, ranked_page, ranked_place
+from application.posts.ports import ALWAYS, Period, PostReader
 from application.posts.views import PostPageView
+from application.shared.clock import Clock
 from application.shared.paging import CursorCodec, PageRequest, scope_of
+from application.shared.views import timestamp
+from domain.posts.ranking import Sort
 from domain.shared.ids import UserId
 
 
@@ -14,21 +17,55 @@ class ListFeedQuery:
     page: PageRequest
     viewer: UserId | None
     author: UserId | None = None
+    sort: Sort = Sort.NEW
+    period: Period = ALWAYS
 
 
 class ListFeed:
-    """List everybody's posts, or one author's, newest first."""
+    """List posts: the newest first, those with the highest score (`top`), or those that rank highest by score and age
+    (`hot`). `since` and `until` bound when they were published.
 
-    def __init__(self, *, reader: PostReader, cursors: CursorCodec) -> None:
+    Answers to other posts stand in their threads and not here, unless the posts of one author are asked for: then all
+    of them are listed. Going through the pages neither skips nor repeats a post, even while votes change the order:
+    a ranked list keeps, for up to an hour, the order it had when its first page was read.
+    """
+
+    def __init__(self, *, reader: PostReader, cursors: CursorCodec, clock: Clock) -> None:
         self._reader = reader
         self._cursors = cursors
+        self._clock = clock
 
     async def execute(self, query: ListFeedQuery) -> PostPageView:
-        scope = scope_of("feed", {"author": str(query.author) if query.author else None})
+        scope = _scope(query)
+        limit, viewer, period = query.page.limit, query.viewer, query.period
+        if query.sort is not Sort.NEW:
+            after, as_of = ranked_place(self._cursors, scope, query.page, now=self._clock.now())
+            ranked = await self._reader.ranked(
+                query.sort,
+                limit=limit,
+                after=after,
+                as_of=as_of,
+                viewer=viewer,
+                author_id=query.author,
+                period=period,
+            )
+            return ranked_page(self._cursors, scope, ranked, as_of)
         before = place(self._cursors, scope, query.page)
-        limit = query.page.limit
         if query.author is None:
-            found = await self._reader.newest(limit=limit, before=before, viewer=query.viewer)
+            found = await self._reader.newest(limit=limit, before=before, viewer=viewer, period=period)
         else:
-            found = await self._reader.by_author(query.author, limit=limit, before=before, viewer=query.viewer)
+            found = await self._reader.by_author(query.author, limit=limit, before=before, viewer=viewer, period=period)
         return page(self._cursors, scope, found)
+
+
+def _scope(query: ListFeedQuery) -> str:
+    since, until = query.period.since, query.period.until
+    return scope_of(
+        "feed",
+        {
+            "author": None if query.author is None else str(query.author),
+            "sort": None if query.sort is Sort.NEW else query.sort.value,
+            "since": None if since is None else timestamp(since),
+            "until": None if until is None else timestamp(until),
+        },
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from application.posts.views import AuthorView, PostView
@@ -9,16 +10,21 @@ from application.shared.paging import PageRequest
 from application.shared.unit_of_work import UnitOfWork
 from application.shared.views import EncodedPage
 from domain.posts.post import Post
+from domain.posts.ranking import Sort
+from domain.posts.vote import Ballot
 from domain.shared.ids import PostId, UserId
 
 
 class PostRepository(Protocol):
     async def add(self, post: Post) -> None:
-        """Store a new post. Raises `AuthorGone` when its author's account no longer exists."""
+        """Store a new post; an answer is counted where it is given.
+
+        Raises `AuthorGone` when its author's account no longer exists, `ReplyTargetGone` when what it answers doesn't.
+        """
         ...
 
     async def get(self, post_id: PostId) -> Post:
-        """Load and lock. Raises `PostNotFound`."""
+        """Load and lock. Raises `PostNotFound`, for a tombstone too."""
         ...
 
     async def save(self, post: Post, *, owner: UserId) -> None:
@@ -28,8 +34,22 @@ class PostRepository(Protocol):
     async def remove(self, post: Post, *, owner: UserId | None) -> None:
         """Take the post away; with an `owner`, only theirs, which the statement itself demands.
 
-        Raises `VersionConflict` when it is no longer there as loaded.
+        With answers it leaves a tombstone: text, author and votes are gone, its place in the thread is not. Without,
+        it is gone, is counted no longer where it answered, and so is a tombstone that has lost its last answer.
+        Raises `VersionConflict` when it is no longer there as loaded, answered or not.
         """
+        ...
+
+
+class BallotRepository(Protocol):
+    """Votes, and the counters and ranks that they move: both in one transaction, by what changed."""
+
+    async def get(self, post_id: PostId, voter: UserId) -> Ballot:
+        """Load what the voter said of a post, and lock the post's tally. Raises `PostNotFound`."""
+        ...
+
+    async def save(self, ballot: Ballot, *, at: datetime) -> None:
+        """Store a vote that has changed. Raises `AuthorGone` when the voter's account no longer exists."""
         ...
 
 
@@ -37,8 +57,14 @@ class PostsUnitOfWork(UnitOfWork, Protocol):
     @property
     def posts(self) -> PostRepository: ...
 
+    @property
+    def ballots(self) -> BallotRepository: ...
+
 
 PostsUnits = Callable[[], PostsUnitOfWork]
+
+RANKS_KEPT = timedelta(hours=1)
+"""For how long it is known which rank a post had before a vote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +75,97 @@ class PostSlice:
     more: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Period:
+    """When posts were published: from `since` on, and before `until`; None is no bound."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+ALWAYS = Period()
+
+
+@dataclass(frozen=True, slots=True)
+class RankedPlace:
+    """A place in a ranked list: just after this post, at this rank (a score, or a `hot_rank`)."""
+
+    rank: int
+    post_id: PostId
+
+
+@dataclass(frozen=True, slots=True)
+class RankedSlice:
+    items: list[PostView]
+    more: bool
+    last: RankedPlace | None
+    """Where the last item stood; None without items."""
+
+
 class PostReader(Protocol):
-    """Reads posts as views, newest first (`id` descending). `viewer` fills `my_vote`; None leaves it out.
+    """Reads posts as views. `viewer` fills `my_vote`; None leaves it out.
 
     A slice closes early when its texts would exceed `PAGE_TEXT_BUDGET` bytes, with one item at the least.
     """
 
-    async def get(self, post_id: PostId, *, viewer: UserId | None) -> PostView | None: ...
+    async def get(self, post_id: PostId, *, viewer: UserId | None) -> PostView | None:
+        """Read a post, or the tombstone of one."""
+        ...
 
-    async def newest(self, *, limit: int, before: PostId | None, viewer: UserId | None) -> PostSlice:
-        """Read the feed of everybody's posts, from the one before `before` on."""
+    async def newest(
+        self, *, limit: int, before: PostId | None, viewer: UserId | None, period: Period = ALWAYS
+    ) -> PostSlice:
+        """Read the feed, newest first (`id` descending): posts that answer no other, from before `before` on."""
         ...
 
     async def by_author(
-        self, author_id: UserId, *, limit: int, before: PostId | None, viewer: UserId | None
+        self, author_id: UserId, *, limit: int, before: PostId | None, viewer: UserId | None, period: Period = ALWAYS
     ) -> PostSlice:
-        """Read one author's posts, from the one before `before` on."""
+        """Read one author's posts, answers included, newest first, from before `before` on."""
+        ...
+
+    async def ranked(
+        self,
+        sort: Sort,
+        *,
+        limit: int,
+        after: RankedPlace | None,
+        as_of: datetime,
+        viewer: UserId | None,
+        author_id: UserId | None = None,
+        period: Period = ALWAYS,
+    ) -> RankedSlice:
+        """Read the feed, or with an author their posts, by the rank that each had at `as_of`, from `after` on.
+
+        Read with one and the same `as_of`, pages neither skip nor repeat a post whatever is voted meanwhile, for
+        `RANKS_KEPT` from then on; for an `as_of` that lies further back, ranks are those of now. What a post shows
+        besides, its score included, is always as of now. `sort` is one of those that votes move.
+        """
+        ...
+
+    async def replies(self, post_id: PostId, *, limit: int, after: PostId | None, viewer: UserId | None) -> PostSlice:
+        """Read the direct answers to a post, tombstones among them, oldest first (`id` ascending), from `after` on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPosts:
+    """The outcome for some posts: how many, which of them were wrong, and the last one; None: there are no more."""
+
+    count: int
+    wrong: list[PostId]
+    last: PostId | None
+
+
+class CounterAudit(Protocol):
+    """Compares the stored counters and ranks of posts with what they count, while everything goes on."""
+
+    async def check(self, *, after: PostId | None, limit: int) -> CheckedPosts:
+        """Look at the next `limit` posts in the order of their ids."""
+        ...
+
+    async def repair(self, post_id: PostId) -> bool:
+        """Count one post's votes and answers anew, with the post locked. Tells whether anything was wrong."""
         ...
 
 

@@ -17,10 +17,15 @@ from domain.shared.ids import PostId
 class PublishPostCommand:
     actor: Actor
     text: PostText
+    reply_to: PostId | None = None
+    """The post to be answered."""
 
 
 class PublishPost:
-    """Publish a post. Its text is trimmed, must say something, and takes at most 1 MiB of UTF-8."""
+    """Publish a post. Its text is trimmed, must say something, and takes at most 1 MiB of UTF-8.
+
+    With `reply_to` it answers another post: it then stands in that one's thread and not in the feed.
+    """
 
     def __init__(self, *, uow: PostsUnits, authors: AuthorDirectory, ids: IdGenerator, clock: Clock) -> None:
         self._uow = uow
@@ -33,7 +38,9 @@ class PublishPost:
         if author is None:
             raise AuthorGone
         now = self._clock.now()
-        post = Post.publish(id=PostId(self._ids.new(now)), by=command.actor, text=command.text, at=now)
+        post = Post.publish(
+            id=PostId(self._ids.new(now)), by=command.actor, text=command.text, at=now, reply_to=command.reply_to
+        )
         async with self._uow() as uow:
             await uow.posts.add(post)
             await uow.commit()

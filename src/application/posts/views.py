@@ -1,6 +1,7 @@
 """What the use cases of posts answer with: straight to the wire."""
 
 from hashlib import blake2b
+from typing import Annotated
 
 import msgspec
 
@@ -14,12 +15,25 @@ class AuthorView(msgspec.Struct, frozen=True):
     name: str | None
 
 
+Excerpt = Annotated[
+    str,
+    msgspec.Meta(
+        description="Only in what a search finds: the part of the text that shows why, about 200 characters of it, as "
+        "HTML: escaped, with `<mark>` around what was found.",
+        examples=["Hello, <mark>world</mark>."],
+    ),
+]
+
+
 class PostView(msgspec.Struct, frozen=True, kw_only=True):
-    """A post with its author. `my_vote` (-1, 0 or 1) is there only for a signed-in caller."""
+    """A post with its author. `my_vote` (-1, 0 or 1) is there only for a signed-in caller.
+
+    A post that was deleted while it had answers stays in its thread with `deleted` set, without author and text.
+    """
 
     id: Id
-    author: AuthorView
-    text: str
+    author: AuthorView | None
+    text: str | None
     score: int
     upvotes: int
     downvotes: int
@@ -27,6 +41,22 @@ class PostView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: Timestamp
     updated_at: Timestamp
     version: int
+    excerpt: Excerpt | msgspec.UnsetType = msgspec.UNSET
+    reply_to: Id | None = None
+    """The post that this one answers."""
+    replies: int = 0
+    """How many posts answer this one."""
+    deleted: bool = False
+
+
+class VoteView(msgspec.Struct, frozen=True):
+    """The caller's vote (-1, 0 or 1), and what all votes on the post come to with it."""
+
+    post_id: Id
+    dir: int
+    score: int
+    upvotes: int
+    downvotes: int
 
 
 class PostPageView(msgspec.Struct, frozen=True):
@@ -55,4 +85,9 @@ def new_post_view(post: Post, author: AuthorView) -> PostView:
         created_at=timestamp(post.created_at),
         updated_at=timestamp(post.updated_at),
         version=post.version,
+        reply_to=None if post.reply_to is None else str(post.reply_to),
     )
+
+
+def with_excerpt(post: PostView, excerpt: str) -> PostView:
+    return msgspec.structs.replace(post, excerpt=excerpt)

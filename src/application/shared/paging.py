@@ -40,6 +40,14 @@ class CursorCodec(Protocol):
         """Return the position. Raises `InvalidCursor` for text that `encode` did not make for this `scope`."""
         ...
 
+    def seal(self, scope: str, place: bytes) -> str:
+        """Return URL-safe text that names a place in a list which takes more than an id; up to 64 bytes."""
+        ...
+
+    def unseal(self, scope: str, cursor: str) -> bytes:
+        """Return the place. Raises `InvalidCursor` for text that `seal` did not make for this `scope`."""
+        ...
+
 
 def scope_of(name: str, filters: Mapping[str, str | None]) -> str:
     """Return the scope of a list: its name and its filters, so that a cursor fits just the list it came from."""

@@ -1,11 +1,21 @@
 """What can go wrong with posts, by name."""
 
-from domain.shared.errors import Forbidden, NotFound, Stale, Unauthenticated
+from domain.shared.errors import Conflict, FieldError, Forbidden, NotFound, Stale, Unauthenticated
 
 
 class PostNotFound(NotFound):
     slug = "post-not-found"
     title = "No such post"
+
+
+class ReplyTargetGone(Conflict):
+    """The post to be answered is not there, or was deleted a moment ago."""
+
+    slug = "reply-target-gone"
+    title = "The post to be answered does not exist"
+
+    def __init__(self) -> None:
+        super().__init__(errors=[FieldError("reply_to", "gone", "names no post that can be answered")])
 
 
 class NotYourPost(Forbidden):

@@ -15,6 +15,7 @@ class PostEvent(DomainEvent):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostPublished(PostEvent):
     name = "post.published"
+    reply_to: PostId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +27,19 @@ class PostEdited(PostEvent):
 class PostDeleted(PostEvent):
     name = "post.deleted"
     deleted_by: UserId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoteCast(DomainEvent):
+    """Somebody set their vote on a post; 0 takes it back. It is no event of the post, which stays as it is."""
+
+    name = "post.voted"
+    post_id: PostId
+    author_id: UserId
+    voter_id: UserId
+    direction: int
+
+    @property
+    def is_own(self) -> bool:
+        """Whether an author voted on a post of their own."""
+        return self.voter_id == self.author_id

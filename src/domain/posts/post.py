@@ -15,10 +15,11 @@ class Post(Aggregate):
     """`publish` makes a new post, `restore` brings a stored one back.
 
     Vote counters are not here: they move by delta in storage (`SET upvotes = upvotes + :d`), never through a loaded
-    aggregate, which would lose votes.
+    aggregate, which would lose votes. Nor is the number of answers written from here; it is known, and it holds as
+    long as the post is locked, because deleting depends on it.
     """
 
-    __slots__ = ("author_id", "created_at", "id", "text", "updated_at", "version")
+    __slots__ = ("author_id", "created_at", "id", "replies", "reply_to", "text", "updated_at", "version")
 
     def __init__(
         self,
@@ -29,6 +30,8 @@ class Post(Aggregate):
         created_at: datetime,
         updated_at: datetime,
         version: int,
+        reply_to: PostId | None = None,
+        replies: int = 0,
     ) -> None:
         super().__init__()
         self.id = id
@@ -37,11 +40,14 @@ class Post(Aggregate):
         self.created_at = created_at
         self.updated_at = updated_at
         self.version = version
+        self.reply_to = reply_to
+        self.replies = replies
 
     @classmethod
-    def publish(cls, *, id: PostId, by: Actor, text: PostText, at: datetime) -> Self:
-        post = cls(id=id, author_id=by.user_id, text=text, created_at=at, updated_at=at, version=1)
-        post._record(PostPublished(at=at, post_id=id, author_id=by.user_id))
+    def publish(cls, *, id: PostId, by: Actor, text: PostText, at: datetime, reply_to: PostId | None = None) -> Self:
+        """Make a new post; with `reply_to`, an answer to that one."""
+        post = cls(id=id, author_id=by.user_id, text=text, created_at=at, updated_at=at, version=1, reply_to=reply_to)
+        post._record(PostPublished(at=at, post_id=id, author_id=by.user_id, reply_to=reply_to))
         return post
 
     @classmethod
@@ -54,9 +60,25 @@ class Post(Aggregate):
         created_at: datetime,
         updated_at: datetime,
         version: int,
+        reply_to: PostId | None = None,
+        replies: int = 0,
     ) -> Self:
         """Bring a stored post back: nothing is validated anew and no event is recorded."""
-        return cls(id=id, author_id=author_id, text=text, created_at=created_at, updated_at=updated_at, version=version)
+        return cls(
+            id=id,
+            author_id=author_id,
+            text=text,
+            created_at=created_at,
+            updated_at=updated_at,
+            version=version,
+            reply_to=reply_to,
+            replies=replies,
+        )
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether it leaves a tombstone in its thread when it is deleted: without it, its answers would hang loose."""
+        return self.replies > 0
 
     def edit(self, *, by: Actor, text: PostText, at: datetime) -> None:
         """Change the text; only the author may, a moderator not: putting words into a mouth is not moderation."""

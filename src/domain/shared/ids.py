@@ -4,6 +4,7 @@ The application's id generator writes the microsecond into the id (RFC 9562, sec
 keyset pages rely on it: newest first is `id` descending, and a time bound is an id bound.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import NewType
 from uuid import UUID
 
@@ -11,3 +12,19 @@ UserId = NewType("UserId", UUID)
 SessionId = NewType("SessionId", UUID)
 ApiKeyId = NewType("ApiKeyId", UUID)
 PostId = NewType("PostId", UUID)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_VERSION = 0x7 << 76
+_VARIANT = 0b10 << 62
+
+
+def smallest_id_at(at: datetime) -> UUID:
+    """Return the least UUIDv7 of this moment, for time bounds: an id is not below it just if it is not older.
+
+    `since` is `id >= smallest_id_at(since)`, and `until`, exclusive, is `id < smallest_id_at(until)`. 48 bits are Unix
+    milliseconds, then come the microseconds within the millisecond as a fraction of 4096 in `rand_a` (section 6.2,
+    method 3). A microsecond is 4.096 such units, so different microseconds make different ids, in their order.
+    """
+    milliseconds, microseconds = divmod((at - _EPOCH) // _MICROSECOND, 1000)
+    return UUID(int=milliseconds << 80 | _VERSION | (microseconds * 4096 // 1000) << 64 | _VARIANT)

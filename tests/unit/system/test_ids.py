@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.system.clock import SystemClock
-from adapters.system.ids import RandomUsernames, Uuid7Generator, smallest_id_at
+from adapters.system.ids import RandomUsernames, Uuid7Generator
+from domain.shared.ids import smallest_id_at
 from application.shared.ids import IdGenerator
 from domain.identity.values import Username
 from tests.builders import NOW

@@ -1,6 +1,7 @@
 """The shape of a dialect."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, ColumnElement, Connection, Executable, TextClause
+from sqlalchemy import URL, ColumnElement, Connection, Executable, FromClause, TextClause
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
@@ -48,6 +49,10 @@ class Dialect(ABC):
     """Whether units of work take turns by nature, so that a second connection for writing would only wait."""
     keyset_by_rows: ClassVar[bool]
     """Whether a place in a list is told to it best as a pair, `(author_id, id) < (…, …)`."""
+    ranges_by_pairs: ClassVar[bool]
+    """Whether an index is searched by `(rank, id) < (…, …)`; else it takes an OR to that end."""
+    locks_joins: ClassVar[bool]
+    """Whether a locking read of a join shows all of it as of when it got the locks, not as of when it began."""
     bump_revision: ClassVar[Executable]
     """Adds one to the revision of `author_id`, or stores the first."""
     raise_fence: ClassVar[Executable]
@@ -58,6 +63,28 @@ class Dialect(ABC):
     """The present by the database's clock, as of the statement."""
     ago: ClassVar[TextClause]
     """The moment `microseconds` before `now`. It does not keep an index from being used."""
+
+    @abstractmethod
+    def rows_with_words(self, phrases: int) -> FromClause:
+        """Return the rows of `post_words` that hold every word of `match`, found by the full-text index.
+
+        `all_of` makes `match`; `run0` and so on are the phrases as they stand in the text, as many as `phrases`.
+        """
+        ...
+
+    @abstractmethod
+    def all_of(self, words: Sequence[str]) -> str:
+        """Return the query for all of these words; they are lower-case letters and digits of ASCII."""
+        ...
+
+    @abstractmethod
+    def position(self, text: ColumnElement[str], part: ColumnElement[str]) -> ColumnElement[int]:
+        """Return where `part` begins in `text`, counted from 1; 0: nowhere."""
+        ...
+
+    def quotient(self, dividend: ColumnElement[int], divisor: ColumnElement[int]) -> ColumnElement[int]:
+        """Return the quotient of whole numbers from 0 on, without what remains."""
+        return dividend // divisor
 
     @abstractmethod
     def file(self, url: URL) -> Path | None: ...

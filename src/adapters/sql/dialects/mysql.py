@@ -2,18 +2,32 @@
 
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, bindparam, func, literal, literal_column, select, text
-from sqlalchemy.dialects.mysql import insert
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    String,
+    bindparam,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+    union,
+)
+from sqlalchemy.dialects.mysql import insert, match
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
 from adapters.sql.dialects.base import Dialect, Limits, Verdict, Violation
-from adapters.sql.models import AuthorRevisionRow, CacheFenceRow, table_of
+from adapters.sql.models import AuthorRevisionRow, CacheFenceRow, PostWordsRow, table_of
 from adapters.sql.types import Id
 
 _TRANSIENT = frozenset(
@@ -64,12 +78,17 @@ _GRACE_SECONDS = 2.0
 
 _MIGRATION_WAIT_SECONDS = 600
 
+_LATEST = literal_column("256", Integer)
+"""Rows that are searched without the index: about as many as short posts make InnoDB write its memory out."""
+
 
 class MysqlDialect(Dialect):
     name = "mysql"
     pings_idle_connections = True
     single_writer = False
     keyset_by_rows = False
+    ranges_by_pairs = False
+    locks_joins = True
 
     _revisions = table_of(AuthorRevisionRow)
     _fences = table_of(CacheFenceRow)
@@ -85,6 +104,29 @@ class MysqlDialect(Dialect):
     fence_is_up = select(_fences.c.process_id).where(_fences.c.expires_at > func.utc_timestamp(text("6"))).limit(1)
     now = literal_column("UTC_TIMESTAMP(6)")
     ago = text("UTC_TIMESTAMP(6) - INTERVAL :microseconds MICROSECOND")
+
+    def rows_with_words(self, phrases: int) -> FromClause:
+        words = table_of(PostWordsRow)
+        indexed = select(words.c.id).where(match(words.c.words, against=bindparam("match"), in_boolean_mode=True))
+        # InnoDB keeps the latest words in memory, and while it writes them out, which takes some milliseconds and
+        # happens every few hundred posts, other connections find them in neither place. So the latest rows are looked
+        # through besides: there is what somebody has just written, and expects to find.
+        latest = select(words.c.id, words.c.words).order_by(words.c.id.desc()).limit(_LATEST).subquery("latest")
+        read = select(latest.c.id).where(
+            *(self.position(latest.c.words, bindparam(f"run{n}", type_=String)) > 0 for n in range(phrases))
+        )
+        hits = union(indexed, read).subquery("hits")
+        return select(words).join_from(hits, words, words.c.id == hits.c.id).subquery("words")
+
+    def all_of(self, words: Sequence[str]) -> str:
+        return " ".join(f"+{word}" for word in words)
+
+    def position(self, text: ColumnElement[str], part: ColumnElement[str]) -> ColumnElement[int]:
+        return func.instr(text, part, type_=Integer)
+
+    def quotient(self, dividend: ColumnElement[int], divisor: ColumnElement[int]) -> ColumnElement[int]:
+        # FLOOR(a / b) is not that: the division is rounded to a few decimals first.
+        return dividend.op("DIV", precedence=8, return_type=Integer())(divisor)
 
     def file(self, url: URL) -> Path | None:
         del url

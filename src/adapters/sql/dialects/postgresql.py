@@ -1,17 +1,31 @@
 """PostgreSQL 13 and later, through asyncpg."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, bindparam, func, literal, literal_column, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import TSQUERY, insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
 from adapters.sql.dialects.base import Dialect, Limits, Verdict, Violation
-from adapters.sql.models import AuthorRevisionRow, CacheFenceRow, table_of
+from adapters.sql.models import AuthorRevisionRow, CacheFenceRow, PostWordsRow, table_of
 from adapters.sql.types import Id
 
 _TRANSIENT = frozenset(
@@ -51,6 +65,8 @@ class PostgresqlDialect(Dialect):
     pings_idle_connections = True
     single_writer = False
     keyset_by_rows = True
+    ranges_by_pairs = True
+    locks_joins = False
 
     _revisions = table_of(AuthorRevisionRow)
     _fences = table_of(CacheFenceRow)
@@ -69,6 +85,22 @@ class PostgresqlDialect(Dialect):
     # Not clock_timestamp() either, which counts as different for each row, so that no index could be used.
     now = literal_column("statement_timestamp()")
     ago = text("statement_timestamp() - CAST(:microseconds AS bigint) * interval '1 microsecond'")
+
+    # Words as they are: `to_tsvector` would have them parsed, stemmed and looked up once more. The very expression of
+    # the index; two blanks stand between two words.
+    _with_words = func.array_to_tsvector(
+        func.string_to_array(func.btrim(table_of(PostWordsRow).c.words), literal_column("'  '"))
+    ).op("@@", is_comparison=True)(cast(bindparam("match", type_=Text), TSQUERY))
+
+    def rows_with_words(self, phrases: int) -> FromClause:
+        del phrases
+        return select(table_of(PostWordsRow)).where(self._with_words).subquery("words")
+
+    def all_of(self, words: Sequence[str]) -> str:
+        return " & ".join(words)
+
+    def position(self, text: ColumnElement[str], part: ColumnElement[str]) -> ColumnElement[int]:
+        return func.strpos(text, part, type_=Integer)
 
     def file(self, url: URL) -> Path | None:
         del url

@@ -1,18 +1,33 @@
 """SQLite 3.35 and later, through aiosqlite: one file, many readers, one writer at a time."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, UniqueConstraint, bindparam, literal, literal_column, select, text
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    UniqueConstraint,
+    bindparam,
+    column,
+    func,
+    literal,
+    literal_column,
+    select,
+    table,
+    text,
+)
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
 from adapters.sql.dialects.base import Dialect, Limits, Verdict, Violation
-from adapters.sql.models import AuthorRevisionRow, CacheFenceRow, Row, table_of
+from adapters.sql.models import AuthorRevisionRow, CacheFenceRow, PostWordsRow, Row, table_of
 from adapters.sql.types import Id
 
 _MIGRATION_WAIT_SECONDS = 600
@@ -46,6 +61,8 @@ class SqliteDialect(Dialect):
     pings_idle_connections = False
     single_writer = True
     keyset_by_rows = False
+    ranges_by_pairs = True
+    locks_joins = True
 
     _revisions = table_of(AuthorRevisionRow)
     _fences = table_of(CacheFenceRow)
@@ -63,6 +80,22 @@ class SqliteDialect(Dialect):
     fence_is_up = select(_fences.c.process_id).where(text(f"expires_at > {_NOW}")).limit(1)
     now = literal_column(_NOW)
     ago = text("strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', (:microseconds / -1000000.0) || ' seconds')")
+
+    # A column named like its table stands for the whole row.
+    _index = table("fts_post_words", column("rowid", Integer), column("fts_post_words"))
+    _with_words = table_of(PostWordsRow).c.id.in_(
+        select(_index.c.rowid).where(_index.c.fts_post_words.op("MATCH")(bindparam("match")))
+    )
+
+    def rows_with_words(self, phrases: int) -> FromClause:
+        del phrases
+        return select(table_of(PostWordsRow)).where(self._with_words).subquery("words")
+
+    def all_of(self, words: Sequence[str]) -> str:
+        return " AND ".join(f'"{word}"' for word in words)
+
+    def position(self, text: ColumnElement[str], part: ColumnElement[str]) -> ColumnElement[int]:
+        return func.instr(text, part, type_=Integer)
 
     def file(self, url: URL) -> Path | None:
         return Path(url.database) if url.database else None

@@ -1,0 +1,38 @@
+"""The answers to a post."""
+
+from dataclasses import dataclass
+
+from application.posts.pages import page, place
+from application.posts.ports import PostReader
+from application.posts.views import PostPageView
+from application.shared.paging import CursorCodec, PageRequest, scope_of
+from domain.posts.errors import PostNotFound
+from domain.shared.ids import PostId, UserId
+
+
+@dataclass(frozen=True, slots=True)
+class ListRepliesQuery:
+    post_id: PostId
+    page: PageRequest
+    viewer: UserId | None
+
+
+class ListReplies:
+    """List the direct answers to a post, oldest first, as a conversation is read.
+
+    An answer that was deleted while it had answers of its own is among them, with `deleted` set. Each says in
+    `replies` how many answer it in turn.
+    """
+
+    def __init__(self, *, reader: PostReader, cursors: CursorCodec) -> None:
+        self._reader = reader
+        self._cursors = cursors
+
+    async def execute(self, query: ListRepliesQuery) -> PostPageView:
+        scope = scope_of("replies", {"to": str(query.post_id)})
+        after = place(self._cursors, scope, query.page)
+        found = await self._reader.replies(query.post_id, limit=query.page.limit, after=after, viewer=query.viewer)
+        # Only an empty first page leaves open whether there is a post at all.
+        if not found.items and await self._reader.get(query.post_id, viewer=None) is None:
+            raise PostNotFound
+        return page(self._cursors, scope, found)
