@@ -102,7 +102,7 @@ class JwtAccessTokens(AccessTokens):
             raise InvalidToken
         try:
             payload = self._jws.decode(token, verifier.key, [verifier.algorithm])
-            claims = json.loads(payload, object_pairs_hook=_without_duplicates)
+            claims = json.loads(payload.decode(), object_pairs_hook=_without_duplicates)
             access = self._read(claims)
         except (PyJWTError, ValueError, TypeError, KeyError, RecursionError):
             # `from None`: a chained error would carry parts of the token into the log.

@@ -105,12 +105,13 @@ async def test_whether_an_address_has_an_account_does_not_show(
 
 
 async def test_asking_does_not_wait_for_what_is_found(
-    client: httpx.AsyncClient, alice: Account, container: Container
+    client: httpx.AsyncClient, alice: Account, container: Container, tokens: ReadMail
 ) -> None:
     """The answer is given before anybody looks: nothing that takes longer for an account can show in it."""
-    assert (await forget(client, alice.email)).status_code == 202
-    found = container.background()
-    assert await asyncio.wait_for(found.idle(), 5) is None
+    async with container.storage().identity_units() as uow:
+        await uow.users.get(user_id(alice))  # Locked: whoever works on this account has to wait.
+        assert (await asyncio.wait_for(forget(client, alice.email), 2)).status_code == 202
+    assert len(await tokens(RESET)) == 1
 
 
 async def test_a_newer_mail_makes_the_older_ones_worthless(
@@ -229,16 +230,13 @@ async def test_the_verification_mail_is_sent_again_until_it_is_no_longer_needed(
     assert problem(await client.post(f"{AUTH}/email/verify/resend")) == (401, "unauthenticated")
 
 
-async def test_mails_lead_to_the_front_end_and_their_html_is_escaped(
-    client: httpx.AsyncClient, sign_up: SignUp, tokens: ReadMail, outbox: Outbox
-) -> None:
+async def test_mails_lead_to_the_front_end(sign_up: SignUp, tokens: ReadMail, outbox: Outbox) -> None:
     await sign_up("alice")
     await tokens(VERIFY)
     mail = outbox.mails[0]
     assert mail.to == "alice@example.com"
     assert "https://app.example.com/verify-email#token=" in mail.text
     assert 'href="https://app.example.com/verify-email#token=' in mail.html
-    assert client.base_url
 
 
 async def enabled(client: httpx.AsyncClient, account: Account, clock: SettableClock) -> tuple[pyotp.TOTP, list[str]]:
