@@ -27,7 +27,7 @@ FULL = Plan(
 )  # fmt: skip
 QUICK = Plan(rounds=3, seconds=1, connections=(64,), rates=(500,), open_seconds=2, warm_up_seconds=0)
 QUICK_CONTENDERS = ("postern-sqlite", "postern-mariadb", "floor", "fastapi-sqlite", "fastapi-mariadb", "pocketbase")
-QUICK_WORKLOADS = ("own_posts_hit", "own_posts_304", "own_posts", "one_post", "feed_new", "create", "vote", "log_in")
+QUICK_WORKLOADS = ("own_posts_hit", "own_posts_304", "own_posts", "one_post", "feed_new", "create", "vote")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,8 +21,9 @@ PREPARED: Final = 2_000
 """Requests that a read cycles through."""
 _MOST_WRITES_PER_SECOND: Final = 8_000
 _MOST_HASHES_PER_SECOND: Final = 500
-_HASHING_SECONDS: Final = 5
-"""64 hashes of some 20 ms are more than a second: in a short round, most answers would come after its end."""
+_HASHING_SECONDS: Final = 10
+"""64 hashes of 20 to 50 ms at once take up to three seconds, and then all are answered together: a short round would
+count many or none of them by chance."""
 _SIZE_TOLERANCE: Final = 0.15
 
 
