@@ -67,6 +67,7 @@ from application.identity.sign_up import SignUp
 from application.identity.suspend_user import SuspendUser
 from application.identity.tokens import TokenDesk
 from application.identity.verify_email import VerifyEmail
+from application.posts.cast_vote import CastVote
 from application.posts.delete_post import DeletePost
 from application.posts.edit_post import EditPost
 from application.posts.export import PostsExport
@@ -74,8 +75,10 @@ from application.posts.get_post import GetPost
 from application.posts.list_author_posts import ListAuthorPosts
 from application.posts.list_feed import ListFeed
 from application.posts.list_my_posts import ListMyPosts, StoredMyPosts
+from application.posts.list_replies import ListReplies
 from application.posts.ports import AuthorRevisions
 from application.posts.publish_post import PublishPost
+from application.posts.recount import Recount
 from application.shared.background import Deferred
 from application.shared.clock import Clock
 from application.shared.retry import Retried
@@ -446,7 +449,12 @@ class Container(containers.DeclarativeContainer):
         _retried, providers.Singleton(DeletePost, uow=storage.provided.posts_units, clock=clock)
     )
     get_post = providers.Singleton(GetPost, reader=storage.provided.posts)
-    list_feed = providers.Singleton(ListFeed, reader=storage.provided.posts, cursors=cursors)
+    cast_vote = providers.Singleton(
+        _retried, providers.Singleton(CastVote, uow=storage.provided.posts_units, clock=clock)
+    )
+    recount = providers.Singleton(Recount, audit=storage.provided.counters)
+    list_replies = providers.Singleton(ListReplies, reader=storage.provided.posts, cursors=cursors)
+    list_feed = providers.Singleton(ListFeed, reader=storage.provided.posts, cursors=cursors, clock=clock)
     list_author_posts = providers.Singleton(
         ListAuthorPosts, reader=storage.provided.posts, authors=storage.provided.authors, cursors=cursors
     )

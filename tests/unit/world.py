@@ -101,7 +101,7 @@ class World:
         self.edit_post = EditPost(uow=storage.posts_units, reader=storage.posts, clock=clock)
         self.delete_post = DeletePost(uow=storage.posts_units, clock=clock)
         self.get_post = GetPost(reader=storage.posts)
-        self.list_feed = ListFeed(reader=storage.posts, cursors=self.cursors)
+        self.list_feed = ListFeed(reader=storage.posts, cursors=self.cursors, clock=clock)
         self.list_author_posts = ListAuthorPosts(reader=storage.posts, authors=storage.authors, cursors=self.cursors)
         self.list_my_posts = ListMyPosts(my_posts=StoredMyPosts(reader=storage.posts, cursors=self.cursors))
 

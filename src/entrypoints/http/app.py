@@ -117,6 +117,8 @@ def _routes(container: Container, release: str) -> list[HTTPRouteHandler]:
         publish_post=container.publish_post(),
         edit_post=container.edit_post(),
         delete_post=container.delete_post(),
+        cast_vote=container.cast_vote(),
+        list_replies=container.list_replies(),
         get_post=container.get_post(),
         list_feed=container.list_feed(),
         list_author_posts=container.list_author_posts(),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote, urlencode
 from uuid import UUID
 
@@ -11,6 +12,11 @@ from domain.shared.errors import FieldError, Invalid
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _LIMIT = re.compile(r"[0-9]{1,3}", re.ASCII)
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})",
+    re.IGNORECASE | re.ASCII,
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DEFAULT_PAGE = PageRequest()
 _NO_ID = UUID(int=0)
 
@@ -75,6 +81,28 @@ class Query:
             self._faults.append(_fault(name, "length", f"takes 1 to {max_length} characters"))
             return None
         return raw
+
+    def choice(self, name: str, choices: AbstractSet[str]) -> str | None:
+        raw = self._values.get(name)
+        if raw is None or raw in choices:
+            return raw
+        self._faults.append(_fault(name, "choice", f"is one of {', '.join(sorted(choices))}"))
+        return None
+
+    def moment(self, name: str) -> datetime | None:
+        """Read a time with its offset (RFC 3339), from 1970 on, as UTC."""
+        raw = self._values.get(name)
+        if raw is None:
+            return None
+        try:
+            found = datetime.fromisoformat(raw.upper()).astimezone(UTC) if _MOMENT.fullmatch(raw) else None
+        except (ValueError, OverflowError):  # There is no such day, or none such in UTC.
+            found = None
+        if found is None:
+            self._faults.append(_fault(name, "format", "is a time with its offset, as in RFC 3339"))
+        elif found < _EPOCH:
+            self._faults.append(_fault(name, "range", "is no earlier than 1970"))
+        return found
 
     def path_id(self, params: Mapping[str, str], name: str) -> UUID:
         """Read an id from the path, whose faults belong with those of the query."""

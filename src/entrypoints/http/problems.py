@@ -274,6 +274,10 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     "conflict": Explanation(
         "The request is valid but at odds with what is stored.", "Read the current state and decide again."
     ),
+    "reply-target-gone": Explanation(
+        "`reply_to` names no post that can be answered: it never was, or it was deleted.",
+        "Check the id, or publish without `reply_to`.",
+    ),
     "email-taken": Explanation(
         "An account with this e-mail address exists; case and Unicode form make no difference.",
         "Log in, or use another address.",

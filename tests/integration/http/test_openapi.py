@@ -142,6 +142,8 @@ def test_operation_ids_never_change(contract: Contract) -> None:
         "revokeApiKey",
         "revokeMySession",
         "signUp",
+        "listReplies",
+        "voteOnPost",
         "suspendUser",
         "verifyEmail",
     }

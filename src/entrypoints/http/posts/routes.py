@@ -6,18 +6,22 @@ from typing import Final
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
+from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.posts.delete_post import DeletePost, DeletePostCommand
 from application.posts.edit_post import EditPost, EditPostCommand
 from application.posts.get_post import GetPost, GetPostQuery
 from application.posts.list_author_posts import ListAuthorPosts, ListAuthorPostsQuery
 from application.posts.list_feed import ListFeed, ListFeedQuery
 from application.posts.list_my_posts import ListMyPosts, ListMyPostsQuery
+from application.posts.list_replies import ListReplies, ListRepliesQuery
+from application.posts.ports import Period
 from application.posts.publish_post import PublishPost, PublishPostCommand
-from application.posts.views import PostPageView, PostView, encode_page
+from application.posts.views import PostPageView, PostView, VoteView, encode_page
 from application.shared.errors import TransientFailure
 from application.shared.use_case import UseCase
 from application.shared.views import EncodedPage
-from domain.posts.errors import AuthorGone, AuthorNotFound, NotYourPost, PostChanged, PostNotFound
+from domain.posts.errors import AuthorGone, AuthorNotFound, NotYourPost, PostChanged, PostNotFound, ReplyTargetGone
+from domain.posts.ranking import Sort
 from domain.shared.actor import Actor, Scope
 from domain.shared.ids import PostId, UserId
 from entrypoints.http.auth import Authenticator
@@ -31,9 +35,9 @@ from entrypoints.http.conditional import (
     resource_tag,
 )
 from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, HttpRequest, no_content
-from entrypoints.http.openapi import PAGE, Auth, Operation, endpoint, id_parameter, path_parameter
+from entrypoints.http.openapi import PAGE, Auth, Operation, Parameter, endpoint, id_parameter, path_parameter
 from entrypoints.http.paging import Query, path_id, refuse_parameters
-from entrypoints.http.posts.schemas import EditPostBody, PublishPostBody
+from entrypoints.http.posts.schemas import CastVoteBody, EditPostBody, PublishPostBody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,8 @@ class PostsUseCases:
     publish_post: UseCase[PublishPostCommand, PostView]
     edit_post: UseCase[EditPostCommand, PostView]
     delete_post: UseCase[DeletePostCommand, None]
+    cast_vote: UseCase[CastVoteCommand, VoteView]
+    list_replies: UseCase[ListRepliesQuery, PostPageView]
     get_post: UseCase[GetPostQuery, PostView]
     list_feed: UseCase[ListFeedQuery, PostPageView]
     list_author_posts: UseCase[ListAuthorPostsQuery, PostPageView]
@@ -58,10 +64,20 @@ _POST_EXAMPLE: Final[dict[str, object]] = {
     "created_at": "2026-11-21T09:30:00.000000Z",
     "updated_at": "2026-11-21T09:30:00.000000Z",
     "version": 1,
+    "reply_to": None,
+    "replies": 0,
+    "deleted": False,
 }
 _PAGE_EXAMPLE: Final[dict[str, object]] = {"items": [_POST_EXAMPLE], "next_cursor": None}
 
 _POST_ID: Final = path_parameter("post_id", "The post.")
+
+
+def _moment_parameter(name: str, description: str) -> Parameter:
+    return Parameter(
+        name, "query", f"{description} RFC 3339.", {"type": "string", "format": "date-time"}, "2026-11-21T00:00:00Z"
+    )
+
 
 PUBLISH: Final = Operation(
     id="publishPost",
@@ -77,7 +93,7 @@ PUBLISH: Final = Operation(
     answer_description="The post.",
     answer_example=_POST_EXAMPLE,
     headers=("Location", "ETag", "Cache-Control", "Vary"),
-    raises=(AuthorGone, TransientFailure),
+    raises=(AuthorGone, ReplyTargetGone, TransientFailure),
 )
 FEED: Final = Operation(
     id="listPosts",
@@ -86,7 +102,20 @@ FEED: Final = Operation(
     describes=ListFeed,
     auth=Auth.OPTIONAL,
     scope=Scope.POSTS_READ,
-    parameters=(*PAGE, id_parameter("author", "Only this author's posts.")),
+    parameters=(
+        *PAGE,
+        Parameter(
+            "sort",
+            "query",
+            "`new`: the newest first. `top`: the highest score first. `hot`: by score and age, where ten votes weigh "
+            "as much as 12.5 hours.",
+            {"type": "string", "enum": [sort.value for sort in Sort], "default": Sort.NEW.value},
+            Sort.HOT.value,
+        ),
+        _moment_parameter("since", "Only posts published then or later."),
+        _moment_parameter("until", "Only posts published before."),
+        id_parameter("author", "Only this author's posts, answers included."),
+    ),
     answer=PostPageView,
     answer_description="A page of posts.",
     answer_example=_PAGE_EXAMPLE,
@@ -138,6 +167,52 @@ DELETE: Final = Operation(
     guarded=True,
     raises=(PostNotFound, NotYourPost, PostChanged, TransientFailure),
 )
+VOTE: Final = Operation(
+    id="voteOnPost",
+    summary="Vote on a post",
+    tag="posts",
+    describes=CastVote,
+    auth=Auth.REQUIRED,
+    scope=Scope.POSTS_WRITE,
+    parameters=(_POST_ID,),
+    body=CastVoteBody,
+    body_example={"dir": 1},
+    answer=VoteView,
+    answer_description="The vote, and what all votes on the post come to.",
+    answer_example={"post_id": _POST_EXAMPLE["id"], "dir": 1, "score": 3, "upvotes": 4, "downvotes": 1},
+    headers=("Cache-Control", "Vary"),
+    guarded=True,
+    raises=(PostNotFound, PostChanged, AuthorGone, TransientFailure),
+)
+REPLIES: Final = Operation(
+    id="listReplies",
+    summary="List the answers to a post",
+    tag="posts",
+    describes=ListReplies,
+    auth=Auth.OPTIONAL,
+    scope=Scope.POSTS_READ,
+    parameters=(_POST_ID, *PAGE),
+    answer=PostPageView,
+    answer_description="A page of answers.",
+    answer_example={
+        "items": [
+            {**_POST_EXAMPLE, "id": "019aa1b2-d4d4-7e5f-8a6b-7c8d9e0f1a2b", "reply_to": _POST_EXAMPLE["id"]},
+            {
+                **_POST_EXAMPLE,
+                "id": "019aa1b2-e5e5-7e5f-8a6b-7c8d9e0f1a2b",
+                "author": None,
+                "text": None,
+                "reply_to": _POST_EXAMPLE["id"],
+                "replies": 2,
+                "deleted": True,
+            },
+        ],
+        "next_cursor": None,
+    },
+    headers=("Link", "Vary"),
+    cacheable=True,
+    raises=(PostNotFound,),
+)
 MINE: Final = Operation(
     id="listMyPosts",
     summary="List your own posts",
@@ -169,7 +244,8 @@ BY_AUTHOR: Final = Operation(
 )
 
 _PAGE_PARAMETERS = frozenset({"limit", "cursor"})
-_FEED_PARAMETERS = _PAGE_PARAMETERS | {"author"}
+_FEED_PARAMETERS = _PAGE_PARAMETERS | {"author", "sort", "since", "until"}
+_SORTS = frozenset(Sort)
 _encoder = msgspec.json.Encoder()
 
 
@@ -190,6 +266,8 @@ class PostsRoutes:
             endpoint("GET", one, READ)(self.get_post),
             endpoint("PATCH", one, EDIT)(self.edit_post),
             endpoint("DELETE", one, DELETE)(self.delete_post),
+            endpoint("PUT", f"{one}/vote", VOTE)(self.cast_vote),
+            endpoint("GET", f"{one}/replies", REPLIES)(self.list_replies),
             endpoint("GET", f"{self._base}/users/me/posts", MINE)(self.list_my_posts),
             endpoint("GET", f"{self._base}/users/{{user_id:str}}/posts", BY_AUTHOR)(self.list_author_posts),
         ]
@@ -206,9 +284,11 @@ class PostsRoutes:
         viewer = _viewer(self._auth.caller(exchange, FEED.scope))
         query = Query(request.scope["query_string"], _FEED_PARAMETERS)
         wanted, author = query.page(), query.id("author")
+        sort = Sort(query.choice("sort", _SORTS) or Sort.NEW)
+        period = Period(query.moment("since"), query.moment("until"))
         query.check()
         found = await self._use.list_feed.execute(
-            ListFeedQuery(wanted, viewer, None if author is None else UserId(author))
+            ListFeedQuery(wanted, viewer, None if author is None else UserId(author), sort, period)
         )
         page = encode_page(found)
         return _page(exchange, page, PER_VIEWER, query.next_link(self._posts, page.next_cursor))
@@ -239,6 +319,28 @@ class PostsRoutes:
         if_version = await expected_version(exchange, lambda: self._version_of(post_id))
         await self._use.delete_post.execute(DeletePostCommand(actor, post_id, if_version))
         return no_content()
+
+    async def cast_vote(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        actor = self._auth.signed_in(exchange, VOTE.scope)
+        refuse_parameters(request.scope["query_string"])
+        post_id = PostId(path_id(request.path_params, "post_id"))
+        body = await read(request, CastVoteBody)
+        if_version = await expected_version(exchange, lambda: self._version_of(post_id))
+        vote = await self._use.cast_vote.execute(body.command(actor, post_id, if_version))
+        return Answer(200, _encoder.encode(vote), (JSON_TYPE, *PRIVATE))
+
+    async def list_replies(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        viewer = _viewer(self._auth.caller(exchange, REPLIES.scope))
+        query = Query(request.scope["query_string"], _PAGE_PARAMETERS)
+        post_id = PostId(query.path_id(request.path_params, "post_id"))
+        wanted = query.page()
+        query.check()
+        found = await self._use.list_replies.execute(ListRepliesQuery(post_id, wanted, viewer))
+        page = encode_page(found)
+        link = query.next_link(f"{self._posts}/{post_id}/replies", page.next_cursor)
+        return _page(exchange, page, PER_VIEWER, link)
 
     async def list_my_posts(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
