@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from adapters.sql.models import Row
+from adapters.sql.models import Row, is_search_index
 
 
 def _run(connection: Connection) -> None:
@@ -21,6 +21,7 @@ def _run(connection: Connection) -> None:
         compare_type=True,
         # SQLite changes a table by copying it; the others ignore this.
         render_as_batch=True,
+        include_name=lambda name, _kind, _parents: not is_search_index(name),
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from adapters.sql.migrate import upgrade
+from adapters.sql.models import is_search_index
 
 T = TypeVar("T")
 
@@ -135,6 +136,7 @@ async def _deletes(url: str) -> list[Delete]:
     metadata = MetaData()
     engine = create_async_engine(url, poolclass=NullPool)
     async with engine.connect() as connection:
-        await connection.run_sync(metadata.reflect)
+        # What is searched is emptied with the rows that it indexes.
+        await connection.run_sync(metadata.reflect, only=lambda name, _: not is_search_index(name))
     await engine.dispose()
     return [delete(table) for table in reversed(metadata.sorted_tables) if table.name != "alembic_version"]

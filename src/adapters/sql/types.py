@@ -225,3 +225,6 @@ class Digest(TypeDecorator[bytes]):
 
 LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
 """Up to 1 MiB of UTF-8: MEDIUMTEXT, because MySQL's TEXT ends at 64 KiB."""
+
+ASCII_TEXT = Text().with_variant(mysql.MEDIUMTEXT(charset="ascii", collation="ascii_bin"), "mysql")
+"""Up to 16 MB of ASCII, compared byte by byte."""

@@ -1,0 +1,319 @@
+"""What searching means, apart from any database: which words a text has, which posts a query finds, how they rank.
+
+Databases differ in what a word is: in stop words, the least and greatest length, stemming, collations, scripts without
+spaces. So words are made here, for texts and queries alike, and storage only has to find them. They are encoded in
+ASCII letters and digits, which every full-text engine takes as they are, and in which no query operator can hide.
+"""
+
+import re
+import unicodedata
+from base64 import b32encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from html import escape
+from itertools import islice
+from typing import NamedTuple, Self
+
+from domain.shared.errors import FieldError, Invalid
+from domain.shared.text import canonical_key
+
+INDEXED_WORDS = 20_000
+"""Words of one post that can be found, from its beginning: forty printed pages.
+
+A `tsvector` of PostgreSQL takes 1 MiB of words.
+"""
+QUERY_MAX_LENGTH = 200
+"""Characters."""
+QUERY_MAX_PHRASES = 16
+EXCERPT_LENGTH = 200
+"""Characters of the post's text, about; markup and entities come on top."""
+
+_LEAD = 40
+"""Characters before the first highlighted word."""
+
+# ASCII letters and digits, and whatever is not ASCII: most texts are words of this, with nothing to look at in them.
+_CHUNK = re.compile(r"[0-9A-Za-z\u0080-\U0010ffff]+")
+_QUOTED = re.compile(r'"([^"]*)"?')
+_BLANK = re.compile(r"\s+")
+
+_ZERO_WIDTH_SPACE = "\u200b"
+_VARIATION_SELECTORS = range(0xFE00, 0xFE10)
+_VOICE_MARKS = "\uff9e\uff9f"
+"""Letters by category, but marks by use: they follow half-width Katakana."""
+
+_UNSPACED = (
+    range(0x0E00, 0x0F00),  # Thai, Lao
+    range(0x1000, 0x10A0),  # Myanmar
+    range(0x1780, 0x1800),  # Khmer
+    range(0x3005, 0x3008),  # ideographic iteration and closing marks, zero
+    range(0x3040, 0x3100),  # Hiragana, Katakana
+    range(0x31F0, 0x3200),  # Katakana extensions
+    range(0x3400, 0x4DC0),  # Han
+    range(0x4E00, 0xA000),
+    range(0xF900, 0xFB00),
+    range(0xFF66, 0xFFA0),  # half-width Katakana
+    range(0x1B000, 0x1B170),  # historic Kana
+    range(0x20000, 0x323B0),
+)
+"""Scripts that are written without spaces between words."""
+
+Phrase = tuple[str, ...]
+"""Encoded words that stand one after the other."""
+
+
+class _Word(NamedTuple):
+    code: str
+    start: int
+    end: int
+    """Where it stands in the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """What a post must hold to be found: every one of `phrases`."""
+
+    phrases: tuple[Phrase, ...]
+
+    @classmethod
+    def parse(cls, raw: str) -> Self:
+        """Read what somebody typed: words, and `"words in this order"` in double quotes. Nothing else has a meaning.
+
+        A run of a script without spaces is a phrase by itself. Raises `Invalid`.
+        """
+        if len(raw) > QUERY_MAX_LENGTH:
+            raise Invalid([FieldError("?q", "length", f"takes 1 to {QUERY_MAX_LENGTH} characters")])
+        found: dict[Phrase, None] = {}
+        at = 0
+        for quoted in _QUOTED.finditer(raw):
+            found |= dict.fromkeys(_loose(raw[at : quoted.start()]))
+            phrase = tuple(word.code for word in _words(quoted[1]))
+            found |= {phrase: None} if phrase else {}
+            at = quoted.end()
+        found |= dict.fromkeys(_loose(raw[at:]))
+        if not found:
+            raise Invalid([FieldError("?q", "words", "must hold a letter, a digit or a symbol to look for")])
+        if len(found) > QUERY_MAX_PHRASES:
+            raise Invalid([FieldError("?q", "words", f"takes at most {QUERY_MAX_PHRASES} different words or phrases")])
+        return cls(tuple(found))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Every word of every phrase, each once."""
+        return tuple(dict.fromkeys(word for phrase in self.phrases for word in phrase))
+
+    @property
+    def key(self) -> str:
+        """The query as text: equal for queries that find the same."""
+        return "+".join("_".join(phrase) for phrase in self.phrases)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchableText:
+    """The words of a text, in order, each with a blank on either side: ` wwhello  wwworld `.
+
+    So a phrase is found, and its occurrences are counted, by plain comparison of text.
+    """
+
+    words: str
+    count: int
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        codes = [word.code for word in islice(_words(text), INDEXED_WORDS)]
+        return cls(as_run(codes), len(codes))
+
+    def score(self, query: SearchQuery) -> int:
+        """Return how well the text answers `query`, from 0 (it does not: a phrase is missing) upwards.
+
+        Each phrase adds `1000 - 1000·k / (n + k)` for `n` occurrences, where `k = 1 + words / 100` and each division
+        is of whole numbers: the frequency part of Okapi BM25 (Robertson and Zaragoza, 2009), `n / (n + k)`, with fixed
+        constants. How rare a word is elsewhere is left out: so a post's score depends on that post alone, and a page
+        goes on where the last one ended whatever is published in between. Storage computes the same in SQL.
+        """
+        counts = [self.words.count(as_run(phrase)) for phrase in query.phrases]
+        if not all(counts):
+            return 0
+        k = 1 + self.count // 100
+        return sum(1000 - 1000 * k // (n + k) for n in counts)
+
+
+def as_run(codes: Sequence[str]) -> str:
+    """Return words as they stand in a `SearchableText` one after the other."""
+    return "".join(f" {code} " for code in codes)
+
+
+def excerpt(text: str, query: SearchQuery) -> str:
+    """Return the part of `text` that shows most of `query`, as HTML: escaped, with `<mark>` around what was found.
+
+    About `EXCERPT_LENGTH` characters, blanks and line ends as single blanks, `…` where text was left out.
+    """
+    marks = _marks(text, query)
+    if marks:
+        # The first of the places from which most different phrases are in reach.
+        reach = EXCERPT_LENGTH - _LEAD
+        best = max(marks, key=lambda mark: len({m.phrase for m in marks if mark.start <= m.start < mark.start + reach}))
+        start = _snap(text, best.start - _LEAD, best.start)
+    else:
+        start = 0
+    limit = start + EXCERPT_LENGTH
+    end = len(text) if limit >= len(text) else _snap_back(text, limit, floor=start + EXCERPT_LENGTH // 2)
+    parts = ["…"] if start > 0 else []
+    at = start
+    for mark in marks:
+        if at <= mark.start < end:
+            parts += [_html(text[at : mark.start]), f"<mark>{_html(text[mark.start : min(mark.end, end)])}</mark>"]
+            at = min(mark.end, end)
+    parts += [_html(text[at:end])]
+    parts += ["…"] if end < len(text) else []
+    return "".join(parts).strip()
+
+
+class _Mark(NamedTuple):
+    start: int
+    end: int
+    phrase: Phrase
+
+
+def _marks(text: str, query: SearchQuery) -> list[_Mark]:
+    """Return where the phrases stand, in order, without those that begin inside another."""
+    words = list(islice(_words(text), INDEXED_WORDS))
+    firsts: dict[str, list[Phrase]] = {}
+    for phrase in query.phrases:
+        firsts.setdefault(phrase[0], []).append(phrase)
+    marks: list[_Mark] = []
+    for at, word in enumerate(words):
+        for phrase in firsts.get(word.code, ()):
+            last = at + len(phrase) - 1
+            if last < len(words) and all(words[at + n].code == code for n, code in enumerate(phrase)):
+                marks.append(_Mark(word.start, words[last].end, phrase))
+    apart: list[_Mark] = []
+    for mark in sorted(marks, key=lambda mark: (mark.start, -mark.end)):
+        if not apart or mark.start >= apart[-1].end:
+            apart.append(mark)
+    return apart
+
+
+def _snap(text: str, at: int, latest: int) -> int:
+    """Return the beginning of a word at or after `at`, `latest` when there is none before; 0 for what is before 0."""
+    if at <= 0:
+        return 0
+    blank = _BLANK.search(text, at - 1, latest)
+    return latest if blank is None else blank.end()
+
+
+def _snap_back(text: str, at: int, *, floor: int) -> int:
+    """Return the end of a word at or before `at`, but after `floor`; else a place that tears no character apart."""
+    while at > floor and not text[at].isspace():
+        at -= 1
+    if at > floor:
+        return at
+    at = floor + (EXCERPT_LENGTH - EXCERPT_LENGTH // 2)
+    while at > floor and (unicodedata.category(text[at]) in {"Mn", "Mc", "Me", "Cf", "Sk"} or text[at - 1] == "\u200d"):
+        at -= 1
+    return at
+
+
+def _html(text: str) -> str:
+    return escape(_BLANK.sub(" ", text))
+
+
+def _loose(raw: str) -> Iterator[Phrase]:
+    """Return what stands outside of quotes: each word by itself, each run of an unspaced script as a phrase."""
+    run: list[_Word] = []
+    for word in _words(raw):
+        # The words of a run overlap: 東, 東京, 京.
+        if run and (word.start < run[-1].end):
+            run.append(word)
+            continue
+        if run:
+            yield tuple(known.code for known in run)
+        run = [word]
+    if run:
+        yield tuple(known.code for known in run)
+
+
+def _words(text: str) -> Iterator[_Word]:
+    """Return the words of `text` in order."""
+    for chunk in _CHUNK.finditer(text):
+        if chunk[0].isascii():
+            yield _Word(_encode(chunk[0].lower()), chunk.start(), chunk.end())
+        else:
+            yield from _unicode_words(chunk[0], chunk.start())
+
+
+def _unicode_words(chunk: str, offset: int) -> Iterator[_Word]:
+    """Split what holds more than ASCII: letters, digits and their marks are words; a symbol (an emoji) is one itself.
+
+    A mark, and what has no width, belongs to the word that it follows. In a script without spaces each character is a
+    word, and so is each pair of neighbours: 東, 東京, 京, 京都, 都. So one character is found as well as several, and
+    what is part of a run is part of its words, without a gap.
+    """
+    begin: int | None = None  # of the word that is open,
+    unspaced = False  # its kind,
+    before: int | None = None  # and the beginning of its neighbour of the same kind
+    for at, character in enumerate(chunk):
+        if character.isalnum() and character not in _VOICE_MARKS:
+            is_unspaced = _is_unspaced(character)
+            if begin is None:
+                begin, unspaced, before = at, is_unspaced, None
+            elif unspaced or is_unspaced:
+                yield from _close(chunk, begin, at, offset, before=before)
+                before = begin if unspaced and is_unspaced else None
+                begin, unspaced = at, is_unspaced
+            continue
+        category = unicodedata.category(character)
+        if category[0] == "M" or character in _VOICE_MARKS or (category == "Cf" and character != _ZERO_WIDTH_SPACE):
+            continue  # Part of what is open, or of nothing.
+        if begin is not None:
+            yield from _close(chunk, begin, at, offset, before=before)
+            begin = None
+        if category == "So":
+            yield from _close(chunk, at, at + 1, offset, before=None)
+    if begin is not None:
+        yield from _close(chunk, begin, len(chunk), offset, before=before)
+
+
+def _close(chunk: str, begin: int, end: int, offset: int, *, before: int | None) -> Iterator[_Word]:
+    if before is not None:
+        yield _Word(_pair(chunk[before:end]), offset + before, offset + end)
+    for code in _codes(chunk[begin:end]):
+        yield _Word(code, offset + begin, offset + end)
+
+
+@lru_cache(maxsize=16_384)
+def _pair(piece: str) -> str:
+    return _encode(_folded(piece))
+
+
+@lru_cache(maxsize=16_384)
+def _codes(piece: str) -> tuple[str, ...]:
+    """Return the words that a piece comes to: one, unless folding brings in what is no letter (½)."""
+    folded = _folded(piece)
+    if folded.isalnum():
+        return (_encode(folded),)
+    letters = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in folded)
+    return tuple(_encode(word) for word in letters.split() or [folded])
+
+
+def _folded(piece: str) -> str:
+    if not piece.isalnum():
+        kept = (c for c in piece if unicodedata.category(c) not in {"Cf", "Me"} and ord(c) not in _VARIATION_SELECTORS)
+        piece = "".join(kept)
+    return canonical_key(piece)
+
+
+def _encode(word: str) -> str:
+    """Return `word` in lower-case ASCII letters and digits: 3 to 34, of which no stop word is one."""
+    if word.isascii() and word.isalnum() and len(word) <= 32:
+        return f"ww{word}"
+    octets = word.encode()
+    if len(octets) <= 20:
+        return f"wu{b32encode(octets).decode().rstrip('=').lower()}"
+    return f"wh{blake2b(octets, digest_size=16).hexdigest()}"
+
+
+def _is_unspaced(character: str) -> bool:
+    code = ord(character)
+    return code >= 0x0E00 and any(code in script for script in _UNSPACED)

@@ -1,0 +1,209 @@
+"""What a word is, what a query means, how posts rank, and what an excerpt shows."""
+
+import re
+import time
+from html import unescape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.posts.search import (
+    EXCERPT_LENGTH,
+    INDEXED_WORDS,
+    QUERY_MAX_LENGTH,
+    SearchableText,
+    SearchQuery,
+    as_run,
+    excerpt,
+)
+from domain.posts.values import TEXT_MAX_BYTES
+from domain.shared.errors import Invalid
+
+
+def score(text: str, q: str) -> int:
+    return SearchableText.of(text).score(SearchQuery.parse(q))
+
+
+def words(text: str) -> list[str]:
+    return SearchableText.of(text).words.split()
+
+
+def fault(q: str) -> tuple[str, str]:
+    with pytest.raises(Invalid) as caught:
+        SearchQuery.parse(q)
+    [error] = caught.value.errors
+    return error.field, error.code
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("HELLO", "hello"),
+        ("Straße", "STRASSE"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("ﬁne", "fine"),
+        ("１２３", "123"),
+        ("co\u00adop", "coop"),
+        ("ΣΊΣΥΦΟΣ", "Σίσυφος"),
+        ("❤️", "❤"),
+        ("ﾃｽﾄ", "テスト"),
+        ("ﾊﾞﾅﾅ", "バナナ"),
+    ],
+)
+def test_two_ways_to_write_it_are_one_word(one: str, other: str) -> None:
+    assert words(one) == words(other) != []
+
+
+@pytest.mark.parametrize(("one", "other"), [("café", "cafe"), ("a", "b"), ("1", "2"), ("für", "fur"), ("🎉", "🎈")])
+def test_other_letters_are_other_words(one: str, other: str) -> None:
+    assert words(one) != words(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hello, world!", ["wwhello", "wwworld"]),
+        ("don't", ["wwdon", "wwt"]),
+        ("a_b", ["wwa", "wwb"]),
+        ("naïve—really", [*words("naïve"), "wwreally"]),
+        ("½", ["ww1", "ww2"]),
+        ("!? … —", []),
+        ("\u0301", []),
+        ("東京都", [*words("東")[:1], *words("東京")[1:2], *words("京"), *words("京都")[1:2], *words("都")]),
+    ],
+)
+def test_words_are_letters_and_digits(text: str, expected: list[str]) -> None:
+    assert words(text) == expected
+
+
+@given(st.text(max_size=200))
+def test_words_are_what_every_engine_takes_as_they_are(text: str) -> None:
+    found = SearchableText.of(text)
+
+    assert all(re.fullmatch(r"w[wuh][0-9a-z]{1,32}", word) for word in found.words.split())
+    assert found.words == as_run(found.words.split())
+    assert found.count == len(found.words.split())
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_a_text_is_found_by_any_of_its_lines(line: str, other: str) -> None:
+    if words(line) and len(set(words(line))) <= 16:
+        assert score(f"{other}\n{line}\n{other}", line) > 0
+
+
+@given(st.text(max_size=QUERY_MAX_LENGTH))
+def test_whatever_is_typed_is_a_query_or_refused_by_name(raw: str) -> None:
+    try:
+        query = SearchQuery.parse(raw)
+    except Invalid:
+        return
+    assert query.phrases
+    assert SearchQuery.parse(raw).key == query.key
+
+
+def test_quotes_make_a_phrase() -> None:
+    assert score("one two three", '"one two"')
+    assert not score("one two three", '"two one"')
+    assert score("one two three", "two one")
+    assert score("one two three", '"one two') > 0, "an open quote closes at the end"
+
+
+def test_a_run_without_spaces_is_a_phrase() -> None:
+    assert score("大東京都", "東京")
+    assert not score("京東", "東京")
+    assert not score("東 京", "東京")
+
+
+def test_the_score_is_the_documented_formula() -> None:
+    assert score("a", "a") == 1000 - 1000 // 2
+    assert score("a a a b", "a") == 1000 - 1000 // 4
+    assert score("a " + "b " * 199, "a") == 1000 - 3000 // 4
+    assert score("a b", "a b") == 1000
+    assert score("a b", "a c") == 0
+
+
+@pytest.mark.parametrize("q", ["", " ", "+-*", '""', '"', "()", "\u0301", "…"])
+def test_a_query_without_a_word_is_refused(q: str) -> None:
+    assert fault(q) == ("?q", "words")
+
+
+def test_a_query_has_bounds() -> None:
+    assert fault("x" * (QUERY_MAX_LENGTH + 1)) == ("?q", "length")
+    assert fault(" ".join("abcdefghijklmnopq")) == ("?q", "words")
+    assert len(SearchQuery.parse(" ".join("abcdefghijklmnop")).phrases) == 16
+    assert SearchQuery.parse("a A a").phrases == (("wwa",),)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("wort " * (TEXT_MAX_BYTES // 5), id="ASCII"),
+        pytest.param("ж" * (TEXT_MAX_BYTES // 2), id="one word"),
+        pytest.param("東" * (TEXT_MAX_BYTES // 3), id="Han"),
+        pytest.param("é́" * (TEXT_MAX_BYTES // 4), id="marks"),
+        pytest.param("🎉\u200d" * (TEXT_MAX_BYTES // 7), id="emoji"),
+    ],
+)
+def test_the_largest_text_takes_little_time_and_room(text: str) -> None:
+    began = time.perf_counter()
+    found = SearchableText.of(text)
+
+    assert found.count <= INDEXED_WORDS
+    assert len(found.words) <= INDEXED_WORDS * 36
+    assert time.perf_counter() - began < 5, "a quadratic step takes minutes here"
+
+
+def shown(text: str, q: str) -> str:
+    return excerpt(text, SearchQuery.parse(q))
+
+
+def plain(html: str) -> str:
+    return unescape(html.replace("<mark>", "").replace("</mark>", ""))
+
+
+def test_what_was_found_is_marked() -> None:
+    assert shown("Hello, World!", "world") == "Hello, <mark>World</mark>!"
+    assert shown("東京都に住む", "京都") == "東<mark>京都</mark>に住む"
+    assert shown("one two, one", '"one two"') == "<mark>one two</mark>, one"
+
+
+def test_html_in_a_post_stays_text() -> None:
+    assert shown("<script>alert('x')</script> & <mark>", "alert mark") == (
+        "&lt;script&gt;<mark>alert</mark>(&#x27;x&#x27;)&lt;/script&gt; &amp; &lt;<mark>mark</mark>&gt;"
+    )
+
+
+def test_an_excerpt_begins_near_the_words_and_shows_where_text_was_left_out() -> None:
+    text = "lorem ipsum " * 100 + "the needle\nis  here " + "dolor sit " * 100
+
+    found = shown(text, "needle")
+
+    assert found.startswith("…")
+    assert found.endswith("…")
+    assert "the <mark>needle</mark> is here dolor" in found
+    assert len(plain(found)) <= EXCERPT_LENGTH + 2
+
+
+def test_an_excerpt_shows_the_place_with_most_of_the_query() -> None:
+    text = "alpha " + "x " * 300 + "alpha beta gamma " + "x " * 300
+
+    assert "<mark>alpha</mark> <mark>beta</mark> <mark>gamma</mark>" in shown(text, "gamma beta alpha")
+
+
+def test_a_text_that_says_it_no_longer_is_shown_from_its_beginning() -> None:
+    assert shown("short and sweet", "gone") == "short and sweet"
+    assert shown("y" * 1000, "gone") == "y" * EXCERPT_LENGTH + "…"
+
+
+@given(
+    st.text(alphabet="ab <>&\"'東京é\u0301🎉\u200d\n", min_size=1, max_size=700), st.sampled_from(["a", "東京", "b a"])
+)
+def test_an_excerpt_is_always_short_and_safe(text: str, q: str) -> None:
+    found = shown(text, q)
+
+    assert len(plain(found)) <= EXCERPT_LENGTH + 2
+    assert found.count("<mark>") == found.count("</mark>")
+    assert not re.search(r"[<>]", found.replace("<mark>", "").replace("</mark>", ""))
+    if found.startswith("…"):
+        assert not found[1:].startswith("\u0301"), "a mark is torn off its letter"
