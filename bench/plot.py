@@ -35,7 +35,7 @@ def draw(results: Results, path: Path) -> None:
     workloads = [name for name in results.workloads if _anything(results, name)]
     if not workloads:
         raise NoPlot("nothing was measured")
-    curves = sorted({workload for workload, _, _ in results.open_loop})
+    curves = sorted({workload for (workload, _, _), each in results.open_loop.items() if each.fault() is None})
     rows = 1 + (len(curves) + 1) // 2
     picture = plt.figure(figsize=(14, 5 + 4 * (rows - 1)), layout="constrained")
     grid = picture.add_gridspec(rows, 2)
