@@ -70,7 +70,7 @@ from application.identity.verify_email import VerifyEmail
 from application.posts.cast_vote import CastVote
 from application.posts.delete_post import DeletePost
 from application.posts.edit_post import EditPost
-from application.posts.export import PostsExport
+from application.posts.export import PostsExport, VotesExport
 from application.posts.get_post import GetPost
 from application.posts.list_author_posts import ListAuthorPosts
 from application.posts.list_feed import ListFeed
@@ -390,6 +390,7 @@ class Container(containers.DeclarativeContainer):
         providers.Singleton(AccountExport, storage.provided.accounts),
         providers.Singleton(SessionsExport, storage.provided.sessions),
         providers.Singleton(PostsExport, storage.provided.posts),
+        providers.Singleton(VotesExport, storage.provided.votes),
         providers.Singleton(AuditExport, storage.provided.audit),
     )
     export_data = providers.Singleton(

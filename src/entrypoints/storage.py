@@ -13,6 +13,7 @@ from adapters.memory.revocations import MemoryRevocationLog
 from adapters.memory.search import MemoryPostSearch
 from adapters.memory.store import MemoryStore
 from adapters.memory.unit_of_work import MemoryUnitOfWork
+from adapters.memory.votes import MemoryVoteReader
 from adapters.sql.audit import SqlAuditReader
 from adapters.sql.ballots import SqlCounterAudit
 from adapters.sql.credentials import SqlApiKeyReader
@@ -25,6 +26,7 @@ from adapters.sql.revisions import SqlAuthorRevisions, SqliteAuthorRevisions
 from adapters.sql.revocations import SqliteRevocationLog, SqlRevocationLog
 from adapters.sql.search import SqlPostSearch
 from adapters.sql.unit_of_work import SqlUnitOfWork
+from adapters.sql.votes import SqlVoteReader
 from adapters.system.ids import Uuid7Generator
 from adapters.system.origin import ContextOrigins
 from application.identity.audit import Recorder
@@ -38,7 +40,14 @@ from application.identity.ports import (
     SessionReader,
     UserReader,
 )
-from application.posts.ports import AuthorDirectory, AuthorRevisions, CounterAudit, PostReader, PostsUnitOfWork
+from application.posts.ports import (
+    AuthorDirectory,
+    AuthorRevisions,
+    CounterAudit,
+    PostReader,
+    PostsUnitOfWork,
+    VoteReader,
+)
 from application.posts.search import PostSearch
 from application.shared.health import Probe
 from application.shared.unit_of_work import CommitListener
@@ -55,6 +64,7 @@ class Storage:
     users: UserReader
     sessions: SessionReader
     audit: AuditReader
+    votes: VoteReader
     revocations: RevocationLog
     api_keys: ApiKeyReader
     posts: PostReader
@@ -91,6 +101,7 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         users=MemoryUserReader(store),
         sessions=MemorySessionReader(store),
         audit=MemoryAuditReader(store),
+        votes=MemoryVoteReader(store),
         revocations=MemoryRevocationLog(store),
         api_keys=MemoryApiKeyReader(store),
         posts=posts,
@@ -132,6 +143,7 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
         users=SqlUserReader(database),
         sessions=SqlSessionReader(database),
         audit=SqlAuditReader(database),
+        votes=SqlVoteReader(database),
         revocations=revocations,
         api_keys=SqlApiKeyReader(database),
         posts=posts,

@@ -1,17 +1,23 @@
 """What removing an account promises: all that was its own goes with it, at once, and nothing of anybody else."""
 
 import asyncio
+import random
 from datetime import timedelta
 
 import pytest
 
+from application.identity.delete_user import DeleteUser, DeleteUserCommand
 from application.identity.replace_user import ReplaceUser, ReplaceUserCommand
 from application.identity.suspend_user import SuspendUser, SuspendUserCommand
+from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.shared.errors import VersionConflict
 from application.shared.retry import Retried
 from domain.identity.errors import LastAdmin, SessionNotFound, UserNotFound
 from domain.identity.user import User
 from domain.identity.values import UserStatus
+from domain.posts.errors import AuthorGone
+from domain.posts.post import Post
+from domain.posts.vote import Direction
 from domain.shared.actor import Role
 from domain.shared.errors import PosternError
 from domain.shared.ids import PostId
@@ -138,3 +144,80 @@ async def test_of_administrators_who_remove_each_other_one_stays(storage: Storag
     assert sorted(outcomes) == [LastAdmin.__name__, "removed", "removed", "removed", "removed"]
     async with storage.identity_units() as uow:
         assert len(await uow.users.lock_active_admins()) == 1
+
+
+async def cast(storage: Storage, voter: User, post: Post, direction: Direction) -> None:
+    use_case = CastVote(uow=storage.posts_units, clock=SettableClock())
+    retried = Retried(use_case, sleep=asyncio.sleep, random=random.random, attempts=30)
+    await retried.execute(CastVoteCommand(an_actor(voter), post.id, direction))
+
+
+async def counts(storage: Storage, post: Post) -> tuple[int, int, int]:
+    view = await storage.posts.get(post.id, viewer=None)
+    assert view is not None
+    return view.upvotes, view.downvotes, view.score
+
+
+async def test_posts_that_the_account_had_voted_on_lose_its_votes_and_keep_the_others(storage: Storage) -> None:
+    alice, bob, carol = a_user("alice"), a_user("robert"), a_user("carol")
+    liked, disliked = a_post(bob), a_post(bob)
+    await given(storage, alice, bob, carol, liked, disliked)
+    await cast(storage, alice, liked, Direction.UP)
+    await cast(storage, carol, liked, Direction.UP)
+    await cast(storage, alice, disliked, Direction.DOWN)
+    await cast(storage, carol, disliked, Direction.UP)
+    assert len(await storage.votes.of_voter(alice.id, limit=10, after=None)) == 2
+
+    await remove(storage, alice)
+
+    assert await counts(storage, liked) == (1, 0, 1)
+    assert await counts(storage, disliked) == (1, 0, 1)
+    assert await storage.votes.of_voter(alice.id, limit=10, after=None) == []
+    assert len(await storage.votes.of_voter(carol.id, limit=10, after=None)) == 2
+
+
+@pytest.mark.parametrize("attempt", range(3))
+async def test_votes_cast_while_the_account_goes_leave_exact_counts(storage: Storage, attempt: int) -> None:
+    """The one who goes and others vote on the same posts meanwhile; what is counted is what the others said."""
+    del attempt
+    alice, bob = a_user("alice"), a_user("robert")
+    others = [a_user(f"voter-{number}") for number in range(3)]
+    posts = [a_post(bob) for _ in range(4)]
+    await given(storage, alice, bob, *others, *posts)
+    for post in posts[:2]:
+        await cast(storage, alice, post, Direction.UP)
+
+    async def vote(voter: User, post: Post) -> None:
+        for direction in (Direction.DOWN, Direction.NONE, Direction.UP):
+            try:
+                await cast(storage, voter, post, direction)
+            except AuthorGone:
+                return
+
+    async def go() -> None:
+        command = DeleteUserCommand(an_actor(admin), alice.id)
+        use_case = DeleteUser(uow=storage.identity_units, clock=SettableClock())
+        await Retried(use_case, sleep=asyncio.sleep, random=random.random, attempts=50).execute(command)
+
+    admin = a_user(role=Role.ADMIN)
+    await asyncio.gather(*(vote(voter, post) for voter in (alice, *others) for post in posts), go())
+
+    assert [await counts(storage, post) for post in posts] == [(3, 0, 3)] * 4
+    assert (await storage.counters.check(after=None, limit=100)).wrong == []
+
+
+async def test_votes_are_read_page_by_page(storage: Storage) -> None:
+    alice, bob = a_user(), a_user()
+    posts = [a_post(bob, created_at=NOW + timedelta(seconds=number)) for number in range(3)]
+    await given(storage, alice, bob, *posts)
+    for post, direction in zip(posts, (Direction.UP, Direction.DOWN, Direction.UP), strict=True):
+        await cast(storage, alice, post, direction)
+
+    first = await storage.votes.of_voter(alice.id, limit=2, after=None)
+    rest = await storage.votes.of_voter(alice.id, limit=2, after=posts[1].id)
+
+    assert [(vote.post_id, vote.dir) for vote in (*first, *rest)] == [
+        (str(posts[0].id), 1),
+        (str(posts[1].id), -1),
+        (str(posts[2].id), 1),
+    ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from application.posts.views import AuthorView, PostView
+from application.posts.views import AuthorView, CastVoteView, PostView
 from application.shared.paging import PageRequest
 from application.shared.unit_of_work import UnitOfWork
 from application.shared.views import EncodedPage
@@ -38,6 +38,12 @@ class PostRepository(Protocol):
         it is gone, is counted no longer where it answered, and so is a tombstone that has lost its last answer.
         Raises `VersionConflict` when it is no longer there as loaded, answered or not.
         """
+        ...
+
+
+class VoteReader(Protocol):
+    async def of_voter(self, voter: UserId, *, limit: int, after: PostId | None) -> list[CastVoteView]:
+        """Read somebody's votes in the order of the posts' ids, from after the post `after` on."""
         ...
 
 

@@ -49,6 +49,13 @@ class PostView(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool = False
 
 
+class CastVoteView(msgspec.Struct, frozen=True):
+    """A vote by itself: on which post, and which way (-1 or 1)."""
+
+    post_id: Id
+    dir: int
+
+
 class VoteView(msgspec.Struct, frozen=True):
     """The caller's vote (-1, 0 or 1), and what all votes on the post come to with it."""
 

@@ -79,6 +79,8 @@ ROWS: Final[dict[str, Row]] = {
     "getPost": readable(),
     "editPost": Row(401, 403, 200, 403, 403, 401),
     "deletePost": Row(401, 403, 204, 204, 204, 401),
+    "voteOnPost": signed_in(),
+    "listReplies": readable(),
     "listMyPosts": signed_in(),
     "listPostsOfUser": readable(),
     # system

@@ -2,16 +2,25 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
+from adapters.security.revocations import POLL_SECONDS
+from application.identity.export_data import Export
+from application.identity.revocations import Revocation
+from application.shared.export import ExportSource
 from domain.shared.actor import Role
 from domain.shared.ids import UserId
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
+from entrypoints.http.exchange import StreamedAnswer
+from entrypoints.http.identity.own_account import pieces_of
+from tests.builders import an_id
 from tests.fakes import SettableClock
 from tests.integration.http.conftest import (
     PASSWORD,
@@ -40,8 +49,6 @@ async def with_role(container: Container, client: httpx.AsyncClient, account: Ac
 
 
 def _uuid(text: str) -> Any:
-    from uuid import UUID
-
     return UUID(text)
 
 
@@ -344,7 +351,7 @@ async def test_an_export_holds_everything_as_one_document(client: httpx.AsyncCli
 
 async def test_an_export_of_nothing_much_is_valid_too(client: httpx.AsyncClient, bob: Account) -> None:
     document = (await client.get(f"{API}/users/me/export", headers=bob.auth)).json()
-    assert document["posts"] == []
+    assert (document["posts"], document["votes"]) == ([], [])
 
 
 async def test_an_export_of_many_posts_is_read_page_by_page(client: httpx.AsyncClient, alice: Account) -> None:
@@ -404,3 +411,66 @@ async def test_nobody_is_let_in_by_token_while_revocations_cannot_be_read(
         assert problem(refused) == (503, "storage-unavailable")
         assert refused.headers["retry-after"] == "1"
         assert (await client.get(f"{API}/posts")).status_code == 200
+
+
+async def test_checking_tokens_costs_well_under_one_look_up_a_request(clock: SettableClock) -> None:
+    container = a_container(clock)
+    log = container.storage().revocations
+    looked_up = 0
+    since = log.since
+
+    async def counted(seconds: float) -> Sequence[Revocation]:
+        nonlocal looked_up
+        looked_up += 1
+        return await since(seconds)
+
+    log.since = counted  # type: ignore[method-assign]  # counts what goes through it
+    loop = asyncio.get_running_loop()
+    async with open_client(create_app(container)) as client:
+        await container.revocations().start()
+        body = {"email": "alice@example.com", "password": PASSWORD}
+        token = (await client.post(f"{API}/auth/signup", json=body)).json()["access_token"]
+        began = loop.time()
+        for _ in range(1_000):
+            assert (await client.get(f"{API}/users/me/posts", headers=bearer(token))).status_code == 200
+        seconds = loop.time() - began
+        await container.revocations().close()
+
+    assert looked_up <= seconds / POLL_SECONDS + 3
+    assert looked_up < 100, f"{looked_up} look-ups for 1,000 requests in {seconds:.1f} s"
+
+
+# How an export is written
+
+
+class Pages(ExportSource):
+    name = "pages"
+    is_list = True
+
+    def __init__(self, pages: int) -> None:
+        self._pages = pages
+        self.read = 0
+
+    async def batches(self, user_id: UserId) -> AsyncIterator[Sequence[Any]]:
+        for _ in range(self._pages):
+            self.read += 1
+            yield [{"page": self.read}] * 2
+
+
+async def test_an_export_reads_no_further_than_it_has_sent() -> None:
+    """However much there is, one batch is in memory: the next one is read when the last one was taken."""
+    pages, more_pages = Pages(50), Pages(0)
+    more_pages.name = "more"
+    answer = await StreamedAnswer.begin(200, pieces_of(Export(UserId(an_id()), [pages, more_pages])), ())
+    sent: list[bytes] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        await asyncio.sleep(0)
+        sent.append(message.get("body", b""))
+        assert pages.read <= b"".join(sent).count(b"page") // 2 + 1
+
+    await answer(None, None, send)
+
+    document = json.loads(b"".join(sent))
+    assert [record["page"] for record in document["pages"]] == [number // 2 + 1 for number in range(100)]
+    assert document["more"] == []
