@@ -353,7 +353,7 @@ class Settings:
     secret_key_previous: tuple[str, ...] = _setting(
         _secrets,
         default="",
-        expected=f"keys of at least {SECRET_KEY_MIN_BYTES} bytes, separated by commas",
+        expected=f"keys of at least {SECRET_KEY_MIN_BYTES} bytes, separated by commas (so none may hold one)",
         about="Keys that are accepted besides SECRET_KEY and sign nothing: those before it, or the one to come.",
         mask=mask_secret,
     )
@@ -431,6 +431,12 @@ class Settings:
         expected="a whole number of bytes from 0 to 1099511627776",
         about="Memory that a worker's cache may take.",
     )
+    feed_cache_seconds: float = _setting(
+        _seconds(0, 60),
+        default="2",
+        expected="seconds from 0 to 60",
+        about="How long those who are not signed in may be shown the same page of the public feed; 0 turns it off.",
+    )
     smtp_url: str | None = _setting(
         cast("Callable[[str], str | None]", _smtp_url),
         default=None,
@@ -492,8 +498,10 @@ class Settings:
 
     @cached_property
     def signing_keys(self) -> SigningKeys | None:
-        """The Ed25519 keys; None when access tokens are signed with HS256."""
-        return None if self.jwt_private_key is None else SigningKeys.load(self.jwt_private_key, self.jwt_keys_previous)
+        """The Ed25519 keys; None without any. Without a private one, access tokens are signed with HS256."""
+        if self.jwt_private_key is None and not self.jwt_keys_previous:
+            return None
+        return SigningKeys.load(self.jwt_private_key, self.jwt_keys_previous)
 
     @cached_property
     def mail_sender(self) -> Address:
@@ -596,8 +604,6 @@ class _Loader:
             expected = f"Argon2id at OWASP's floor or above in {environment}, such as 19456 KiB with 2 iterations"
             self._fault("PASSWORD_HASH_MEMORY_KIB", expected)
         self._fill_in_secret_key(environment)
-        if self._values["jwt_keys_previous"] and self._values["jwt_private_key"] is None:
-            self._fault("JWT_PRIVATE_KEY", "a key, since JWT_KEYS_PREVIOUS is set")
         if environment.is_exposed and self._values["smtp_url"] is not None:
             for name in ("MAIL_FROM", "PUBLIC_URL"):
                 if name not in self._given:

@@ -37,16 +37,20 @@ class VerificationKey:
 
 @dataclass(frozen=True, slots=True)
 class SigningKeys:
-    """The key that signs, and all that are accepted: its own public half first."""
+    """The key that signs, and all that are accepted: its own public half first.
 
-    private: Ed25519PrivateKey = field(repr=False)
+    Without a private key nothing is signed with these: they are accepted before somebody begins to sign with them.
+    """
+
+    private: Ed25519PrivateKey | None = field(repr=False)
     accepted: tuple[VerificationKey, ...]
 
     @classmethod
-    def load(cls, private_pem: str, also_accepted: Sequence[str] = ()) -> "SigningKeys":
+    def load(cls, private_pem: str | None, also_accepted: Sequence[str] = ()) -> "SigningKeys":
         """Read PEM. `also_accepted` are private or public. Raises `ValueError` for what is no Ed25519 key."""
-        private = _private(private_pem)
-        publics = [private.public_key(), *(read_public(pem) for pem in also_accepted)]
+        private = None if private_pem is None else _private(private_pem)
+        own = [] if private is None else [private.public_key()]
+        publics = [*own, *(read_public(pem) for pem in also_accepted)]
         keys = {key.id: key for key in map(VerificationKey.of, publics)}
         return cls(private, tuple(keys.values()))
 
