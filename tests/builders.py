@@ -123,6 +123,7 @@ def a_post(
     created_at: datetime = NOW,
     updated_at: datetime | None = None,
     version: int = 1,
+    reply_to: Post | None = None,
 ) -> Post:
     return Post.restore(
         id=PostId(an_id(created_at)) if id is None else id,
@@ -131,6 +132,7 @@ def a_post(
         created_at=created_at,
         updated_at=created_at if updated_at is None else updated_at,
         version=version,
+        reply_to=None if reply_to is None else reply_to.id,
     )
 
 

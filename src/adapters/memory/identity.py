@@ -60,12 +60,11 @@ class MemoryUserRepository(UserRepository):
         return sorted(user.id for user in self._transaction.users.values() if user.is_active_admin)
 
     async def remove(self, user: User, *, at: datetime) -> None:
-        del at  # Nothing that is kept has a time of its own yet that this would move.
         await self._transaction.lock()
         stored = self._transaction.users.get(user.id)
         if stored is None or stored.version != user.version:
             raise VersionConflict
-        self._transaction.remove_user(stored)
+        self._transaction.remove_user(stored, at=at)
         self._transaction.touch(user)
 
     def _claim_keys(self, user: User) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from time import monotonic
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -291,11 +291,11 @@ class Transaction:
         except TimeoutError:
             raise TransientFailure from None
 
-    def remove_user(self, user: User) -> None:
+    def remove_user(self, user: User, *, at: datetime) -> None:
         """Take an account away with all that is its own, as the foreign keys of a database do."""
         for session in [s for s in self.sessions.values() if s.user_id == user.id]:
             self.sessions.remove(session.id)
-        self._remove_votes(user.id)
+        self._remove_votes(user.id, at=at)
         # Answers before what they answer, so that a thread of one's own folds up from its end.
         own = [r.post.id for r in self.posts.values() if r.post.author_id == user.id and not r.deleted]
         for post_id in sorted(own, reverse=True):
@@ -333,14 +333,13 @@ class Transaction:
         post.replies += change
         self.posts.put(post.id, replace(answered, post=post))
 
-    def _remove_votes(self, voter: UserId) -> None:
-        now = datetime.now(UTC)
+    def _remove_votes(self, voter: UserId, *, at: datetime) -> None:
         for key in [key for key in {*self._store.votes, *self.votes.changes} if key[0] == voter]:
             direction, record = self.votes.get(key), self.posts.get(key[1])
             self.votes.remove(key)
             if direction is not None and record is not None:
                 taken_back = record.tally.moved(direction, Direction.NONE)
-                self.posts.put(key[1], record.with_tally(taken_back, at=now))
+                self.posts.put(key[1], record.with_tally(taken_back, at=at))
 
     def touch(self, aggregate: Aggregate) -> None:
         """Remember whose events belong to this commit."""
