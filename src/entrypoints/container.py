@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from dependency_injector import containers, providers
 
+from adapters.cache.feed import CachedPublicFeed
 from adapters.cache.my_posts import CachedMyPosts, boot_time
 from adapters.cache.redis import RedisAuthorRevisions, RedisConnection, RedisPageStore
 from adapters.mail.account_mails import TemplatedAccountMails
@@ -78,7 +79,9 @@ from application.posts.list_my_posts import ListMyPosts, StoredMyPosts
 from application.posts.list_replies import ListReplies
 from application.posts.ports import AuthorRevisions
 from application.posts.publish_post import PublishPost
+from application.posts.read_feed import ReadFeed, StoredPublicFeed
 from application.posts.recount import Recount
+from application.posts.search_posts import SearchPosts
 from application.shared.background import Deferred
 from application.shared.clock import Clock
 from application.shared.retry import Retried
@@ -456,6 +459,13 @@ class Container(containers.DeclarativeContainer):
     recount = providers.Singleton(Recount, audit=storage.provided.counters)
     list_replies = providers.Singleton(ListReplies, reader=storage.provided.posts, cursors=cursors)
     list_feed = providers.Singleton(ListFeed, reader=storage.provided.posts, cursors=cursors, clock=clock)
+    public_feed = providers.Singleton(
+        CachedPublicFeed,
+        providers.Singleton(StoredPublicFeed, list_feed=list_feed),
+        ttl_seconds=settings.provided.feed_cache_seconds,
+    )
+    read_feed = providers.Singleton(ReadFeed, list_feed=list_feed, public=public_feed)
+    search_posts = providers.Singleton(SearchPosts, search=storage.provided.search, cursors=cursors)
     list_author_posts = providers.Singleton(
         ListAuthorPosts, reader=storage.provided.posts, authors=storage.provided.authors, cursors=cursors
     )

@@ -120,7 +120,8 @@ def _routes(container: Container, release: str) -> list[HTTPRouteHandler]:
         cast_vote=container.cast_vote(),
         list_replies=container.list_replies(),
         get_post=container.get_post(),
-        list_feed=container.list_feed(),
+        read_feed=container.read_feed(),
+        search_posts=container.search_posts(),
         list_author_posts=container.list_author_posts(),
         list_my_posts=container.list_my_posts(),
     )

@@ -1,14 +1,17 @@
 """The query string: strict, with every fault told at once, and the link to the next page."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
+from typing import TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 from uuid import UUID
 
 from application.shared.paging import DEFAULT_LIMIT, MAX_LIMIT, PageRequest
 from domain.shared.errors import FieldError, Invalid
+
+T = TypeVar("T")
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _LIMIT = re.compile(r"[0-9]{1,3}", re.ASCII)
@@ -88,6 +91,22 @@ class Query:
             return raw
         self._faults.append(_fault(name, "choice", f"is one of {', '.join(sorted(choices))}"))
         return None
+
+    def parsed(self, name: str, parse: Callable[[str], T]) -> T | None:
+        """Read what `parse` makes of a parameter; the faults that it raises as `Invalid` belong with the others."""
+        raw = self._values.get(name)
+        if raw is None:
+            return None
+        try:
+            return parse(raw)
+        except Invalid as invalid:
+            self._faults += invalid.errors
+            return None
+
+    def excludes(self, name: str, other: str) -> None:
+        """Refuse `other` next to `name`."""
+        if name in self._values and other in self._values:
+            self._faults.append(_fault(other, "conflict", f"does not go with `{name}`"))
 
     def moment(self, name: str) -> datetime | None:
         """Read a time with its offset (RFC 3339), from 1970 on, as UTC."""

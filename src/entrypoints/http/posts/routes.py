@@ -16,12 +16,15 @@ from application.posts.list_my_posts import ListMyPosts, ListMyPostsQuery
 from application.posts.list_replies import ListReplies, ListRepliesQuery
 from application.posts.ports import Period
 from application.posts.publish_post import PublishPost, PublishPostCommand
+from application.posts.search import SearchCriteria
+from application.posts.search_posts import SearchPosts, SearchPostsQuery
 from application.posts.views import PostPageView, PostView, VoteView, encode_page
 from application.shared.errors import TransientFailure
 from application.shared.use_case import UseCase
 from application.shared.views import EncodedPage
 from domain.posts.errors import AuthorGone, AuthorNotFound, NotYourPost, PostChanged, PostNotFound, ReplyTargetGone
 from domain.posts.ranking import Sort
+from domain.posts.search import QUERY_MAX_LENGTH, QUERY_MAX_PHRASES, SearchQuery
 from domain.shared.actor import Actor, Scope
 from domain.shared.ids import PostId, UserId
 from entrypoints.http.auth import Authenticator
@@ -48,7 +51,8 @@ class PostsUseCases:
     cast_vote: UseCase[CastVoteCommand, VoteView]
     list_replies: UseCase[ListRepliesQuery, PostPageView]
     get_post: UseCase[GetPostQuery, PostView]
-    list_feed: UseCase[ListFeedQuery, PostPageView]
+    read_feed: UseCase[ListFeedQuery, EncodedPage]
+    search_posts: UseCase[SearchPostsQuery, PostPageView]
     list_author_posts: UseCase[ListAuthorPostsQuery, PostPageView]
     list_my_posts: UseCase[ListMyPostsQuery, EncodedPage]
 
@@ -111,6 +115,15 @@ FEED: Final = Operation(
             "as much as 12.5 hours.",
             {"type": "string", "enum": [sort.value for sort in Sort], "default": Sort.NEW.value},
             Sort.HOT.value,
+        ),
+        Parameter(
+            "q",
+            "query",
+            f"Search instead of listing. {' '.join((SearchPosts.__doc__ or '').split())} At most {QUERY_MAX_PHRASES} "
+            "words or phrases; a letter of a script without spaces counts as a word, and so does an emoji. Answers to "
+            "other posts are found too. `sort` does not go with it.",
+            {"type": "string", "minLength": 1, "maxLength": QUERY_MAX_LENGTH},
+            'harbour "at dawn"',
         ),
         _moment_parameter("since", "Only posts published then or later."),
         _moment_parameter("until", "Only posts published before."),
@@ -244,7 +257,7 @@ BY_AUTHOR: Final = Operation(
 )
 
 _PAGE_PARAMETERS = frozenset({"limit", "cursor"})
-_FEED_PARAMETERS = _PAGE_PARAMETERS | {"author", "sort", "since", "until"}
+_FEED_PARAMETERS = _PAGE_PARAMETERS | {"author", "sort", "since", "until", "q"}
 _SORTS = frozenset(Sort)
 _encoder = msgspec.json.Encoder()
 
@@ -283,14 +296,18 @@ class PostsRoutes:
         exchange = Exchange.of(request.scope)
         viewer = _viewer(self._auth.caller(exchange, FEED.scope))
         query = Query(request.scope["query_string"], _FEED_PARAMETERS)
-        wanted, author = query.page(), query.id("author")
+        wanted, author_id = query.page(), query.id("author")
+        author = None if author_id is None else UserId(author_id)
         sort = Sort(query.choice("sort", _SORTS) or Sort.NEW)
         period = Period(query.moment("since"), query.moment("until"))
+        search = query.parsed("q", SearchQuery.parse)
+        query.excludes("q", "sort")
         query.check()
-        found = await self._use.list_feed.execute(
-            ListFeedQuery(wanted, viewer, None if author is None else UserId(author), sort, period)
-        )
-        page = encode_page(found)
+        if search is None:
+            page = await self._use.read_feed.execute(ListFeedQuery(wanted, viewer, author, sort, period))
+        else:
+            criteria = SearchCriteria(query=search, author=author, period=period)
+            page = encode_page(await self._use.search_posts.execute(SearchPostsQuery(wanted, viewer, criteria)))
         return _page(exchange, page, PER_VIEWER, query.next_link(self._posts, page.next_cursor))
 
     async def get_post(self, request: HttpRequest) -> Answer:

@@ -1,0 +1,56 @@
+"""The feed as bytes ready for the wire."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from application.posts.list_feed import ListFeed, ListFeedQuery
+from application.posts.ports import ALWAYS
+from application.posts.views import encode_page
+from application.shared.paging import PageRequest
+from application.shared.views import EncodedPage
+from domain.posts.ranking import Sort
+
+
+@dataclass(frozen=True, slots=True)
+class PublicFeedQuery:
+    """A page of everybody's feed as somebody sees it who is not signed in: there are few different ones."""
+
+    sort: Sort
+    page: PageRequest
+
+
+class PublicFeed(Protocol):
+    """Reads pages of the public feed; the port that the feed's cache stands behind.
+
+    What it returns may be some seconds old, as long as its implementation says.
+    """
+
+    async def page(self, query: PublicFeedQuery) -> EncodedPage:
+        """Raises `InvalidCursor`."""
+        ...
+
+
+class StoredPublicFeed(PublicFeed):
+    """Reads the page from storage each time: what a cache stands in front of."""
+
+    def __init__(self, *, list_feed: ListFeed) -> None:
+        self._list_feed = list_feed
+
+    async def page(self, query: PublicFeedQuery) -> EncodedPage:
+        return encode_page(await self._list_feed.execute(ListFeedQuery(query.page, None, sort=query.sort)))
+
+
+class ReadFeed:
+    """Answer for the feed: from a short-lived cache for those who are not signed in and ask for all of it.
+
+    Somebody who is signed in may have just written, and is always shown what is stored.
+    """
+
+    def __init__(self, *, list_feed: ListFeed, public: PublicFeed) -> None:
+        self._list_feed = list_feed
+        self._public = public
+
+    async def execute(self, query: ListFeedQuery) -> EncodedPage:
+        if query.viewer is None and query.author is None and query.period == ALWAYS:
+            return await self._public.page(PublicFeedQuery(query.sort, query.page))
+        return encode_page(await self._list_feed.execute(query))
