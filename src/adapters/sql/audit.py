@@ -22,7 +22,7 @@ _LAST = UUID(int=(1 << 128) - 1)
 
 _BEFORE = _AUDIT.c.id < bindparam("before", type_=Id)
 _ROWS = bindparam("rows", type_=Integer)
-_ENTRIES: Select[Any] = select(
+_ENTRIES: Select[*tuple[Any, ...]] = select(
     type_coerce(_AUDIT.c.id, IdText),
     type_coerce(_AUDIT.c.at, MomentText),
     _AUDIT.c.event,

@@ -27,7 +27,7 @@ _LAST_CHARACTER = "\U0010ffff"
 _ROWS = bindparam("rows", type_=Integer)
 _BEFORE = bindparam("before", type_=Id)
 
-_ACCOUNTS: Select[Any] = select(
+_ACCOUNTS: Select[*tuple[Any, ...]] = select(
     type_coerce(_USERS.c.id, IdText),
     _USERS.c.username,
     _USERS.c.name,
@@ -54,7 +54,7 @@ _BEGINNING_FULL = _NEWEST.where(
     or_(_begins(_USERS.c.username_key), _begins(_USERS.c.name_key), _begins(_USERS.c.email_key))
 )
 
-_STORED: Select[Any] = (
+_STORED: Select[*tuple[Any, ...]] = (
     select(
         type_coerce(_SESSIONS.c.id, IdText),
         type_coerce(_SESSIONS.c.created_at, MomentText),

@@ -27,8 +27,8 @@ _DELETE = delete(_REVOCATIONS).where(_REVOCATIONS.c.id.in_(bindparam("ids", expa
 class _Statements:
     """What depends on how a database tells the time."""
 
-    since: Select[Any]
-    older: Select[Any]
+    since: Select[*tuple[Any, ...]]
+    older: Select[*tuple[Any, ...]]
 
 
 @cache

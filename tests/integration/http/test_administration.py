@@ -457,10 +457,13 @@ class Pages(ExportSource):
             yield [{"page": self.read}] * 2
 
 
+class MorePages(Pages):
+    name = "more"
+
+
 async def test_an_export_reads_no_further_than_it_has_sent() -> None:
     """However much there is, one batch is in memory: the next one is read when the last one was taken."""
-    pages, more_pages = Pages(50), Pages(0)
-    more_pages.name = "more"
+    pages, more_pages = Pages(50), MorePages(0)
     answer = await StreamedAnswer.begin(200, pieces_of(Export(UserId(an_id()), [pages, more_pages])), ())
     sent: list[bytes] = []
 
