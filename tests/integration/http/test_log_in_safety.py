@@ -147,7 +147,11 @@ async def test_no_path_takes_a_common_password(clock: SettableClock, path: str) 
                 "/api/v1/users/me/password",
                 {"current_password": PASSWORD, "new_password": "password12345"},
             ),
-            "an administrator creating the account": ("POST", "/api/v1/users", new),
+            "an administrator creating the account": (
+                "POST",
+                "/api/v1/users",
+                {**new, "username": "robert", "role": "user"},
+            ),
         }[path]
         response = await client.request(method, url, json=body, headers={"authorization": f"Bearer {token}"})
     assert problem(response) == (400, "invalid-input"), response.text
