@@ -1,5 +1,6 @@
 """`postern migrate` and `postern downgrade`, and what other commands ask of the schema."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,6 +32,8 @@ def bring_up_to_date(settings: Settings, *, quiet: bool) -> None:
     """Migrate, and tell what was done; without `quiet`, also that nothing was. Raises `CommandFailed`."""
     from adapters.sql.migrate import SchemaStatus, schema_state, upgrade  # noqa: PLC0415 - help comes without it
 
+    # MariaDB remarks on the name of Alembic's own primary key, and the driver passes it on as a warning.
+    logging.getLogger("asyncmy").setLevel(logging.ERROR)
     with _database_faults(settings):
         # A SQLite file that is not there yet is made by the upgrade, its folder included.
         before = None if _is_missing_file(settings) else schema_state(settings.database_url)
