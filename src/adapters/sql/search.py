@@ -66,7 +66,8 @@ def _ranked(
         .where(*conditions)
         .subquery("found")
     )
-    page = select(found.c.id, found.c.score, found.c.text_bytes).order_by(found.c.score.desc(), found.c.id.desc())
+    page: Select[Any] = select(found.c.id, found.c.score, found.c.text_bytes)
+    page = page.order_by(found.c.score.desc(), found.c.id.desc())
     if after:
         at, before = bindparam("score", type_=Integer), bindparam("before", type_=Id)
         page = page.where(or_(found.c.score < at, and_(found.c.score == at, found.c.id < before)))
