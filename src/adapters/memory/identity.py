@@ -128,7 +128,9 @@ class MemoryCredentialsReader(CredentialsReader):
 
     async def by_id(self, user_id: UserId) -> Credentials | None:
         user = self._store.users.get(user_id)
-        return None if user is None else Credentials(user.id, user.email, user.username, user.password_hash)
+        if user is None:
+            return None
+        return Credentials(user.id, user.email, user.username, user.password_hash, user.is_active)
 
 
 class MemoryAccountReader(AccountReader):

@@ -76,7 +76,13 @@ _UPDATE_SESSION = update(_SESSIONS).where(
 )
 
 _CREDENTIALS = select(
-    _USERS.c.id, _USERS.c.email, _USERS.c.email_key, _USERS.c.username, _USERS.c.username_key, _USERS.c.password_hash
+    _USERS.c.id,
+    _USERS.c.email,
+    _USERS.c.email_key,
+    _USERS.c.username,
+    _USERS.c.username_key,
+    _USERS.c.password_hash,
+    _USERS.c.status,
 )
 _CREDENTIALS_BY_EMAIL = _CREDENTIALS.where(_USERS.c.email_key == bindparam("key"))
 _CREDENTIALS_BY_ID = _CREDENTIALS.where(_USERS.c.id == bindparam("at_id"))
@@ -195,5 +201,11 @@ class SqlAccountReader(AccountReader):
 def _credentials(row: AnyRow | None) -> Credentials | None:
     if row is None:
         return None
-    id, email, email_key, username, username_key, password_hash = row
-    return Credentials(id, EmailAddress(email, email_key), Username(username, username_key), password_hash)
+    id, email, email_key, username, username_key, password_hash, status = row
+    return Credentials(
+        user_id=id,
+        email=EmailAddress(email, email_key),
+        username=Username(username, username_key),
+        password_hash=password_hash,
+        is_active=UserStatus(status) is UserStatus.ACTIVE,
+    )

@@ -3,7 +3,6 @@
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import UUID
 
 from application.identity.audit import AuditEntry, Unchanging
 from application.identity.ports import (
@@ -22,9 +21,6 @@ from domain.identity.errors import InvalidCode, InvalidCredentials, SecondFactor
 from domain.identity.second_factor import CodeVerdict
 from domain.identity.user import User
 from domain.identity.values import Device, Password
-from domain.shared.ids import UserId
-
-_NOBODY = UserId(UUID(int=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +64,11 @@ class LogIn:
         verdict = await self._hasher.verify(found.password_hash if found else None, command.password)
         now = self._clock.now()
         async with self._uow() as uow:
-            user = await self._verified(uow, found)
-            if user is None or not verdict.matches or not user.is_active:
-                subject = None if user is None else user.id
+            # Whatever is wrong, from here on the steps are the same, so nobody learns which it was by the time.
+            is_right = found is not None and verdict.matches and found.is_active
+            user = await self._unchanged(uow, found) if found is not None and is_right else None
+            if user is None:
+                subject = None if found is None else found.user_id
                 await uow.audit.record(AuditEntry(event=Unchanging.LOG_IN_FAILED, at=now, actor=None, subject=subject))
                 await uow.commit()
                 raise InvalidCredentials
@@ -112,15 +110,10 @@ class LogIn:
                 await uow.commit()
 
     @staticmethod
-    async def _verified(uow: IdentityUnitOfWork, found: Credentials | None) -> User | None:
-        """Load the account that the password was checked for; None when there is none.
-
-        Nobody is looked for all the same: an address without an account must not be told by the time it takes.
-        """
+    async def _unchanged(uow: IdentityUnitOfWork, found: Credentials) -> User | None:
+        """Load the account that the password was checked for; None when it is gone, suspended, or has another now."""
         try:
-            user = await uow.users.get(_NOBODY if found is None else found.user_id)
+            user = await uow.users.get(found.user_id)
         except UserNotFound:
             return None
-        if found is None or user.password_hash != found.password_hash:
-            return None  # Changed meanwhile: what was verified is no longer the current password.
-        return user
+        return user if user.is_active and user.password_hash == found.password_hash else None

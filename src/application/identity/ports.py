@@ -115,6 +115,7 @@ class Credentials:
     email: EmailAddress
     username: Username
     password_hash: str = field(repr=False)
+    is_active: bool
 
 
 class CredentialsReader(Protocol):
