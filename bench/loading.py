@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -10,10 +10,11 @@ from typing import Any
 
 import asyncmy
 import asyncpg
-from sqlalchemy import URL, Dialect, MetaData, Table, make_url
+from sqlalchemy import URL, Dialect, Integer, MetaData, Table, make_url
 
 from bench.apis import PocketBaseApi
 from bench.data import Data, Person, Post, Vote, heat, short_id
+from domain.posts.ranking import hot_rank
 
 Row = tuple[Any, ...]
 Values = dict[str, Any]
@@ -31,9 +32,11 @@ def load(url: str, metadata: MetaData, data: Data, *, password_hash: str) -> Non
     """
     parsed = make_url(url)
     dialect = parsed.get_dialect()()
+    # The same order either way: in milliseconds where it is a whole number, as published where it is not.
+    rank = hot_rank if isinstance(metadata.tables["posts"].c.hot.type, Integer) else heat
     tables = [
         _Filled(metadata.tables["users"], dialect, (_user(each, password_hash) for each in data.all_people())),
-        _Filled(metadata.tables["posts"], dialect, (_post(each, data) for each in data.all_posts())),
+        _Filled(metadata.tables["posts"], dialect, (_post(each, data, rank) for each in data.all_posts())),
         _Filled(metadata.tables["votes"], dialect, (_vote(each, data) for each in data.all_votes())),
     ]
     match dialect.name:
@@ -64,7 +67,7 @@ def _user(person: Person, password_hash: str) -> Values:
     }
 
 
-def _post(post: Post, data: Data) -> Values:
+def _post(post: Post, data: Data, rank: Callable[[int, datetime], float]) -> Values:
     return {
         "id": post.id,
         "author_id": data.person(post.author).id,
@@ -73,7 +76,7 @@ def _post(post: Post, data: Data) -> Values:
         "score": post.score,
         "upvotes": post.upvotes,
         "downvotes": post.downvotes,
-        "hot": heat(post.score, post.created_at),
+        "hot": rank(post.score, post.created_at),
         "ranked_at": 0,
         "replies": 0,
         "listed": True,

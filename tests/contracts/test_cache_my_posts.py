@@ -40,7 +40,7 @@ def reader(request: pytest.FixtureRequest, storage: Storage) -> MyPostsReader:
 
 async def texts(reader: MyPostsReader, owner: User, *, limit: int = 20, cursor: str | None = None) -> list[str]:
     page = await reader.page(owner.id, PageRequest(limit, cursor))
-    return [post.text for post in msgspec.json.decode(page.body, type=PostPageView).items]
+    return [post.text or "" for post in msgspec.json.decode(page.body, type=PostPageView).items]
 
 
 async def publish(storage: Storage, by: User, text: str) -> Post:

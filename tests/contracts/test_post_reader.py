@@ -101,7 +101,7 @@ async def test_an_authors_list_shows_that_author_alone_newest_first(storage: Sto
     found = await storage.posts.by_author(alice.id, limit=10, before=None, viewer=None)
 
     assert ids(found.items) == [str(third.id), str(first.id)]
-    assert {item.author.id for item in found.items} == {str(alice.id)}
+    assert {item.author.id for item in found.items if item.author} == {str(alice.id)}
 
 
 async def test_an_author_without_posts_has_an_empty_list(storage: Storage) -> None:

@@ -105,7 +105,7 @@ async def test_of_twenty_edits_under_one_version_one_wins(storage: Storage, cloc
 
     async def story(number: int) -> str:
         command = EditPostCommand(an_actor(alice), post.id, PostText(f"edit {number}"), if_version=1)
-        return (await use_case.execute(command)).text
+        return str((await use_case.execute(command)).text)
 
     winners, losers = await race(WORKERS, story)
 

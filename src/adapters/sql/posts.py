@@ -32,6 +32,7 @@ from sqlalchemy import (
     type_coerce,
     update,
 )
+from sqlalchemy.sql.operators import custom_op
 
 from adapters.sql.database import AnyRow, Database, Parameters
 from adapters.sql.errors import Named
@@ -173,7 +174,8 @@ def _page(
     order = _ascending if ascending else _descending
     if not keyset_by_rows:
         after = _POSTS.c.id > place if ascending else _POSTS.c.id < place
-        page = _views(_POSTS, short, my_vote=my_vote).where(common == own, after, *bounds)
+        page = _by_index(_views(_POSTS, short, my_vote=my_vote), f"ix_posts_{of}_id")
+        page = page.where(common == own, after, *bounds)
         return page.order_by(order(_POSTS.c.id)).limit(_rows(limit))
     # After an equality, PostgreSQL takes the order by `id` for one that the primary key gives as well, and may walk
     # everybody's posts backwards in search of an author who has many, all of them old. This says the same in a way
@@ -185,6 +187,15 @@ def _page(
     part = part.where(*found, *bounds).order_by(order(common), order(_POSTS.c.id)).limit(_rows(limit))
     views, cut = _cut(part, "text", my_vote=my_vote)
     return views.order_by(order(cut.c.id))
+
+
+def _by_index(page: Select[Any], index: str) -> Select[Any]:
+    """Say which index the page runs along.
+
+    MariaDB takes the order by `id` from the primary key and looks for what is listed, or answers one post, among all
+    there is.
+    """
+    return page.with_hint(_POSTS, f"FORCE INDEX ({index})", "mysql")
 
 
 def _ascending(column: ColumnElement[Any]) -> UnaryExpression[Any]:
@@ -214,12 +225,16 @@ def _below(rank: ColumnElement[Any], id: ColumnElement[Any], *, by_pairs: bool) 
     return or_(rank < at_rank, and_(rank == at_rank, id < at_id))
 
 
-def _within(since: bool, until: bool) -> list[ColumnElement[bool]]:
+def _within(*, since: bool, until: bool, sorts_for_bounds: bool) -> list[ColumnElement[bool]]:
+    """Return the bounds of time, which a ranked list checks on its way along the index by rank."""
+    # `+id` says to SQLite: do not look for an index to answer this by.
+    plus = UnaryExpression(_POSTS.c.id, operator=custom_op("+"), type_=_POSTS.c.id.type)
+    id = plus if sorts_for_bounds else _POSTS.c.id
     bounds: list[ColumnElement[bool]] = []
     if since:
-        bounds.append(_POSTS.c.id >= bindparam("since", type_=Id))
+        bounds.append(id >= bindparam("since", type_=Id))
     if until:
-        bounds.append(_POSTS.c.id < bindparam("until", type_=Id))
+        bounds.append(id < bindparam("until", type_=Id))
     return bounds
 
 
@@ -235,6 +250,7 @@ def _ranked(
     my_vote: bool,
     keyset_by_rows: bool,
     by_pairs: bool,
+    sorts_for_bounds: bool,
 ) -> Select[Any]:
     """Build the statement for posts in the order of their rank that no vote has moved since `as_of`.
 
@@ -244,12 +260,17 @@ def _ranked(
     common, own = _common(of)
     moved = exists(select(_PAST.c.post_id).where(_PAST.c.valid_until > bindparam("as_of", type_=BigInteger)))
     rank = _POSTS.c[_RANKS[sort]]
-    found = [common == own, _POSTS.c.ranked_at <= bindparam("as_of", type_=BigInteger), *_within(since, until)]
+    found = [
+        common == own,
+        _POSTS.c.ranked_at <= bindparam("as_of", type_=BigInteger),
+        *_within(since=since, until=until, sorts_for_bounds=sorts_for_bounds),
+    ]
     if placed:
         found.append(_below(rank, _POSTS.c.id, by_pairs=by_pairs))
     order = (rank.desc(), _POSTS.c.id.desc())
     if not keyset_by_rows:
-        page = _views(_POSTS, short, my_vote=my_vote).add_columns(rank.label("rank"), moved.label("moved"))
+        page = _by_index(_views(_POSTS, short, my_vote=my_vote), f"ix_posts_{of}_{_RANKS[sort]}_id")
+        page = page.add_columns(rank.label("rank"), moved.label("moved"))
         return page.where(*found).order_by(*order).limit(_rows(limit))
     part: Select[Any] = select(*_PART, short)
     part = part.where(*found).order_by(*order).limit(_rows(limit))
@@ -260,14 +281,28 @@ def _ranked(
 
 @lru_cache(maxsize=64 * MAX_LIMIT)
 def _moved(
-    sort: Sort, limit: int, *, of: str, placed: bool, since: bool, until: bool, my_vote: bool, by_pairs: bool
+    sort: Sort,
+    limit: int,
+    *,
+    of: str,
+    placed: bool,
+    since: bool,
+    until: bool,
+    my_vote: bool,
+    by_pairs: bool,
+    sorts_for_bounds: bool,
 ) -> Select[Any]:
     """Build the statement for posts in the order of the rank that they had at `as_of`, moved by votes since."""
     as_of = bindparam("as_of", type_=BigInteger)
     common, own = _common(of)
     rank = _PAST.c[_RANKS[sort]]
     # Of all the ranks that ended since, the one that had begun by then.
-    found = [common == own, _PAST.c.valid_until > as_of, _PAST.c.valid_from <= as_of, *_within(since, until)]
+    found = [
+        common == own,
+        _PAST.c.valid_until > as_of,
+        _PAST.c.valid_from <= as_of,
+        *_within(since=since, until=until, sorts_for_bounds=sorts_for_bounds),
+    ]
     if placed:
         found.append(_below(rank, _PAST.c.post_id, by_pairs=by_pairs))
     joined = _PAST.join(_POSTS, _POSTS.c.id == _PAST.c.post_id)
@@ -341,6 +376,7 @@ class SqlPostReader(PostReader):
         self._database = database
         self._keyset_by_rows = database.dialect.keyset_by_rows
         self._by_pairs = database.dialect.ranges_by_pairs
+        self._sorts_for_bounds = database.dialect.sorts_for_bounds
 
     async def get(self, post_id: PostId, *, viewer: UserId | None) -> PostView | None:
         row = await self._database.fetch_one(_ONE[viewer is not None], {"at_id": post_id, **_of(viewer)})
@@ -427,6 +463,7 @@ class SqlPostReader(PostReader):
             "until": period.until is not None,
             "my_vote": viewer is not None,
             "by_pairs": self._by_pairs,
+            "sorts_for_bounds": self._sorts_for_bounds,
         }
         unmoved = _ranked(sort, limit, keyset_by_rows=self._keyset_by_rows, **shape)
         rows = list(await self._database.fetch_all(unmoved, parameters))

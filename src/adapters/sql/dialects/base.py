@@ -51,6 +51,8 @@ class Dialect(ABC):
     """Whether a place in a list is told to it best as a pair, `(author_id, id) < (…, …)`."""
     ranges_by_pairs: ClassVar[bool]
     """Whether an index is searched by `(rank, id) < (…, …)`; else it takes an OR to that end."""
+    sorts_for_bounds: ClassVar[bool]
+    """Whether it would rather answer a bound of time by index, and sort, than check it along the index by rank."""
     locks_joins: ClassVar[bool]
     """Whether a locking read of a join shows all of it as of when it got the locks, not as of when it began."""
     bump_revision: ClassVar[Executable]

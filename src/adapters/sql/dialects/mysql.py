@@ -89,6 +89,7 @@ class MysqlDialect(Dialect):
     single_writer = False
     keyset_by_rows = False
     ranges_by_pairs = False
+    sorts_for_bounds = False
     locks_joins = True
 
     _revisions = table_of(AuthorRevisionRow)

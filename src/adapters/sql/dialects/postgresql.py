@@ -66,6 +66,7 @@ class PostgresqlDialect(Dialect):
     single_writer = False
     keyset_by_rows = True
     ranges_by_pairs = True
+    sorts_for_bounds = False
     locks_joins = False
 
     _revisions = table_of(AuthorRevisionRow)

@@ -62,6 +62,7 @@ class SqliteDialect(Dialect):
     single_writer = True
     keyset_by_rows = False
     ranges_by_pairs = True
+    sorts_for_bounds = True
     locks_joins = True
 
     _revisions = table_of(AuthorRevisionRow)
