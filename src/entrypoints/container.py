@@ -43,7 +43,14 @@ from application.identity.create_user import CreateUser
 from application.identity.delete_account import DeleteAccount
 from application.identity.delete_user import DeleteUser
 from application.identity.edit_profile import EditProfile
-from application.identity.export_data import AccountExport, AuditExport, ExportData, SessionsExport
+from application.identity.export_data import (
+    AccountExport,
+    ApiKeysExport,
+    AuditExport,
+    ExportData,
+    SecondFactorExport,
+    SessionsExport,
+)
 from application.identity.get_account import GetAccount
 from application.identity.get_user import GetUser
 from application.identity.list_audit import ListAudit
@@ -391,7 +398,9 @@ class Container(containers.DeclarativeContainer):
     )
     export_sources = providers.List(
         providers.Singleton(AccountExport, storage.provided.accounts),
+        providers.Singleton(SecondFactorExport, storage.provided.identity_units),
         providers.Singleton(SessionsExport, storage.provided.sessions),
+        providers.Singleton(ApiKeysExport, storage.provided.api_keys),
         providers.Singleton(PostsExport, storage.provided.posts),
         providers.Singleton(VotesExport, storage.provided.votes),
         providers.Singleton(AuditExport, storage.provided.audit),

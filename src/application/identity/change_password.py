@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from application.identity.confirming import confirm_password
 from application.identity.ports import CommonPasswords, CredentialsReader, IdentityUnits, PasswordHasher
 from application.shared.clock import Clock
 from application.shared.errors import VersionConflict
-from domain.identity.errors import AccountChanged, InvalidToken, UserNotFound, WrongPassword
+from domain.identity.errors import AccountChanged, InvalidToken, UserNotFound
 from domain.identity.one_time_token import Purpose
 from domain.identity.policies import password_faults
 from domain.identity.session import RevocationReason
@@ -42,11 +43,14 @@ class ChangePassword:
         self._clock = clock
 
     async def execute(self, command: ChangePasswordCommand) -> None:
-        found = await self._credentials.by_id(command.actor.user_id)
-        if found is None:
-            raise InvalidToken
-        if not (await self._hasher.verify(found.password_hash, command.current)).matches:
-            raise WrongPassword
+        found = await confirm_password(
+            command.actor,
+            command.current,
+            uow=self._uow,
+            credentials=self._credentials,
+            hasher=self._hasher,
+            clock=self._clock,
+        )
         faults = password_faults(
             command.new,
             email=found.email,

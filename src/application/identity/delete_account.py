@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 
 from application.identity.administration import keep_an_admin
-from application.identity.audit import AuditEntry, Unchanging
 from application.identity.closing import close_sessions
+from application.identity.confirming import confirm_password
 from application.identity.ports import CredentialsReader, IdentityUnits, PasswordHasher
 from application.shared.clock import Clock
 from application.shared.errors import VersionConflict
-from domain.identity.errors import AccountChanged, InvalidToken, UserNotFound, WrongPassword
+from domain.identity.errors import AccountChanged, InvalidToken, UserNotFound
 from domain.identity.session import RevocationReason
 from domain.identity.values import Password
 from domain.shared.actor import Actor
@@ -39,21 +39,14 @@ class DeleteAccount:
 
     async def execute(self, command: DeleteAccountCommand) -> None:
         actor = command.actor
-        found = await self._credentials.by_id(actor.user_id)
-        if found is None:
-            raise InvalidToken
-        if not (await self._hasher.verify(found.password_hash, command.password)).matches:
-            async with self._uow() as uow:
-                await uow.audit.record(
-                    AuditEntry(
-                        event=Unchanging.WRONG_PASSWORD,
-                        at=self._clock.now(),
-                        actor=actor.user_id,
-                        subject=actor.user_id,
-                    )
-                )
-                await uow.commit()
-            raise WrongPassword
+        found = await confirm_password(
+            actor,
+            command.password,
+            uow=self._uow,
+            credentials=self._credentials,
+            hasher=self._hasher,
+            clock=self._clock,
+        )
         now = self._clock.now()
         async with self._uow() as uow:
             try:

@@ -6,7 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from application.identity.audit import AuditEntry, Unchanging
+from application.identity.credentials import ApiKeyReader
 from application.identity.ports import AccountReader, AuditReader, IdentityUnits, SessionReader
+from application.identity.views import totp_state_view
 from application.shared.clock import Clock
 from application.shared.export import ExportSource
 from application.shared.paging import MAX_LIMIT
@@ -29,7 +31,8 @@ class Export:
 
 
 class ExportData:
-    """Export everything that is held on the caller as one JSON document: account, sessions, posts, votes, audit trail.
+    """Export everything that is held on the caller as one JSON document: account, second factor, sessions, API keys,
+    posts, votes, audit trail.
 
     It is written as it is read, so its size is not bounded and not known before. Each list is read page by page: what
     is written meanwhile may or may not be in it.
@@ -85,6 +88,34 @@ class SessionsExport(ExportSource):
             yield found.items
             more = found.more
             before = SessionId(UUID(found.items[-1].id)) if more else None
+
+
+class ApiKeysExport(ExportSource):
+    """What is held of API keys: all but the keys, of which only hashes are."""
+
+    name = "api_keys"
+    is_list = True
+
+    def __init__(self, api_keys: ApiKeyReader) -> None:
+        self._api_keys = api_keys
+
+    async def batches(self, user_id: UserId) -> AsyncIterator[Sequence[Any]]:
+        yield await self._api_keys.of_user(user_id)  # `API_KEYS_PER_USER` at the most: one batch.
+
+
+class SecondFactorExport(ExportSource):
+    """Whether there is a second factor; its secret is of no use to anybody but the authenticator app."""
+
+    name = "second_factor"
+    is_list = False
+
+    def __init__(self, uow: IdentityUnits) -> None:
+        self._uow = uow
+
+    async def batches(self, user_id: UserId) -> AsyncIterator[Sequence[Any]]:
+        async with self._uow() as uow:
+            factor = await uow.second_factors.find(user_id)
+        yield [totp_state_view(factor)]
 
 
 class AuditExport(ExportSource):

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from application.identity.confirming import confirm_password
 from application.identity.credentials import RecoveryCodes, SecretBox, TotpCodes
 from application.identity.ports import CredentialsReader, IdentityUnits, PasswordHasher
 from application.identity.second_factor import Proof, SecondFactorDesk
-from application.identity.views import RecoveryCodesView, TotpEnrolmentView, TotpStateView
+from application.identity.views import RecoveryCodesView, TotpEnrolmentView, TotpStateView, totp_state_view
 from application.shared.clock import Clock
 from domain.identity.errors import (
     InvalidToken,
@@ -13,7 +14,6 @@ from domain.identity.errors import (
     TotpNotEnabled,
     UserNotFound,
     WrongCode,
-    WrongPassword,
 )
 from domain.identity.second_factor import RECOVERY_CODES, CodeVerdict, SecondFactor
 from domain.identity.values import Password
@@ -126,7 +126,14 @@ class DisableTotp:
     async def execute(self, command: DisableTotpCommand) -> None:
         command.actor.demand_scope(None)
         if command.password is not None:
-            await self._demand_password(command.actor, command.password)
+            await confirm_password(
+                command.actor,
+                command.password,
+                uow=self._uow,
+                credentials=self._credentials,
+                hasher=self._hasher,
+                clock=self._clock,
+            )
         verdict = CodeVerdict.ACCEPTED
         now = self._clock.now()
         async with self._uow() as uow:
@@ -144,13 +151,6 @@ class DisableTotp:
         if verdict is CodeVerdict.REFUSED:
             raise WrongCode
 
-    async def _demand_password(self, actor: Actor, password: Password) -> None:
-        found = await self._credentials.by_id(actor.user_id)
-        if found is None:
-            raise InvalidToken
-        if not (await self._hasher.verify(found.password_hash, password)).matches:
-            raise WrongPassword
-
 
 @dataclass(frozen=True, slots=True)
 class GetTotpQuery:
@@ -167,6 +167,4 @@ class GetTotp:
         query.actor.demand_scope(None)
         async with self._uow() as uow:
             factor = await uow.second_factors.find(query.actor.user_id)
-        if factor is None or not factor.is_confirmed:
-            return TotpStateView(enabled=False, recovery_codes_left=0)
-        return TotpStateView(enabled=True, recovery_codes_left=len(factor.recovery))
+        return totp_state_view(factor)

@@ -6,6 +6,7 @@ import msgspec
 
 from application.shared.views import Id, Timestamp, timestamp
 from domain.identity.api_key import ApiKey
+from domain.identity.second_factor import SecondFactor
 from domain.identity.user import User
 from domain.identity.values import UserStatus
 from domain.shared.actor import Role, Scope
@@ -196,6 +197,13 @@ class TotpStateView(msgspec.Struct, frozen=True, kw_only=True):
 
     enabled: bool
     recovery_codes_left: int
+
+
+def totp_state_view(factor: SecondFactor | None) -> TotpStateView:
+    """Show what is in force; one that was never confirmed is not."""
+    if factor is None or not factor.is_confirmed:
+        return TotpStateView(enabled=False, recovery_codes_left=0)
+    return TotpStateView(enabled=True, recovery_codes_left=len(factor.recovery))
 
 
 def api_key_view(key: ApiKey) -> ApiKeyView:

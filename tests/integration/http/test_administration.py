@@ -325,6 +325,20 @@ async def test_failed_log_ins_and_reused_tokens_are_in_the_trail(
     assert {"session.revoked"} == {e["event"] for e in found if e["details"].get("reason") == "token-reused"}
 
 
+async def test_guessing_at_the_current_password_leaves_a_trace(
+    client: httpx.AsyncClient, alice: Account, admin: Account
+) -> None:
+    body = {"current_password": "not the one she has", "new_password": "quite another long one"}
+    assert problem(await client.put(f"{API}/users/me/password", json=body, headers=alice.auth)) == (
+        403,
+        "wrong-password",
+    )
+
+    found = (await client.get(f"{API}/audit?limit=100", headers=admin.auth)).json()["items"]
+
+    assert [entry["event"] for entry in found].count("password.wrong") == 1
+
+
 async def test_nobody_else_reads_the_trail(client: httpx.AsyncClient, alice: Account, moderator: Account) -> None:
     for account in (alice, moderator):
         assert problem(await client.get(f"{API}/audit", headers=account.auth)) == (403, "forbidden")
@@ -337,10 +351,14 @@ async def test_an_export_holds_everything_as_one_document(client: httpx.AsyncCli
     await publish(client, alice, 'First, with ünïcode and "quotes"')
     await publish(client, alice, "Second")
     await log_in(client, alice)
+    key = {"name": "backup", "scopes": ["posts:read"]}
+    assert (await client.post(f"{API}/auth/api-keys", json=key, headers=alice.auth)).status_code == 201
 
     response = await client.get(f"{API}/users/me/export", headers=alice.auth)
 
     document = json.loads(response.content)
+    assert [(held["name"], "key" in held) for held in document["api_keys"]] == [("backup", False)]
+    assert document["second_factor"] == {"enabled": False, "recovery_codes_left": 0}
     assert document["account"]["email"] == alice.email
     assert [post["text"] for post in document["posts"]] == ["Second", 'First, with ünïcode and "quotes"']
     assert len(document["sessions"]) == 2
