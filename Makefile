@@ -64,6 +64,10 @@ format: $(DEVELOPMENT_READY) ## Format, and fix what can be fixed safely
 	$(BIN)/ruff check --fix --exit-zero --quiet $(CODE)
 	$(BIN)/ruff format $(CODE)
 
+.PHONY: torture
+torture: $(DEVELOPMENT_READY) ## Cast 100,000 random votes from 8 processes on every database, and count (ARGS=)
+	PYTHONPATH=src:. $(BIN)/python -m tools.torture_votes $(ARGS)
+
 .PHONY: check
 check: lint types test ## Lint, types and tests
 

@@ -37,6 +37,7 @@ from adapters.sql.fence import SqlCacheFence
 from adapters.system.background import TaskBackground
 from adapters.system.clock import SystemClock
 from adapters.system.ids import RandomUsernames, Uuid7Generator
+from adapters.system.periodic import Periodic
 from application.identity.change_password import ChangePassword
 from application.identity.create_admin import CreateAdmin
 from application.identity.create_user import CreateUser
@@ -96,6 +97,8 @@ from application.shared.unit_of_work import CommitListener
 from application.shared.use_case import UseCase
 from entrypoints.settings import Settings
 from entrypoints.storage import Storage, memory_storage, sql_storage
+
+_SWEEP_SECONDS = 300.0
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -500,6 +503,10 @@ async def running(container: Container) -> AsyncIterator[None]:
         revocations = container.revocations()
         stack.push_async_callback(revocations.close)
         await revocations.start()
+        storage, clock = container.storage(), container.clock()
+        sweeper = Periodic("purging past ranks", lambda: storage.purge_past_ranks(clock.now()), seconds=_SWEEP_SECONDS)
+        stack.push_async_callback(sweeper.close)
+        await sweeper.start()
         stack.push_async_callback(container.hasher().close)
         stack.push_async_callback(container.mail_queue().close)
         stack.push_async_callback(container.background().close)  # before the mails, which it may still make

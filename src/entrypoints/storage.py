@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from adapters.memory.audit import MemoryAuditReader
 from adapters.memory.credentials import MemoryApiKeyReader
@@ -15,7 +16,7 @@ from adapters.memory.store import MemoryStore
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.memory.votes import MemoryVoteReader
 from adapters.sql.audit import SqlAuditReader
-from adapters.sql.ballots import SqlCounterAudit
+from adapters.sql.ballots import SqlCounterAudit, purge_past_ranks
 from adapters.sql.credentials import SqlApiKeyReader
 from adapters.sql.database import Database
 from adapters.sql.directory import SqlSessionReader, SqlUserReader
@@ -69,6 +70,8 @@ class Storage:
     api_keys: ApiKeyReader
     posts: PostReader
     counters: CounterAudit
+    purge_past_ranks: Callable[[datetime], Awaitable[object]]
+    """Forgets which ranks posts had before votes, as far as nobody may ask for them at that moment."""
     search: PostSearch
     authors: AuthorDirectory
     revisions: AuthorRevisions
@@ -90,6 +93,9 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
 
     posts = MemoryPostReader(store)
 
+    async def nothing(_: datetime) -> None:
+        """Do nothing: a post's own past is cut with each vote."""
+
     async def close() -> None:
         store.clear()
 
@@ -106,6 +112,7 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         api_keys=MemoryApiKeyReader(store),
         posts=posts,
         counters=MemoryCounterAudit(store),
+        purge_past_ranks=nothing,
         search=MemoryPostSearch(store, posts),
         authors=MemoryAuthorDirectory(store),
         revisions=MemoryAuthorRevisions(store),
@@ -130,6 +137,10 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
     log = SqlRevocationLog(database)
     revocations = log if sqlite_file is None else SqliteRevocationLog(log, sqlite_file)
 
+    async def purge(now: datetime) -> None:
+        while await purge_past_ranks(database, now=now):
+            pass
+
     async def close() -> None:
         await revocations.close()
         await revisions.close()
@@ -148,6 +159,7 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
         api_keys=SqlApiKeyReader(database),
         posts=posts,
         counters=SqlCounterAudit(database),
+        purge_past_ranks=purge,
         search=SqlPostSearch(database, posts),
         authors=SqlAuthorDirectory(database),
         revisions=revisions,

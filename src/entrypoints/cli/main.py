@@ -19,6 +19,7 @@ _COMMANDS = {
     "migrate": _Entry("entrypoints.cli.schema:migrate", "Bring the database's schema up to date."),
     "downgrade": _Entry("entrypoints.cli.schema:downgrade", "Take the database's schema back to an older revision."),
     "create-admin": _Entry("entrypoints.cli.create_admin:create_admin", "Create an account that may do everything."),
+    "recount": _Entry("entrypoints.cli.recount:recount", "Compare the counters of posts with what they count."),
     "config": _Entry("entrypoints.cli.config:config", "Show the effective settings, secrets masked."),
     "openapi": _Entry("entrypoints.cli.openapi:openapi", "Print the OpenAPI document."),
 }
