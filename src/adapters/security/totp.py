@@ -6,6 +6,7 @@ from hmac import compare_digest
 from typing import Final
 
 import pyotp
+from pyotp.totp import TOTP
 
 from application.identity.credentials import TotpCodes
 
@@ -24,14 +25,14 @@ class PyotpTotpCodes(TotpCodes):
         return pyotp.random_base32(_SECRET_LENGTH)
 
     def uri(self, secret: str, *, account: str) -> str:
-        return pyotp.TOTP(secret).provisioning_uri(name=account, issuer_name=self._issuer)
+        return TOTP(secret).provisioning_uri(name=account, issuer_name=self._issuer)
 
     def step(self, secret: str, code: str, *, at: datetime) -> int | None:
         """Return the step that the code is right for, the newest first; every step is compared, right or wrong."""
         digits = "".join(code[:16].split())  # Apps show `123 456`, and people type what they see.
         if not _CODE.fullmatch(digits):
             return None
-        totp = pyotp.TOTP(secret)
+        totp = TOTP(secret)
         now = totp.timecode(at)
         right = [
             step

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pyotp
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pyotp.totp import TOTP
 
 from tests.integration.cli.conftest import Server, Shell, StartServer
 
@@ -126,7 +126,7 @@ def _enrol(server: Server) -> Callable[[Server], None]:
     _, pair = server.request("POST", "/api/v1/auth/signup", body)
     auth = {"Authorization": f"Bearer {pair['access_token']}"}
     _, enrolment = server.request("POST", "/api/v1/auth/totp", None, auth)
-    device = pyotp.TOTP(enrolment["secret"])
+    device = TOTP(enrolment["secret"])
     status, _ = server.request("POST", "/api/v1/auth/totp/confirm", {"code": device.now()}, auth)
     assert status == 200
 

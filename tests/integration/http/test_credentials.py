@@ -8,6 +8,7 @@ from datetime import timedelta
 import httpx
 import pyotp
 import pytest
+from pyotp.totp import TOTP
 
 from adapters.mail.transport import Mail, MailTransport
 from domain.identity.values import UserStatus
@@ -239,10 +240,10 @@ async def test_mails_lead_to_the_front_end(sign_up: SignUp, tokens: ReadMail, ou
     assert 'href="https://app.example.com/verify-email#token=' in mail.html
 
 
-async def enabled(client: httpx.AsyncClient, account: Account, clock: SettableClock) -> tuple[pyotp.TOTP, list[str]]:
+async def enabled(client: httpx.AsyncClient, account: Account, clock: SettableClock) -> tuple[TOTP, list[str]]:
     """Enrol and confirm; return the device and the recovery codes."""
     enrolment = (await client.post(f"{AUTH}/totp", headers=account.auth)).json()
-    device = pyotp.TOTP(enrolment["secret"])
+    device = TOTP(enrolment["secret"])
     assert pyotp.parse_uri(enrolment["uri"]).secret == enrolment["secret"]
     body = {"code": device.at(clock.now())}
     response = await client.post(f"{AUTH}/totp/confirm", json=body, headers=account.auth)
