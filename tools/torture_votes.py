@@ -98,12 +98,17 @@ def torture(databases: Databases, backend: str, votes: int) -> bool:
         with ProcessPoolExecutor(WORKERS) as pool:
             running = [pool.submit(_worker, url, seed, votes // WORKERS, users, posts) for seed in range(WORKERS)]
             failures = [failure for each in running for failure in each.result()]
-        time.monotonic() - started
+        seconds = time.monotonic() - started
         wrong = asyncio.run(_wrong(url))
     finally:
         databases.drop(backend, url)
-    for _failure in sorted(set(failures))[:5]:
-        pass
+    sys.stdout.write(
+        f"{backend}: {votes:,} votes by {WORKERS} processes in {seconds:.0f} s ({votes / seconds:,.0f}/s), "
+        f"{len(failures)} failed, {wrong} posts drifted\n"
+    )
+    sys.stdout.flush()
+    for failure in sorted(set(failures))[:5]:
+        sys.stderr.write(f"  {failure}\n")
     return not failures and not wrong
 
 
