@@ -254,9 +254,9 @@ class PostWordsRow(Row):
 
 
 def is_search_index(name: str | None) -> bool:
-    """Tell whether a table or an index is part of one for full-text search, of which no model speaks.
+    """Tell whether a table, a column or an index is part of one for full-text search, of which no model speaks.
 
-    FTS5 keeps an index in tables of its own (`fts_post_words_data` and others).
+    FTS5 keeps an index in tables of its own (`fts_post_words_data` and others), PostgreSQL a column beside the words.
     """
     return name is not None and name.startswith("fts_")
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import TSQUERY, insert
+from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR, insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
@@ -87,11 +87,11 @@ class PostgresqlDialect(Dialect):
     now = literal_column("statement_timestamp()")
     ago = text("statement_timestamp() - CAST(:microseconds AS bigint) * interval '1 microsecond'")
 
-    # Words as they are: `to_tsvector` would have them parsed, stemmed and looked up once more. The very expression of
-    # the index; two blanks stand between two words.
-    _with_words = func.array_to_tsvector(
-        func.string_to_array(func.btrim(table_of(PostWordsRow).c.words), literal_column("'  '"))
-    ).op("@@", is_comparison=True)(cast(bindparam("match", type_=Text), TSQUERY))
+    # A generated column, which no model speaks of. It holds words as they are: `to_tsvector` would have them parsed,
+    # stemmed and looked up once more.
+    _with_words = literal_column("post_words.fts_words", TSVECTOR).op("@@", is_comparison=True)(
+        cast(bindparam("match", type_=Text), TSQUERY)
+    )
 
     def rows_with_words(self, phrases: int) -> FromClause:
         del phrases
