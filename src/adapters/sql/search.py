@@ -66,7 +66,7 @@ def _ranked(
         .where(*conditions)
         .subquery("found")
     )
-    page: Select[Any] = select(found.c.id, found.c.score, found.c.text_bytes)
+    page: Select[Any] = select(*found.c)
     page = page.order_by(found.c.score.desc(), found.c.id.desc())
     if after:
         at, before = bindparam("score", type_=Integer), bindparam("before", type_=Id)
