@@ -68,6 +68,10 @@ format: $(DEVELOPMENT_READY) ## Format, and fix what can be fixed safely
 torture: $(DEVELOPMENT_READY) ## Cast 100,000 random votes from 8 processes on every database, and count (ARGS=)
 	PYTHONPATH=src:. $(BIN)/python -m tools.torture_votes $(ARGS)
 
+.PHONY: depth
+depth: $(DEVELOPMENT_READY) ## Compare page 10,000 of each list with page 1 on a million posts (ARGS="sqlite mariadb")
+	PYTHONPATH=src:. $(BIN)/python -m bench.depth $(or $(ARGS),sqlite)
+
 .PHONY: check
 check: lint types test ## Lint, types and tests
 
