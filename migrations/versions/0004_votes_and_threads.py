@@ -98,7 +98,8 @@ def _change(dialect: str) -> None:
         op.create_check_constraint(op.f("ck_posts_replies"), "posts", "replies >= 0")
     if not [key for key in inspector.get_foreign_keys("posts") if key["name"] == _FOREIGN_KEY]:
         # MySQL makes an index of its own for a foreign key that finds none, so ours comes first.
-        op.create_index("ix_posts_reply_to_id", "posts", ["reply_to", "id"], if_not_exists=dialect != "mysql")
+        if not inspector.has_index("posts", "ix_posts_reply_to_id"):
+            op.create_index("ix_posts_reply_to_id", "posts", ["reply_to", "id"])
         op.create_foreign_key(_FOREIGN_KEY, "posts", "posts", ["reply_to"], ["id"])
 
 
