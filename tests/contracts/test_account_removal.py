@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -10,13 +10,16 @@ from application.identity.delete_user import DeleteUser, DeleteUserCommand
 from application.identity.replace_user import ReplaceUser, ReplaceUserCommand
 from application.identity.suspend_user import SuspendUser, SuspendUserCommand
 from application.posts.cast_vote import CastVote, CastVoteCommand
+from application.posts.views import CastVoteView
 from application.shared.errors import VersionConflict
 from application.shared.retry import Retried
+from application.shared.views import timestamp
 from domain.identity.errors import LastAdmin, SessionNotFound, UserNotFound
 from domain.identity.user import User
 from domain.identity.values import UserStatus
 from domain.posts.errors import AuthorGone
 from domain.posts.post import Post
+from domain.posts.ranking import Sort
 from domain.posts.vote import Direction
 from domain.shared.actor import Role
 from domain.shared.errors import PosternError
@@ -27,10 +30,10 @@ from tests.contracts.stories import given, load_user
 from tests.fakes import SettableClock
 
 
-async def remove(storage: Storage, user: User) -> None:
+async def remove(storage: Storage, user: User, *, at: datetime = NOW) -> None:
     async with storage.identity_units() as uow:
         loaded = await uow.users.get(user.id)
-        await uow.users.remove(loaded, at=NOW)
+        await uow.users.remove(loaded, at=at)
         await uow.commit()
 
 
@@ -221,3 +224,44 @@ async def test_votes_are_read_page_by_page(storage: Storage) -> None:
         (str(posts[1].id), -1),
         (str(posts[2].id), 1),
     ]
+
+
+async def test_a_vote_tells_since_when_it_stands_and_when_it_last_turned(
+    storage: Storage, clock: SettableClock
+) -> None:
+    alice = a_user()
+    post = a_post(alice)
+    await given(storage, alice, post)
+    use_case = CastVote(uow=storage.posts_units, clock=clock)
+    cast_at = clock.now()
+    await use_case.execute(CastVoteCommand(an_actor(alice), post.id, Direction.UP))
+    clock.advance(timedelta(minutes=1, microseconds=1))
+    turned_at = clock.now()
+    await use_case.execute(CastVoteCommand(an_actor(alice), post.id, Direction.DOWN))
+
+    (turned,) = await storage.votes.of_voter(alice.id, limit=2, after=None)
+    assert turned == CastVoteView(str(post.id), -1, timestamp(cast_at), timestamp(turned_at))
+
+    for direction in (Direction.DOWN, Direction.NONE, Direction.UP):
+        clock.advance(timedelta(minutes=1))
+        await use_case.execute(CastVoteCommand(an_actor(alice), post.id, direction))
+    (again,) = await storage.votes.of_voter(alice.id, limit=2, after=None)
+    assert again == CastVoteView(str(post.id), 1, timestamp(clock.now()), timestamp(clock.now()))
+
+
+async def test_votes_go_at_the_moment_that_the_account_is_removed_at(storage: Storage) -> None:
+    """Whoever scrolls a ranked list as of before keeps the order of then."""
+    alice, bob = a_user("alice"), a_user("robert")
+    liked, newer = a_post(bob, created_at=NOW), a_post(bob, created_at=NOW + timedelta(seconds=1))
+    await given(storage, alice, bob, liked, newer)
+    await cast(storage, alice, liked, Direction.UP)
+    gone_at = SettableClock().now() + timedelta(seconds=30)
+
+    await remove(storage, alice, at=gone_at)
+
+    async def top(as_of: datetime) -> list[str]:
+        found = await storage.posts.ranked(Sort.TOP, limit=5, after=None, as_of=as_of, viewer=None)
+        return [item.id for item in found.items]
+
+    assert await top(gone_at - timedelta(microseconds=1)) == [str(liked.id), str(newer.id)]
+    assert await top(gone_at) == [str(newer.id), str(liked.id)]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET
 
-from adapters.memory.store import MemoryStore, PostRecord, SortedIds, Transaction, detached_post
+from adapters.memory.store import MemoryStore, PostRecord, SortedIds, Transaction, VoteRecord, detached_post
 from application.posts.ports import (
     ALWAYS,
     AuthorDirectory,
@@ -96,13 +96,14 @@ class MemoryBallotRepository(BallotRepository):
         record = self._transaction.posts.get(post_id)
         if record is None or record.deleted:
             raise PostNotFound
+        vote = self._transaction.votes.get((voter, post_id))
         return Ballot(
             post_id=post_id,
             author_id=record.post.author_id,
             post_version=record.post.version,
             published_at=record.post.created_at,
             voter_id=voter,
-            direction=self._transaction.votes.get((voter, post_id)) or Direction.NONE,
+            direction=Direction.NONE if vote is None else vote.direction,
             tally=record.tally,
         )
 
@@ -114,7 +115,9 @@ class MemoryBallotRepository(BallotRepository):
         if ballot.direction is Direction.NONE:
             self._transaction.votes.remove(key)
         else:
-            self._transaction.votes.put(key, ballot.direction)
+            before = self._transaction.votes.get(key)
+            since = at if before is None else before.created_at
+            self._transaction.votes.put(key, VoteRecord(ballot.direction, created_at=since, updated_at=at))
         record = self._transaction.posts.get(ballot.post_id)
         if record is None:
             raise PostNotFound
@@ -143,7 +146,7 @@ class MemoryCounterAudit(CounterAudit):
 
     def _counted(self, post_id: PostId) -> PostRecord:
         record = self._store.posts[post_id]
-        votes = [direction for (_, of), direction in self._store.votes.items() if of == post_id]
+        votes = [vote.direction for (_, of), vote in self._store.votes.items() if of == post_id]
         replies = sum(other.post.reply_to == post_id for other in self._store.posts.values())
         tally = Tally(votes.count(Direction.UP), votes.count(Direction.DOWN))
         if (record.tally, record.post.replies) == (tally, replies):
@@ -237,7 +240,7 @@ class MemoryPostReader(PostReader):
             score=record.tally.score,
             upvotes=record.tally.upvotes,
             downvotes=record.tally.downvotes,
-            my_vote=UNSET if viewer is None else self._store.votes.get((viewer, post.id), Direction.NONE).value,
+            my_vote=UNSET if viewer is None else self._said(viewer, post.id).value,
             created_at=timestamp(post.created_at),
             updated_at=timestamp(post.updated_at),
             version=post.version,
@@ -245,6 +248,10 @@ class MemoryPostReader(PostReader):
             replies=post.replies,
             deleted=record.deleted,
         )
+
+    def _said(self, viewer: UserId, post_id: PostId) -> Direction:
+        vote = self._store.votes.get((viewer, post_id))
+        return Direction.NONE if vote is None else vote.direction
 
 
 class MemoryAuthorDirectory(AuthorDirectory):

@@ -164,6 +164,15 @@ class PostRecord:
         return next((rank.score for rank in self.past if rank.valid_from <= moment < rank.valid_until), None)
 
 
+@dataclass(frozen=True, slots=True)
+class VoteRecord:
+    """A stored vote: which way, since when, and when it last turned."""
+
+    direction: Direction
+    created_at: datetime
+    updated_at: datetime
+
+
 class SortedIds:
     """Post ids in ascending order. A page is one binary search and a walk, however deep it lies."""
 
@@ -210,7 +219,7 @@ class MemoryStore:
         self.second_factors: dict[UserId, SecondFactor] = {}
         self.api_keys: dict[ApiKeyId, ApiKey] = {}
         self.posts: dict[PostId, PostRecord] = {}
-        self.votes: dict[tuple[UserId, PostId], Direction] = {}
+        self.votes: dict[tuple[UserId, PostId], VoteRecord] = {}
         self.feed = SortedIds()
         self.threads: dict[PostId, SortedIds] = {}
         self.feeds: dict[UserId, SortedIds] = {}
@@ -275,7 +284,7 @@ class Transaction:
         self.second_factors: Overlay[UserId, SecondFactor] = Overlay(store.second_factors)
         self.api_keys: Overlay[ApiKeyId, ApiKey] = Overlay(store.api_keys)
         self.posts: Overlay[PostId, PostRecord] = Overlay(store.posts)
-        self.votes: Overlay[tuple[UserId, PostId], Direction] = Overlay(store.votes)
+        self.votes: Overlay[tuple[UserId, PostId], VoteRecord] = Overlay(store.votes)
 
     async def lock(self) -> None:
         """Wait for the unit of work that is ahead. Raises `TransientFailure` after `lock_wait_seconds`."""
@@ -335,10 +344,10 @@ class Transaction:
 
     def _remove_votes(self, voter: UserId, *, at: datetime) -> None:
         for key in [key for key in {*self._store.votes, *self.votes.changes} if key[0] == voter]:
-            direction, record = self.votes.get(key), self.posts.get(key[1])
+            vote, record = self.votes.get(key), self.posts.get(key[1])
             self.votes.remove(key)
-            if direction is not None and record is not None:
-                taken_back = record.tally.moved(direction, Direction.NONE)
+            if vote is not None and record is not None:
+                taken_back = record.tally.moved(vote.direction, Direction.NONE)
                 self.posts.put(key[1], record.with_tally(taken_back, at=at))
 
     def touch(self, aggregate: Aggregate) -> None:

@@ -1,8 +1,9 @@
 """Somebody's votes in memory, as they are listed."""
 
-from adapters.memory.store import MemoryStore
+from adapters.memory.store import MemoryStore, VoteRecord
 from application.posts.ports import VoteReader
 from application.posts.views import CastVoteView
+from application.shared.views import timestamp
 from domain.shared.ids import PostId, UserId
 
 
@@ -12,8 +13,10 @@ class MemoryVoteReader(VoteReader):
 
     async def of_voter(self, voter: UserId, *, limit: int, after: PostId | None) -> list[CastVoteView]:
         theirs = sorted(
-            (post_id, direction)
-            for (whose, post_id), direction in self._store.votes.items()
-            if whose == voter and (after is None or post_id > after)
+            post_id for whose, post_id in self._store.votes if whose == voter and (after is None or post_id > after)
         )
-        return [CastVoteView(str(post_id), direction.value) for post_id, direction in theirs[:limit]]
+        return [_view(post_id, self._store.votes[voter, post_id]) for post_id in theirs[:limit]]
+
+
+def _view(post_id: PostId, vote: VoteRecord) -> CastVoteView:
+    return CastVoteView(str(post_id), vote.direction.value, timestamp(vote.created_at), timestamp(vote.updated_at))

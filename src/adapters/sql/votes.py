@@ -6,14 +6,19 @@ from sqlalchemy import Integer, bindparam, select, type_coerce
 
 from adapters.sql.database import Database
 from adapters.sql.models import VoteRow, table_of
-from adapters.sql.types import Id, IdText
+from adapters.sql.types import Id, IdText, MomentText
 from application.posts.ports import VoteReader
 from application.posts.views import CastVoteView
 from domain.shared.ids import PostId, UserId
 
 _VOTES = table_of(VoteRow)
 _OF_VOTER = (
-    select(type_coerce(_VOTES.c.post_id, IdText), _VOTES.c.direction)
+    select(
+        type_coerce(_VOTES.c.post_id, IdText),
+        _VOTES.c.direction,
+        type_coerce(_VOTES.c.created_at, MomentText),
+        type_coerce(_VOTES.c.updated_at, MomentText),
+    )
     .where(_VOTES.c.user_id == bindparam("voter", type_=Id), _VOTES.c.post_id > bindparam("after", type_=Id))
     .order_by(_VOTES.c.post_id)
     .limit(bindparam("rows", type_=Integer))

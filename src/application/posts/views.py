@@ -50,10 +50,12 @@ class PostView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CastVoteView(msgspec.Struct, frozen=True):
-    """A vote by itself: on which post, and which way (-1 or 1)."""
+    """A vote by itself: on which post, which way (-1 or 1), since when, and when it last turned."""
 
     post_id: Id
     dir: int
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class VoteView(msgspec.Struct, frozen=True):

@@ -349,7 +349,9 @@ async def test_nobody_else_reads_the_trail(client: httpx.AsyncClient, alice: Acc
 
 async def test_an_export_holds_everything_as_one_document(client: httpx.AsyncClient, alice: Account) -> None:
     await publish(client, alice, 'First, with ünïcode and "quotes"')
-    await publish(client, alice, "Second")
+    second = (await publish(client, alice, "Second")).json()["id"]
+    vote = await client.put(f"{API}/posts/{second}/vote", json={"dir": 1}, headers=alice.auth)
+    assert vote.status_code == 200
     await log_in(client, alice)
     key = {"name": "backup", "scopes": ["posts:read"]}
     assert (await client.post(f"{API}/auth/api-keys", json=key, headers=alice.auth)).status_code == 201
@@ -361,6 +363,9 @@ async def test_an_export_holds_everything_as_one_document(client: httpx.AsyncCli
     assert document["second_factor"] == {"enabled": False, "recovery_codes_left": 0}
     assert document["account"]["email"] == alice.email
     assert [post["text"] for post in document["posts"]] == ["Second", 'First, with ünïcode and "quotes"']
+    (held,) = document["votes"]
+    assert (held["post_id"], held["dir"]) == (second, 1)
+    assert held["created_at"] == held["updated_at"] >= document["posts"][0]["created_at"]
     assert len(document["sessions"]) == 2
     assert "user.data_exported" in {entry["event"] for entry in document["audit"]}
     assert "attachment" in response.headers["content-disposition"]
