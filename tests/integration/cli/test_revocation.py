@@ -1,4 +1,6 @@
-"""Every worker of every instance refuses a killed token within a second: two instances of two workers on MariaDB."""
+"""Every worker of every instance refuses a killed token or API key within a second: two instances of two workers each,
+on MariaDB.
+"""
 
 import asyncio
 import logging
@@ -142,6 +144,14 @@ async def hammer(site: Site, token: dict[str, str], kill: Callable[[], Awaitable
     return max([began - acknowledged for began, status in seen if status == 200] + [0.0])
 
 
+def api_key(site: Site, pair: Pair) -> tuple[str, dict[str, str]]:
+    """Return the id of a new API key, and the header that carries it."""
+    body = {"name": "a program", "scopes": ["posts:read"]}
+    status, answer = site.servers[0].request("POST", "/api/v1/auth/api-keys", body, headers=pair.auth)
+    assert status == 201, answer
+    return answer["id"], {"Authorization": f"Bearer {answer['key']}"}
+
+
 def call(site: Site, method: str, path: str, body: Any, headers: dict[str, str]) -> Callable[[], Awaitable[None]]:
     """Return a call to the first instance that must succeed."""
 
@@ -205,6 +215,16 @@ async def test_every_worker_refuses_a_killed_token_within_a_second(site: Site) -
 
     goner = signed_up(site, "goner")
     await measured("own deletion", goner, call(site, "DELETE", "/users/me", {"password": PASSWORD}, goner.auth))
+
+    owner = signed_up(site, "owner")
+    (revoked, key), (_, kept_key) = api_key(site, owner), api_key(site, owner)
+    revoke = call(site, "DELETE", f"/auth/api-keys/{revoked}", None, owner.auth)
+    site.worst["API key"] = round(await hammer(site, key, revoke), 3)
+    for server in site.servers:
+        status, _ = server.request("GET", "/api/v1/users/me/posts", headers=kept_key)
+        assert status == 200, "the other key goes on"
+    suspend = call(site, "PUT", f"/users/{owner.user_id}/suspension", {"reason": "a test"}, site.admin)
+    site.worst["API key of a suspended account"] = round(await hammer(site, kept_key, suspend), 3)
 
     for server in site.servers:
         status, _ = server.request("GET", "/api/v1/users/me", headers=bystander.auth)
