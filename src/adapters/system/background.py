@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -14,6 +15,9 @@ _log = logging.getLogger("postern.background")
 CAPACITY: Final = 1_000
 WORKERS: Final = 4
 """How much of it runs at once: it shares the database's connections with requests, which come first."""
+DELAY_SECONDS: Final = 0.05
+"""How long work waits before it begins. Without it the work shares the loop's next turns with the answer of the request
+that set it off, and its time shows there: asking for a password by mail told known addresses from others (AUC 0.59)."""
 DRAIN_SECONDS: Final = 5.0
 """How long the end of the process waits for what is queued."""
 
@@ -24,9 +28,15 @@ class TaskBackground(Background):
     """A bounded queue and a few tasks that work it off; they begin with the first work, on the loop it comes from."""
 
     def __init__(
-        self, *, capacity: int = CAPACITY, workers: int = WORKERS, drain_seconds: float = DRAIN_SECONDS
+        self,
+        *,
+        capacity: int = CAPACITY,
+        workers: int = WORKERS,
+        delay_seconds: float = DELAY_SECONDS,
+        drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
-        self._waiting: asyncio.Queue[Work] = asyncio.Queue(capacity)
+        self._waiting: asyncio.Queue[tuple[float, Work]] = asyncio.Queue(capacity)
+        self._delay_seconds = delay_seconds
         self._size = workers
         self._drain_seconds = drain_seconds
         self._tasks: list[asyncio.Task[None]] = []
@@ -36,7 +46,7 @@ class TaskBackground(Background):
         if self._closed:
             raise Overloaded
         try:
-            self._waiting.put_nowait(work)
+            self._waiting.put_nowait((time.monotonic() + self._delay_seconds, work))
         except asyncio.QueueFull:
             raise Overloaded from None
         if len(self._tasks) < self._size:
@@ -60,8 +70,10 @@ class TaskBackground(Background):
 
     async def _run(self) -> None:
         while True:
-            work = await self._waiting.get()
+            due, work = await self._waiting.get()
             try:
+                # Each waits from when it was submitted, not from when its turn came: a full queue is no slower.
+                await asyncio.sleep(max(due - time.monotonic(), 0))
                 await work()
             except PosternError as error:
                 _log.warning("a background job failed: %s", error.slug)
