@@ -397,3 +397,20 @@ async def test_nobody_there_and_nobody_answering_are_delays() -> None:
         with pytest.raises(DeliveryDelayed):
             await transport_to(f"smtp://127.0.0.1:{port}", timeout_seconds=0.2).deliver(MAIL)
         await ended.wait()
+
+
+async def test_work_does_not_begin_while_the_answer_of_who_set_it_off_is_made() -> None:
+    began = asyncio.Event()
+
+    async def work() -> None:
+        began.set()
+
+    background = TaskBackground(delay_seconds=0.2)
+    background.submit(work)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not began.is_set()
+
+    await background.idle()
+    assert began.is_set()
+    await background.close()
