@@ -19,10 +19,13 @@ from domain.identity.values import (
     Username,
     UserStatus,
 )
+from domain.orders.order import Order
+from domain.orders.status import OrderStatus
+from domain.orders.values import OrderLine, OrderLines, ProductId, ShippingAddress
 from domain.posts.post import Post
 from domain.posts.values import PostText
 from domain.shared.actor import Actor, Role
-from domain.shared.ids import PostId, SessionId, UserId
+from domain.shared.ids import OrderId, PostId, SessionId, UserId
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 890_123, tzinfo=UTC)
 """The present of most tests; it has microseconds, which storage likes to lose."""
@@ -133,6 +136,32 @@ def a_post(
         updated_at=created_at if updated_at is None else updated_at,
         version=version,
         reply_to=None if reply_to is None else reply_to.id,
+    )
+
+
+AN_ADDRESS = ShippingAddress("1 Main Street", "Springfield", "IL", "62701", "US")
+
+
+def an_order(
+    by: User | None,
+    *products: tuple[str, int],
+    id: OrderId | None = None,
+    address: ShippingAddress | None = AN_ADDRESS,
+    status: OrderStatus = OrderStatus.PENDING,
+    created_at: datetime = NOW,
+    updated_at: datetime | None = None,
+    version: int = 1,
+) -> Order:
+    lines = OrderLines.of([OrderLine.of(ProductId.parse(name), many) for name, many in products or (("sku-1", 1),)])
+    return Order.restore(
+        id=OrderId(an_id(created_at)) if id is None else id,
+        customer_id=None if by is None else by.id,
+        lines=lines,
+        address=address,
+        status=status,
+        created_at=created_at,
+        updated_at=created_at if updated_at is None else updated_at,
+        version=version,
     )
 
 

@@ -76,6 +76,12 @@ from application.identity.sign_up import SignUp
 from application.identity.suspend_user import SuspendUser
 from application.identity.tokens import TokenDesk
 from application.identity.verify_email import VerifyEmail
+from application.orders.cancel_order import CancelOrder
+from application.orders.export import OrdersExport
+from application.orders.get_order import GetOrder
+from application.orders.list_orders import ListOrders
+from application.orders.move_order import MoveOrder
+from application.orders.place_order import PlaceOrder
 from application.posts.cast_vote import CastVote
 from application.posts.delete_post import DeletePost
 from application.posts.edit_post import EditPost
@@ -406,6 +412,7 @@ class Container(containers.DeclarativeContainer):
         providers.Singleton(ApiKeysExport, storage.provided.api_keys),
         providers.Singleton(PostsExport, storage.provided.posts),
         providers.Singleton(VotesExport, storage.provided.votes),
+        providers.Singleton(OrdersExport, storage.provided.orders),
         providers.Singleton(AuditExport, storage.provided.audit),
     )
     export_data = providers.Singleton(
@@ -482,6 +489,18 @@ class Container(containers.DeclarativeContainer):
         ListAuthorPosts, reader=storage.provided.posts, authors=storage.provided.authors, cursors=cursors
     )
     list_my_posts = providers.Singleton(ListMyPosts, my_posts=my_posts)
+
+    place_order = providers.Singleton(
+        _retried, providers.Singleton(PlaceOrder, uow=storage.provided.orders_units, ids=ids, clock=clock)
+    )
+    cancel_order = providers.Singleton(
+        _retried, providers.Singleton(CancelOrder, uow=storage.provided.orders_units, clock=clock)
+    )
+    move_order = providers.Singleton(
+        _retried, providers.Singleton(MoveOrder, uow=storage.provided.orders_units, clock=clock)
+    )
+    get_order = providers.Singleton(GetOrder, reader=storage.provided.orders)
+    list_orders = providers.Singleton(ListOrders, reader=storage.provided.orders, cursors=cursors)
 
 
 @asynccontextmanager

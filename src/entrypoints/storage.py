@@ -9,6 +9,7 @@ from adapters.memory.credentials import MemoryApiKeyReader
 from adapters.memory.directory import MemorySessionReader, MemoryUserReader
 from adapters.memory.health import MemoryProbe
 from adapters.memory.identity import MemoryAccountReader, MemoryCredentialsReader
+from adapters.memory.orders import MemoryOrderReader
 from adapters.memory.posts import MemoryAuthorDirectory, MemoryAuthorRevisions, MemoryCounterAudit, MemoryPostReader
 from adapters.memory.revocations import MemoryRevocationLog
 from adapters.memory.search import MemoryPostSearch
@@ -22,6 +23,7 @@ from adapters.sql.database import Database
 from adapters.sql.directory import SqlSessionReader, SqlUserReader
 from adapters.sql.health import SqlProbe
 from adapters.sql.identity import SqlAccountReader, SqlCredentialsReader
+from adapters.sql.orders import SqlOrderReader
 from adapters.sql.posts import SqlAuthorDirectory, SqlPostReader
 from adapters.sql.revisions import SqlAuthorRevisions, SqliteAuthorRevisions
 from adapters.sql.revocations import SqliteRevocationLog, SqlRevocationLog
@@ -41,6 +43,7 @@ from application.identity.ports import (
     SessionReader,
     UserReader,
 )
+from application.orders.ports import OrderReader, OrdersUnitOfWork
 from application.posts.ports import (
     AuthorDirectory,
     AuthorRevisions,
@@ -60,6 +63,7 @@ class Storage:
 
     identity_units: Callable[[], IdentityUnitOfWork]
     posts_units: Callable[[], PostsUnitOfWork]
+    orders_units: Callable[[], OrdersUnitOfWork]
     accounts: AccountReader
     credentials: CredentialsReader
     users: UserReader
@@ -69,6 +73,7 @@ class Storage:
     revocations: RevocationLog
     api_keys: ApiKeyReader
     posts: PostReader
+    orders: OrderReader
     counters: CounterAudit
     purge_past_ranks: Callable[[datetime], Awaitable[object]]
     """Forgets which ranks posts had before votes, as far as nobody may ask for them at that moment."""
@@ -102,6 +107,7 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
     return Storage(
         identity_units=units,
         posts_units=units,
+        orders_units=units,
         accounts=MemoryAccountReader(store),
         credentials=MemoryCredentialsReader(store),
         users=MemoryUserReader(store),
@@ -111,6 +117,7 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         revocations=MemoryRevocationLog(store),
         api_keys=MemoryApiKeyReader(store),
         posts=posts,
+        orders=MemoryOrderReader(store),
         counters=MemoryCounterAudit(store),
         purge_past_ranks=nothing,
         search=MemoryPostSearch(store, posts),
@@ -149,6 +156,7 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
     return Storage(
         identity_units=units,
         posts_units=units,
+        orders_units=units,
         accounts=SqlAccountReader(database),
         credentials=SqlCredentialsReader(database),
         users=SqlUserReader(database),
@@ -158,6 +166,7 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
         revocations=revocations,
         api_keys=SqlApiKeyReader(database),
         posts=posts,
+        orders=SqlOrderReader(database),
         counters=SqlCounterAudit(database),
         purge_past_ranks=purge,
         search=SqlPostSearch(database, posts),

@@ -24,12 +24,13 @@ from domain.identity.one_time_token import OneTimeToken, Purpose
 from domain.identity.second_factor import SecondFactor
 from domain.identity.session import Session
 from domain.identity.user import User
+from domain.orders.order import Order
 from domain.posts.events import PostEvent, VoteCast
 from domain.posts.post import Post
 from domain.posts.ranking import hot_rank, microseconds
 from domain.posts.vote import NO_VOTES, Direction, Tally
 from domain.shared.events import Aggregate, DomainEvent
-from domain.shared.ids import ApiKeyId, PostId, SessionId, UserId
+from domain.shared.ids import ApiKeyId, OrderId, PostId, SessionId, UserId
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -116,6 +117,20 @@ def detached_post(post: Post) -> Post:
         version=post.version,
         reply_to=post.reply_to,
         replies=post.replies,
+    )
+
+
+def detached_order(order: Order) -> Order:
+    """Return a copy that shares nothing mutable with `order` and has no events."""
+    return Order.restore(
+        id=order.id,
+        customer_id=order.customer_id,
+        lines=order.lines,
+        address=order.address,
+        status=order.status,
+        created_at=order.created_at,
+        updated_at=order.updated_at,
+        version=order.version,
     )
 
 
@@ -220,6 +235,7 @@ class MemoryStore:
         self.api_keys: dict[ApiKeyId, ApiKey] = {}
         self.posts: dict[PostId, PostRecord] = {}
         self.votes: dict[tuple[UserId, PostId], VoteRecord] = {}
+        self.orders: dict[OrderId, Order] = {}
         self.feed = SortedIds()
         self.threads: dict[PostId, SortedIds] = {}
         self.feeds: dict[UserId, SortedIds] = {}
@@ -285,6 +301,7 @@ class Transaction:
         self.api_keys: Overlay[ApiKeyId, ApiKey] = Overlay(store.api_keys)
         self.posts: Overlay[PostId, PostRecord] = Overlay(store.posts)
         self.votes: Overlay[tuple[UserId, PostId], VoteRecord] = Overlay(store.votes)
+        self.orders: Overlay[OrderId, Order] = Overlay(store.orders)
 
     async def lock(self) -> None:
         """Wait for the unit of work that is ahead. Raises `TransientFailure` after `lock_wait_seconds`."""
@@ -313,6 +330,8 @@ class Transaction:
             self.one_time_tokens.remove(key)
         for api_key in [k for k in self.api_keys.values() if k.user_id == user.id]:
             self.api_keys.remove(api_key.id)
+        for order in [o for o in self.orders.values() if o.customer_id == user.id]:
+            self._forget_customer(order, at=at)
         self.second_factors.remove(user.id)
         self.emails.remove(user.email.key)
         self.usernames.remove(user.username.key)
@@ -341,6 +360,12 @@ class Transaction:
         post = detached_post(answered.post)
         post.replies += change
         self.posts.put(post.id, replace(answered, post=post))
+
+    def _forget_customer(self, order: Order, *, at: datetime) -> None:
+        kept = detached_order(order)
+        kept.customer_id, kept.address, kept.updated_at = None, None, at
+        kept.version += 1
+        self.orders.put(kept.id, kept)
 
     def _remove_votes(self, voter: UserId, *, at: datetime) -> None:
         for key in [key for key in {*self._store.votes, *self.votes.changes} if key[0] == voter]:
@@ -375,6 +400,7 @@ class Transaction:
         self.api_keys.apply_to(store.api_keys)
         self.posts.apply_to(store.posts)
         self.votes.apply_to(store.votes)
+        self.orders.apply_to(store.orders)
         for author_id in {changed_author(event) for event in events}:
             if author_id is not None:
                 store.revisions[author_id] = store.revisions.get(author_id, 0) + 1

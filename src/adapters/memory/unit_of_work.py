@@ -12,16 +12,18 @@ from adapters.memory.credentials import (
     MemorySecondFactorRepository,
 )
 from adapters.memory.identity import MemorySessionRepository, MemoryUserRepository
+from adapters.memory.orders import MemoryOrderRepository
 from adapters.memory.posts import MemoryBallotRepository, MemoryPostRepository
 from adapters.memory.store import MemoryStore, Transaction
 from application.identity.audit import Recorder
 from application.identity.ports import IdentityUnitOfWork
+from application.orders.ports import OrdersUnitOfWork
 from application.posts.ports import PostsUnitOfWork
 from application.shared.unit_of_work import CommitListener
 from domain.shared.events import DomainEvent
 
 
-class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
+class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
     """One transaction over `store`; good for one `async with`."""
 
     def __init__(self, store: MemoryStore, recorder: Recorder, listeners: Sequence[CommitListener] = ()) -> None:
@@ -34,6 +36,7 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
         self._api_keys = MemoryApiKeyRepository(self._transaction)
         self._posts = MemoryPostRepository(self._transaction)
         self._ballots = MemoryBallotRepository(self._transaction)
+        self._orders = MemoryOrderRepository(self._transaction)
         self._audit = MemoryAuditTrail(self._transaction, recorder)
         # Held here, since the event loop holds its tasks weakly.
         self._telling: asyncio.Future[None] | None = None
@@ -69,6 +72,10 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
     @property
     def ballots(self) -> MemoryBallotRepository:
         return self._ballots
+
+    @property
+    def orders(self) -> MemoryOrderRepository:
+        return self._orders
 
     async def __aenter__(self) -> Self:
         return self

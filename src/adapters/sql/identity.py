@@ -9,6 +9,7 @@ from adapters.sql.database import AnyRow, Database
 from adapters.sql.errors import Named
 from adapters.sql.mapping import session_from, session_values, user_from, user_values
 from adapters.sql.models import SessionRow, UserRow, table_of
+from adapters.sql.orders import forget_customer
 from adapters.sql.threads import take_posts_away
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import IdText, Moment, MomentText
@@ -129,11 +130,12 @@ class SqlUserRepository(UserRepository):
         return [UserId(row.id) for row in await self._transaction.execute(_LOCK_ACTIVE_ADMINS, {})]
 
     async def remove(self, user: User, *, at: datetime) -> None:
-        # No vote and no post of theirs comes or goes from here on: a new one would need the user's row, which was
-        # locked when it was loaded, and those that are there are locked now. So what is taken back is exactly what is
-        # deleted.
+        # No vote, no post and no order of theirs comes or goes from here on: a new one would need the user's row, which
+        # was locked when it was loaded, and those that are there are locked now. So what is taken back is exactly what
+        # is deleted.
         await take_votes_back(self._transaction, user.id, at=at)
         await take_posts_away(self._transaction, user.id)
+        await forget_customer(self._transaction, user.id, at=at)
         await self._transaction.execute_guarded(_DELETE_USER, {"at_id": user.id, "at_version": user.version})
         self._transaction.touch(user)
 

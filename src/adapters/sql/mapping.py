@@ -1,8 +1,9 @@
 """Between aggregates and rows, spelled out: what is stored, and how an aggregate comes back from it."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from adapters.sql.models import NAME_KEY_LENGTH, PostRow, SessionRow, UserRow
+from adapters.sql.models import NAME_KEY_LENGTH, OrderRow, PostRow, SessionRow, UserRow
 from domain.identity.session import Session, SpentToken
 from domain.identity.user import User
 from domain.identity.values import (
@@ -14,11 +15,14 @@ from domain.identity.values import (
     Username,
     UserStatus,
 )
+from domain.orders.order import Order
+from domain.orders.status import OrderStatus
+from domain.orders.values import OrderLine, OrderLines, ProductId, ShippingAddress
 from domain.posts.post import Post
 from domain.posts.ranking import hot_rank
 from domain.posts.values import PostText
 from domain.shared.actor import Role
-from domain.shared.ids import PostId, SessionId, UserId
+from domain.shared.ids import OrderId, PostId, SessionId, UserId
 from domain.shared.text import canonical_key
 
 Values = dict[str, Any]
@@ -140,3 +144,49 @@ def post_values(post: Post) -> Values:
         "created_at": post.created_at,
         "updated_at": post.updated_at,
     }
+
+
+def order_from(row: OrderRow, lines: Sequence[tuple[str, int]]) -> Order:
+    """Return the order of a row and of its lines, each a product and a quantity, in their order."""
+    address = None
+    if row.street is not None and row.city is not None and row.state is not None and row.zip is not None:
+        address = ShippingAddress(row.street, row.city, row.state, row.zip, row.country)
+    return Order.restore(
+        id=OrderId(row.id),
+        customer_id=None if row.user_id is None else UserId(row.user_id),
+        lines=OrderLines(tuple(OrderLine(ProductId(product_id), quantity) for product_id, quantity in lines)),
+        address=address,
+        status=OrderStatus(row.status),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        version=row.version,
+    )
+
+
+def new_order_values(order: Order) -> Values:
+    """Return all that a new order stores beside its lines."""
+    address = order.address
+    return {
+        **order_values(order),
+        "id": order.id,
+        "user_id": order.customer_id,
+        "street": address and address.street,
+        "city": address and address.city,
+        "state": address and address.state,
+        "zip": address and address.zip,
+        "country": address and address.country,
+        "created_at": order.created_at,
+        "version": order.version,
+    }
+
+
+def order_values(order: Order) -> Values:
+    """Return what changes in an order, except for its version."""
+    return {"status": order.status.value, "updated_at": order.updated_at}
+
+
+def order_line_values(order: Order) -> list[Values]:
+    return [
+        {"order_id": order.id, "position": position, "product_id": line.product_id.value, "quantity": line.quantity}
+        for position, line in enumerate(order.lines.items)
+    ]

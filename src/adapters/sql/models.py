@@ -20,12 +20,21 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from adapters.sql.types import ASCII_TEXT, LONG_TEXT, CanonicalKey, Digest, Id, Moment, Octets
 from domain.identity.api_key import API_KEY_NAME_MAX_LENGTH
 from domain.identity.values import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH, USERNAME_MAX_LENGTH
+from domain.orders.values import (
+    CITY_MAX_LENGTH,
+    COUNTRY_MAX_LENGTH,
+    PRODUCT_ID_MAX_LENGTH,
+    STATE_MAX_LENGTH,
+    STREET_MAX_LENGTH,
+    ZIP_MAX_LENGTH,
+)
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -287,6 +296,54 @@ class PastRankRow(Row):
     valid_from: Mapped[int] = mapped_column(BigInteger)
     score: Mapped[int] = mapped_column(Integer)
     hot: Mapped[int] = mapped_column(BigInteger)
+
+
+class OrderRow(Row):
+    """An order outlives its account: then `user_id` and the address are NULL.
+
+    No CHECK ties the two together: MySQL allows none on a column that ON DELETE SET NULL empties.
+    """
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        Index(None, "user_id", "id"),
+        CheckConstraint("status IN ('pending', 'confirmed', 'shipped', 'delivered', 'cancelled')", name="status"),
+        CheckConstraint(
+            "(street IS NULL) = (city IS NULL) AND (street IS NULL) = (state IS NULL) "
+            "AND (street IS NULL) = (zip IS NULL) AND (country IS NULL OR street IS NOT NULL)",
+            name="address",
+        ),
+        CheckConstraint("version >= 1", name="version"),
+        _MYSQL,
+    )
+
+    id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    user_id: Mapped[UUID | None] = mapped_column(Id, ForeignKey("users.id", ondelete="SET NULL"))
+    street: Mapped[str | None] = mapped_column(String(STREET_MAX_LENGTH))
+    city: Mapped[str | None] = mapped_column(String(CITY_MAX_LENGTH))
+    state: Mapped[str | None] = mapped_column(String(STATE_MAX_LENGTH))
+    zip: Mapped[str | None] = mapped_column(String(ZIP_MAX_LENGTH))
+    country: Mapped[str | None] = mapped_column(String(COUNTRY_MAX_LENGTH))
+    status: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    updated_at: Mapped[datetime] = mapped_column(Moment)
+    version: Mapped[int] = mapped_column(Integer)
+
+
+class OrderLineRow(Row):
+    """Written with its order, and never changed."""
+
+    __tablename__ = "order_lines"
+    __table_args__ = (
+        UniqueConstraint("order_id", "product_id"),
+        CheckConstraint("quantity BETWEEN 1 AND 1000", name="quantity"),
+        _SMALL_ROWS,
+    )
+
+    order_id: Mapped[UUID] = mapped_column(Id, ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    product_id: Mapped[str] = mapped_column(String(PRODUCT_ID_MAX_LENGTH))
+    quantity: Mapped[int] = mapped_column(SmallInteger)
 
 
 class AuthorRevisionRow(Row):

@@ -10,15 +10,17 @@ from adapters.sql.ballots import SqlBallotRepository
 from adapters.sql.credentials import SqlApiKeyRepository, SqlOneTimeTokenRepository, SqlSecondFactorRepository
 from adapters.sql.database import Database
 from adapters.sql.identity import SqlSessionRepository, SqlUserRepository
+from adapters.sql.orders import SqlOrderRepository
 from adapters.sql.posts import SqlPostRepository
 from adapters.sql.transaction import Transaction
 from application.identity.audit import Recorder
 from application.identity.ports import IdentityUnitOfWork
+from application.orders.ports import OrdersUnitOfWork
 from application.posts.ports import PostsUnitOfWork
 from application.shared.unit_of_work import CommitListener
 
 
-class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
+class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
     """One transaction on `database`; good for one `async with`."""
 
     def __init__(self, database: Database, recorder: Recorder, listeners: Sequence[CommitListener] = ()) -> None:
@@ -31,6 +33,7 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
         self._api_keys = SqlApiKeyRepository(self._transaction)
         self._posts = SqlPostRepository(self._transaction)
         self._ballots = SqlBallotRepository(self._transaction)
+        self._orders = SqlOrderRepository(self._transaction)
         self._audit = SqlAuditTrail(self._transaction, recorder)
         self._committing: asyncio.Task[None] | None = None
 
@@ -65,6 +68,10 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork):
     @property
     def ballots(self) -> SqlBallotRepository:
         return self._ballots
+
+    @property
+    def orders(self) -> SqlOrderRepository:
+        return self._orders
 
     async def __aenter__(self) -> Self:
         return self

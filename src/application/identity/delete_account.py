@@ -26,7 +26,7 @@ class DeleteAccount:
     """Delete the caller's account for good, given the password: with its posts, votes and sessions, at once.
 
     The posts of others that it had voted on lose its votes. The audit trail keeps the account's id, and orders are
-    kept without the person. The last active administrator stays.
+    kept without the person and the address. The last active administrator stays.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ class Export:
 
 class ExportData:
     """Export everything that is held on the caller as one JSON document: account, second factor, sessions, API keys,
-    posts, votes, audit trail.
+    posts, votes, orders, audit trail.
 
     It is written as it is read, so its size is not bounded and not known before. Each list is read page by page: what
     is written meanwhile may or may not be in it.

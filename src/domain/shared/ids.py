@@ -12,6 +12,7 @@ UserId = NewType("UserId", UUID)
 SessionId = NewType("SessionId", UUID)
 ApiKeyId = NewType("ApiKeyId", UUID)
 PostId = NewType("PostId", UUID)
+OrderId = NewType("OrderId", UUID)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -19,6 +19,7 @@ from entrypoints.http.identity.credentials import CredentialRoutes, CredentialUs
 from entrypoints.http.identity.own_account import OwnAccountRoutes, OwnAccountUseCases
 from entrypoints.http.identity.routes import IdentityRoutes, IdentityUseCases
 from entrypoints.http.openapi import build_document
+from entrypoints.http.orders.routes import OrdersRoutes, OrdersUseCases
 from entrypoints.http.posts.routes import PostsRoutes, PostsUseCases
 from entrypoints.http.problems import handle
 from entrypoints.http.system.health import Component, health_routes
@@ -125,6 +126,13 @@ def _routes(container: Container, release: str) -> list[HTTPRouteHandler]:
         list_author_posts=container.list_author_posts(),
         list_my_posts=container.list_my_posts(),
     )
+    orders = OrdersUseCases(
+        place_order=container.place_order(),
+        list_orders=container.list_orders(),
+        get_order=container.get_order(),
+        cancel_order=container.cancel_order(),
+        move_order=container.move_order(),
+    )
     redis = container.redis()
     components = {
         "db": Component("database", "the database", container.storage().probe, needed=True),
@@ -136,6 +144,7 @@ def _routes(container: Container, release: str) -> list[HTTPRouteHandler]:
         *OwnAccountRoutes(own, auth, base=API).handlers(),
         *AdministrationRoutes(administration, auth, base=API).handlers(),
         *PostsRoutes(posts, auth, base=API).handlers(),
+        *OrdersRoutes(orders, auth, base=API).handlers(),
         *health_routes(components, container.clock(), version=release),
         *JwksRoutes(settings.signing_keys).handlers(),
         *(() if mailbox is None else mailbox_routes(mailbox, version=release)),

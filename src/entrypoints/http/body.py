@@ -217,13 +217,20 @@ def _parser_faults(value: str, type_: Any, path: str) -> list[FieldError]:
     return []
 
 
-def _value_faults(body: msgspec.Struct) -> list[FieldError]:
-    """Return the faults that the domain finds in fields which the schema lets pass."""
+def _value_faults(body: msgspec.Struct, path: str = "") -> list[FieldError]:
+    """Return the faults that the domain finds in fields which the schema lets pass, in structs within it too."""
     found: list[FieldError] = []
     for name, (attribute, type_) in _fields_of(type(body)).items():
         value = getattr(body, attribute)
+        where = _join(path, name)
         if isinstance(value, str):
-            found += _parser_faults(value, type_, name)
+            found += _parser_faults(value, type_, where)
+        elif isinstance(value, msgspec.Struct):
+            found += _value_faults(value, where)
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                if isinstance(item, msgspec.Struct):
+                    found += _value_faults(item, _join(where, str(index)))
     return found
 
 

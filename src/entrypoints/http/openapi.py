@@ -231,6 +231,7 @@ _TAGS: Final = (
     ("users", "Accounts."),
     ("audit", "Who did what to whom."),
     ("posts", "Posts."),
+    ("orders", "Orders."),
     ("system", "Health, problems and this document."),
 )
 

@@ -15,11 +15,13 @@ from litestar.response import Response
 import application.shared.errors
 import application.shared.paging
 import domain.identity.errors
+import domain.orders.errors
 import domain.posts.errors
 import domain.shared.actor
 import domain.shared.errors
 from application.shared.errors import Unavailable
 from domain.identity.errors import InvalidToken, TokenReused
+from domain.orders.errors import CustomerGone
 from domain.posts.errors import AuthorGone
 from domain.shared.actor import InsufficientScope
 from domain.shared.errors import (
@@ -203,6 +205,10 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "The account that this token speaks for has been deleted.",
         "Sign up or log in with another account.",
     ),
+    "customer-gone": Explanation(
+        "The account that this token speaks for has been deleted, and orders nothing more.",
+        "Sign up or log in with another account.",
+    ),
     "forbidden": Explanation(
         "You are signed in, but this is not yours to do.",
         "Use an account that has the permission.",
@@ -248,6 +254,10 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "A post is edited by its author alone, and deleted by its author or a moderator.",
         "Sign in as the author.",
     ),
+    "not-your-order": Explanation(
+        "An order is cancelled this way by whose it is. Administrators set its status instead.",
+        "Sign in as the customer, or use `PATCH /api/v1/orders/{id}`.",
+    ),
     "not-found": Explanation(
         "It does not exist, or it is not yours to know of; the two look the same on purpose.",
         "Check the id.",
@@ -263,6 +273,9 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     "totp-not-enabled": Explanation("The account has no second factor.", "Set one up first."),
     "api-key-not-found": Explanation("There is no such API key among yours.", "List your API keys."),
     "post-not-found": Explanation("There is no such post; it may have been deleted.", "Check the id."),
+    "order-not-found": Explanation(
+        "There is no such order, or it is not yours to know of; the two look the same on purpose.", "Check the id."
+    ),
     "author-not-found": Explanation("There is no such author; the account may have been deleted.", "Check the id."),
     "method-not-allowed": Explanation(
         "The path exists and does not take this method.", "Use one of the methods in the `Allow` header."
@@ -277,6 +290,28 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     "reply-target-gone": Explanation(
         "`reply_to` names no post that can be answered: it never was, or it was deleted.",
         "Check the id, or publish without `reply_to`.",
+    ),
+    "illegal-order-move": Explanation(
+        "An order goes from `pending` to `confirmed`, `shipped` and `delivered`, or from one of the first two to "
+        "`cancelled`.",
+        "Read the order, and choose a status that follows on the one it has.",
+    ),
+    "order-unmoved": Explanation("The order has the status that it was to get.", "Nothing; it is done already."),
+    "order-step-skipped": Explanation(
+        "An order goes from `pending` to `confirmed`, `shipped` and `delivered`, one step after the other.",
+        "Take the steps in between first.",
+    ),
+    "order-step-back": Explanation(
+        "An order does not return to a status that it has left.", "Cancel it, if it is not shipped, and place another."
+    ),
+    "order-already-shipped": Explanation(
+        "Only a `pending` or `confirmed` order can be cancelled.", "Arrange a return instead."
+    ),
+    "order-closed": Explanation(
+        "`delivered` and `cancelled` are final.", "Place another order if something is still wanted."
+    ),
+    "nowhere-to-ship": Explanation(
+        "The account that placed the order was deleted, and the address with it.", "Cancel the order."
     ),
     "email-taken": Explanation(
         "An account with this e-mail address exists; case and Unicode form make no difference.",
@@ -301,6 +336,10 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     "post-changed": Explanation(
         "The post has changed since the state that `If-Match` names.",
         "Read it again, merge, and send the new `ETag` in `If-Match`.",
+    ),
+    "order-changed": Explanation(
+        "The order has changed since the state that `If-Match` names.",
+        "Read it again, decide again, and send the new `ETag` in `If-Match`.",
     ),
     "body-too-large": Explanation("A request body takes at most 1 MiB (1,048,576 bytes).", "Send less."),
     "uri-too-long": Explanation("Path and query together take at most 8 KiB.", "Send less in the query."),
@@ -364,6 +403,7 @@ _SOURCES: Final = (
     application.shared.errors,
     application.shared.paging,
     domain.identity.errors,
+    domain.orders.errors,
     domain.posts.errors,
     domain.shared.actor,
     domain.shared.errors,
@@ -423,7 +463,8 @@ _encoder = msgspec.json.Encoder()
 
 def challenge(error: Unauthenticated) -> bytes:
     """Return the `WWW-Authenticate` of a 401: it names an error only where a token was sent (RFC 6750, section 3)."""
-    return b'Bearer error="invalid_token"' if isinstance(error, InvalidToken | TokenReused | AuthorGone) else b"Bearer"
+    names_error = isinstance(error, InvalidToken | TokenReused | AuthorGone | CustomerGone)
+    return b'Bearer error="invalid_token"' if names_error else b"Bearer"
 
 
 def _headers(error: PosternError) -> tuple[tuple[bytes, bytes], ...]:

@@ -83,6 +83,13 @@ ROWS: Final[dict[str, Row]] = {
     "listReplies": readable(),
     "listMyPosts": signed_in(),
     "listPostsOfUser": readable(),
+    # orders
+    "placeOrder": signed_in(201),
+    "listOrders": signed_in(),
+    "getOrder": Row(401, 404, 200, 404, 200, 401),
+    # An administrator sees the order, and cancels it by its status instead.
+    "cancelOrder": Row(401, 404, 200, 404, 403, 401),
+    "moveOrder": only_admins(200),
     # system
     "getJsonWebKeySet": public(404),  # tokens are signed with HS256 in tests
     "getIndex": public(),

@@ -22,6 +22,10 @@ ROUTES = [
     (method, path, operation) for method, path, operation in operations(create_litestar(a_container(SettableClock())))
 ]
 CALLERS = Row._fields
+AN_ORDER = {
+    "items": [{"product_id": "sku-1", "quantity": 1}],
+    "shipping_address": {"street": "1 Main Street", "city": "Springfield", "state": "IL", "zip": "62701"},
+}
 
 
 @dataclass
@@ -68,7 +72,10 @@ async def a_world(container: Container) -> World:
         "/api/v1/auth/api-keys", json={"name": "a key", "scopes": ["posts:read"]}, headers=owner.auth
     )
     assert key.status_code == 201, key.text
+    placed = await client.post("/api/v1/orders", json=AN_ORDER, headers=owner.auth)
+    assert placed.status_code == 201, placed.text
     world.owned = {
+        "order_id": placed.json()["id"],
         "key_id": key.json()["id"],
         "post_id": published.json()["id"],
         "user_id": owner.id,

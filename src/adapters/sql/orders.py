@@ -1,0 +1,152 @@
+"""Orders in a database."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Integer, Select, bindparam, insert, null, select, type_coerce, update
+
+from adapters.sql.database import AnyRow, Database
+from adapters.sql.errors import Named
+from adapters.sql.mapping import new_order_values, order_from, order_line_values, order_values
+from adapters.sql.models import OrderLineRow, OrderRow, table_of
+from adapters.sql.transaction import Transaction
+from adapters.sql.types import Id, IdText, MomentText
+from application.orders.ports import OrderReader, OrderRepository, OrderSlice
+from application.orders.views import OrderItemView, OrderView, ShippingAddressView
+from domain.orders.errors import CustomerGone, OrderNotFound
+from domain.orders.order import Order
+from domain.orders.status import OrderStatus
+from domain.shared.ids import OrderId, UserId
+
+_ORDERS = table_of(OrderRow)
+_LINES = table_of(OrderLineRow)
+
+_OF_A_CUSTOMER: Named = {"fk_orders_user_id_users": CustomerGone}
+
+_LOAD = (
+    select(OrderRow)
+    .where(OrderRow.id == bindparam("at_id"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_LOAD_LINES = (
+    select(_LINES.c.product_id, _LINES.c.quantity)
+    .where(_LINES.c.order_id == bindparam("at_id"))
+    .order_by(_LINES.c.position)
+)
+_INSERT = insert(_ORDERS)
+_INSERT_LINE = insert(_LINES)
+_UPDATE = update(_ORDERS).where(_ORDERS.c.id == bindparam("at_id"), _ORDERS.c.version == bindparam("at_version"))
+
+_FORGET = (
+    update(_ORDERS)
+    .where(_ORDERS.c.user_id == bindparam("of_user"))
+    .values(
+        street=null(),
+        city=null(),
+        state=null(),
+        zip=null(),
+        country=null(),
+        updated_at=bindparam("at", type_=_ORDERS.c.updated_at.type),
+        version=_ORDERS.c.version + 1,
+    )
+)
+
+_VIEWS: Select[Any] = select(
+    type_coerce(_ORDERS.c.id, IdText),
+    type_coerce(_ORDERS.c.user_id, IdText),
+    _ORDERS.c.street,
+    _ORDERS.c.city,
+    _ORDERS.c.state,
+    _ORDERS.c.zip,
+    _ORDERS.c.country,
+    _ORDERS.c.status,
+    type_coerce(_ORDERS.c.created_at, MomentText),
+    type_coerce(_ORDERS.c.updated_at, MomentText),
+    _ORDERS.c.version,
+)
+_ONE = _VIEWS.where(_ORDERS.c.id == bindparam("at_id"))
+_ALL = (
+    _VIEWS.where(_ORDERS.c.id < bindparam("before", type_=Id))
+    .order_by(_ORDERS.c.id.desc())
+    .limit(bindparam("rows", type_=Integer))
+)
+_OF_USER = _ALL.where(_ORDERS.c.user_id == bindparam("of_user", type_=Id))
+# A statement of its own: lines never change and never go, so they belong to the orders read a moment before.
+_LINES_OF = (
+    select(type_coerce(_LINES.c.order_id, IdText), _LINES.c.product_id, _LINES.c.quantity)
+    .where(_LINES.c.order_id.in_(bindparam("orders", expanding=True, type_=Id)))
+    .order_by(_LINES.c.order_id, _LINES.c.position)
+)
+_LAST = UUID(int=(1 << 128) - 1)
+"""No id is above it: a list that begins at the newest order is one before this."""
+
+
+class SqlOrderRepository(OrderRepository):
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def add(self, order: Order) -> None:
+        await self._transaction.execute(_INSERT, new_order_values(order), _OF_A_CUSTOMER)
+        await self._transaction.execute_many(_INSERT_LINE, order_line_values(order))
+        self._transaction.touch(order)
+
+    async def get(self, order_id: OrderId) -> Order:
+        row = (await self._transaction.execute(_LOAD, {"at_id": order_id})).scalar_one_or_none()
+        if row is None:
+            raise OrderNotFound
+        lines = (await self._transaction.execute(_LOAD_LINES, {"at_id": order_id})).all()
+        return order_from(row, [(line.product_id, line.quantity) for line in lines])
+
+    async def save(self, order: Order) -> None:
+        as_loaded = {"at_id": order.id, "at_version": order.version, "version": order.version + 1}
+        await self._transaction.execute_guarded(_UPDATE, {**order_values(order), **as_loaded})
+        order.version += 1
+        self._transaction.touch(order)
+
+
+class SqlOrderReader(OrderReader):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, order_id: OrderId) -> OrderView | None:
+        row = await self._database.fetch_one(_ONE, {"at_id": order_id})
+        return None if row is None else (await self._views([row]))[0]
+
+    async def newest(self, *, limit: int, before: OrderId | None, customer: UserId | None) -> OrderSlice:
+        parameters: dict[str, Any] = {"before": before or _LAST, "rows": limit + 1}
+        statement = _ALL
+        if customer is not None:
+            statement = _OF_USER
+            parameters["of_user"] = customer
+        rows = await self._database.fetch_all(statement, parameters)
+        return OrderSlice(await self._views(rows[:limit]), more=len(rows) > limit)
+
+    async def _views(self, rows: Sequence[AnyRow]) -> list[OrderView]:
+        items: dict[str, list[OrderItemView]] = {row[0]: [] for row in rows}
+        if items:
+            wanted = {"orders": [UUID(order_id) for order_id in items]}
+            for order_id, product_id, quantity in await self._database.fetch_all(_LINES_OF, wanted):
+                items[order_id].append(OrderItemView(product_id, quantity))
+        return [_view(row, items[row[0]]) for row in rows]
+
+
+async def forget_customer(transaction: Transaction, user_id: UserId, *, at: datetime) -> None:
+    """Take the address off the orders of an account that is about to go; the foreign key takes its id off."""
+    await transaction.execute(_FORGET, {"of_user": user_id, "at": at})
+
+
+def _view(row: AnyRow, items: list[OrderItemView]) -> OrderView:
+    id, user_id, street, city, state, zip, country, status, created_at, updated_at, version = row
+    return OrderView(
+        id=id,
+        user_id=user_id,
+        items=items,
+        shipping_address=None if street is None else ShippingAddressView(street, city, state, zip, country),
+        status=OrderStatus(status),
+        created_at=created_at,
+        updated_at=updated_at,
+        version=version,
+    )

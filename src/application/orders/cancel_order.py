@@ -1,0 +1,37 @@
+"""Cancelling an order."""
+
+from dataclasses import dataclass
+
+from application.orders.ports import OrdersUnits
+from application.orders.views import OrderView, order_view
+from application.shared.clock import Clock
+from domain.orders.errors import OrderChanged
+from domain.shared.actor import Actor
+from domain.shared.ids import OrderId
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrderCommand:
+    actor: Actor
+    order_id: OrderId
+    if_version: int | None = None
+    """The version that the caller saw; None cancels whatever is there."""
+
+
+class CancelOrder:
+    """Cancel one's own order, as long as it is `pending` or `confirmed`."""
+
+    def __init__(self, *, uow: OrdersUnits, clock: Clock) -> None:
+        self._uow = uow
+        self._clock = clock
+
+    async def execute(self, command: CancelOrderCommand) -> OrderView:
+        async with self._uow() as uow:
+            order = await uow.orders.get(command.order_id)
+            order.show_to(command.actor)
+            if command.if_version not in (None, order.version):
+                raise OrderChanged
+            order.cancel(by=command.actor, at=self._clock.now())
+            await uow.orders.save(order)
+            await uow.commit()
+        return order_view(order)

@@ -1,0 +1,41 @@
+"""Placing an order."""
+
+from dataclasses import dataclass
+
+from application.orders.ports import OrdersUnits
+from application.orders.views import OrderView, order_view
+from application.shared.clock import Clock
+from application.shared.ids import IdGenerator
+from domain.orders.order import Order
+from domain.orders.values import OrderLines, ShippingAddress
+from domain.shared.actor import Actor
+from domain.shared.ids import OrderId
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOrderCommand:
+    actor: Actor
+    lines: OrderLines
+    address: ShippingAddress
+
+
+class PlaceOrder:
+    """Place an order for 1 to 100 distinct products, 1 to 1000 of each. It begins as `pending`.
+
+    A `product_id` is an id of your own catalogue: it is kept as it is, and nothing is looked up.
+    """
+
+    def __init__(self, *, uow: OrdersUnits, ids: IdGenerator, clock: Clock) -> None:
+        self._uow = uow
+        self._ids = ids
+        self._clock = clock
+
+    async def execute(self, command: PlaceOrderCommand) -> OrderView:
+        now = self._clock.now()
+        order = Order.place(
+            id=OrderId(self._ids.new(now)), by=command.actor, lines=command.lines, address=command.address, at=now
+        )
+        async with self._uow() as uow:
+            await uow.orders.add(order)
+            await uow.commit()
+        return order_view(order)

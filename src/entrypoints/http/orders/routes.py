@@ -1,0 +1,245 @@
+"""The routes of orders."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+
+from application.orders.cancel_order import CancelOrder, CancelOrderCommand
+from application.orders.get_order import GetOrder, GetOrderQuery
+from application.orders.list_orders import ListOrders, ListOrdersQuery
+from application.orders.move_order import MoveOrder, MoveOrderCommand
+from application.orders.place_order import PlaceOrder, PlaceOrderCommand
+from application.orders.views import OrderPageView, OrderView
+from application.shared.errors import TransientFailure
+from application.shared.use_case import UseCase
+from domain.orders.errors import (
+    CustomerGone,
+    NotYourOrder,
+    NowhereToShip,
+    OrderAlreadyShipped,
+    OrderChanged,
+    OrderClosed,
+    OrderNotFound,
+    OrderStepBack,
+    OrderStepSkipped,
+    OrderUnmoved,
+)
+from domain.shared.actor import Actor
+from domain.shared.errors import Forbidden
+from domain.shared.ids import OrderId, UserId
+from entrypoints.http.auth import Authenticator
+from entrypoints.http.body import read
+from entrypoints.http.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
+from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, HttpRequest
+from entrypoints.http.openapi import PAGE, Auth, Operation, Parameter, endpoint, id_parameter, path_parameter
+from entrypoints.http.orders.schemas import MoveOrderBody, PlaceOrderBody
+from entrypoints.http.paging import Query, path_id, refuse_parameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersUseCases:
+    place_order: UseCase[PlaceOrderCommand, OrderView]
+    list_orders: UseCase[ListOrdersQuery, OrderPageView]
+    get_order: UseCase[GetOrderQuery, OrderView]
+    cancel_order: UseCase[CancelOrderCommand, OrderView]
+    move_order: UseCase[MoveOrderCommand, OrderView]
+
+
+_ITEMS: Final = [{"product_id": "sku-1042", "quantity": 2}, {"product_id": "sku-7", "quantity": 1}]
+_ADDRESS: Final = {"street": "1 Main Street", "city": "Springfield", "state": "IL", "zip": "62701", "country": "US"}
+_EXAMPLE: Final[dict[str, object]] = {
+    "id": "019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b",
+    "user_id": "019aa1b2-0000-7e5f-8a6b-7c8d9e0f1a2b",
+    "items": _ITEMS,
+    "shipping_address": _ADDRESS,
+    "status": "pending",
+    "created_at": "2026-11-21T09:30:00.000000Z",
+    "updated_at": "2026-11-21T09:30:00.000000Z",
+    "version": 1,
+}
+_ORDER_ID: Final = path_parameter("order_id", "The order.")
+
+PLACE: Final = Operation(
+    id="placeOrder",
+    summary="Place an order",
+    tag="orders",
+    describes=PlaceOrder,
+    auth=Auth.REQUIRED,
+    body=PlaceOrderBody,
+    body_example={"items": _ITEMS, "shipping_address": _ADDRESS},
+    status=201,
+    answer=OrderView,
+    answer_description="The order.",
+    answer_example=_EXAMPLE,
+    headers=("Location", "ETag", "Cache-Control", "Vary"),
+    raises=(CustomerGone, TransientFailure),
+)
+LIST: Final = Operation(
+    id="listOrders",
+    summary="List orders",
+    tag="orders",
+    describes=ListOrders,
+    auth=Auth.REQUIRED,
+    parameters=(
+        *PAGE,
+        id_parameter("user", "Only this user's orders instead of your own; another's for administrators."),
+        Parameter(
+            "all",
+            "query",
+            "`true`: everybody's orders, those of deleted accounts among them, for administrators. Not with `user`.",
+            {"type": "string", "enum": ["true", "false"], "default": "false"},
+            "true",
+        ),
+    ),
+    answer=OrderPageView,
+    answer_description="A page of orders.",
+    answer_example={"items": [_EXAMPLE], "next_cursor": None},
+    headers=("Link", "Vary"),
+    cacheable=True,
+    raises=(Forbidden,),
+)
+READ: Final = Operation(
+    id="getOrder",
+    summary="Read an order",
+    tag="orders",
+    describes=GetOrder,
+    auth=Auth.REQUIRED,
+    parameters=(_ORDER_ID,),
+    answer=OrderView,
+    answer_description="The order.",
+    answer_example=_EXAMPLE,
+    headers=("Vary",),
+    cacheable=True,
+    raises=(OrderNotFound,),
+)
+CANCEL: Final = Operation(
+    id="cancelOrder",
+    summary="Cancel an order",
+    tag="orders",
+    describes=CancelOrder,
+    auth=Auth.REQUIRED,
+    parameters=(_ORDER_ID,),
+    answer=OrderView,
+    answer_description="The order, cancelled.",
+    answer_example={**_EXAMPLE, "status": "cancelled", "version": 2},
+    headers=("ETag", "Cache-Control", "Vary"),
+    guarded=True,
+    raises=(
+        OrderNotFound,
+        NotYourOrder,
+        OrderChanged,
+        OrderUnmoved,
+        OrderAlreadyShipped,
+        OrderClosed,
+        TransientFailure,
+    ),
+)
+MOVE: Final = Operation(
+    id="moveOrder",
+    summary="Set the status of an order",
+    tag="orders",
+    describes=MoveOrder,
+    auth=Auth.REQUIRED,
+    parameters=(_ORDER_ID,),
+    body=MoveOrderBody,
+    body_example={"status": "confirmed"},
+    answer=OrderView,
+    answer_description="The order as it is now.",
+    answer_example={**_EXAMPLE, "status": "confirmed", "version": 2},
+    headers=("ETag", "Cache-Control", "Vary"),
+    guarded=True,
+    raises=(
+        Forbidden,
+        OrderNotFound,
+        OrderChanged,
+        OrderUnmoved,
+        OrderStepSkipped,
+        OrderStepBack,
+        OrderAlreadyShipped,
+        OrderClosed,
+        NowhereToShip,
+        TransientFailure,
+    ),
+)
+
+_LIST_PARAMETERS = frozenset({"limit", "cursor", "user", "all"})
+_FLAG = frozenset({"true", "false"})
+_encoder = msgspec.json.Encoder()
+
+
+class OrdersRoutes:
+    """Handlers and the table of them. Each reads the request, runs one use case, and writes what came of it."""
+
+    def __init__(self, use: OrdersUseCases, auth: Authenticator, *, base: str) -> None:
+        self._use = use
+        self._auth = auth
+        self._orders = f"{base}/orders"
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        one = f"{self._orders}/{{order_id:str}}"
+        return [
+            endpoint("POST", self._orders, PLACE)(self.place_order),
+            endpoint("GET", self._orders, LIST)(self.list_orders),
+            endpoint("GET", one, READ)(self.get_order),
+            endpoint("PATCH", one, MOVE)(self.move_order),
+            endpoint("POST", f"{one}/cancel", CANCEL)(self.cancel_order),
+        ]
+
+    async def place_order(self, request: HttpRequest) -> Answer:
+        actor = self._auth.signed_in(Exchange.of(request.scope), PLACE.scope)
+        refuse_parameters(request.scope["query_string"])
+        body = await read(request, PlaceOrderBody)
+        order = await self._use.place_order.execute(body.command(actor))
+        return _written(201, order, (b"location", f"{self._orders}/{order.id}".encode()))
+
+    async def list_orders(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        actor = self._auth.signed_in(exchange, LIST.scope)
+        query = Query(request.scope["query_string"], _LIST_PARAMETERS)
+        wanted, user = query.page(), query.id("user")
+        everybodys = query.choice("all", _FLAG) == "true"
+        query.excludes("user", "all")
+        query.check()
+        customer = None if user is None else UserId(user)
+        page = await self._use.list_orders.execute(ListOrdersQuery(actor, wanted, customer, everybodys))
+        body = _encoder.encode(page)
+        link = query.next_link(self._orders, page.next_cursor)
+        return representation(exchange, body, bytes_tag(body), (*PRIVATE, *link))
+
+    async def get_order(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        actor = self._auth.signed_in(exchange, READ.scope)
+        refuse_parameters(request.scope["query_string"])
+        order_id = OrderId(path_id(request.path_params, "order_id"))
+        order = await self._use.get_order.execute(GetOrderQuery(actor, order_id))
+        body = _encoder.encode(order)
+        return representation(exchange, body, resource_tag(order.version, body), PRIVATE)
+
+    async def cancel_order(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        actor = self._auth.signed_in(exchange, CANCEL.scope)
+        refuse_parameters(request.scope["query_string"])
+        order_id = OrderId(path_id(request.path_params, "order_id"))
+        if_version = await expected_version(exchange, lambda: self._version_of(actor, order_id))
+        return _written(200, await self._use.cancel_order.execute(CancelOrderCommand(actor, order_id, if_version)))
+
+    async def move_order(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        actor = self._auth.signed_in(exchange, MOVE.scope)
+        refuse_parameters(request.scope["query_string"])
+        order_id = OrderId(path_id(request.path_params, "order_id"))
+        body = await read(request, MoveOrderBody)
+        if_version = await expected_version(exchange, lambda: self._version_of(actor, order_id))
+        return _written(200, await self._use.move_order.execute(body.command(actor, order_id, if_version)))
+
+    async def _version_of(self, actor: Actor, order_id: OrderId) -> int:
+        return (await self._use.get_order.execute(GetOrderQuery(actor, order_id))).version
+
+
+def _written(status: int, order: OrderView, *headers: tuple[bytes, bytes]) -> Answer:
+    """Answer a write with the order as it is now, and the validator to decide the next one on."""
+    encoded = _encoder.encode(order)
+    tag = resource_tag(order.version, encoded)
+    return Answer(status, encoded, (JSON_TYPE, *PRIVATE, (b"etag", tag.encode()), *headers))
