@@ -54,7 +54,7 @@ _FORGET = (
     )
 )
 
-_VIEWS: Select[Any] = select(
+_VIEWS: Select[*tuple[Any, ...]] = select(
     type_coerce(_ORDERS.c.id, IdText),
     type_coerce(_ORDERS.c.user_id, IdText),
     _ORDERS.c.street,
