@@ -149,3 +149,39 @@ async def test_no_more_keys_are_remembered_than_there_is_room_for() -> None:
     assert bench.reader.reads == 3
     await bench.directory.actor(texts[0])
     assert bench.reader.reads == 4
+
+
+class HungReader(OneKey):
+    """Reads at once, and hands the first answer over only when it is let go."""
+
+    def __init__(self, grant: ApiKeyGrant | None) -> None:
+        super().__init__(grant)
+        self.let_go = asyncio.Event()
+
+    async def by_hash(self, hash: ApiKeyHash) -> ApiKeyGrant | None:
+        seen = await super().by_hash(hash)
+        if self.reads == 1:
+            await self.let_go.wait()
+        return seen
+
+
+async def test_a_reading_that_hung_since_before_a_revocation_lets_no_later_request_in() -> None:
+    bench = Bench()
+    hung = HungReader(GRANT)
+    directory = ApiKeyDirectory(
+        keys=KEYS, reader=hung, note_use=bench.noted, clock=bench.clock, timer=bench.timer, remembered=2
+    )
+    early = asyncio.create_task(directory.actor(bench.text))
+    while hung.reads == 0:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    hung.grant = None
+    bench.timer.now += FRESH_SECONDS + 0.01
+
+    late = asyncio.create_task(directory.actor(bench.text))
+    await asyncio.sleep(0)
+    hung.let_go.set()
+
+    assert (await early).user_id == GRANT.user_id
+    with pytest.raises(InvalidToken):
+        await late
