@@ -156,10 +156,11 @@ class HungReader(OneKey):
 
     def __init__(self, grant: ApiKeyGrant | None) -> None:
         super().__init__(grant)
-        self.let_go = asyncio.Event()
+        self.has_read, self.let_go = asyncio.Event(), asyncio.Event()
 
     async def by_hash(self, hash: ApiKeyHash) -> ApiKeyGrant | None:
         seen = await super().by_hash(hash)
+        self.has_read.set()
         if self.reads == 1:
             await self.let_go.wait()
         return seen
@@ -172,9 +173,7 @@ async def test_a_reading_that_hung_since_before_a_revocation_lets_no_later_reque
         keys=KEYS, reader=hung, note_use=bench.noted, clock=bench.clock, timer=bench.timer, remembered=2
     )
     early = asyncio.create_task(directory.actor(bench.text))
-    while hung.reads == 0:
-        await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await hung.has_read.wait()
     hung.grant = None
     bench.timer.now += FRESH_SECONDS + 0.01
 
