@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from adapters.system.clock import SystemClock
 from adapters.system.ids import RandomUsernames, Uuid7Generator
-from domain.shared.ids import smallest_id_at
 from application.shared.ids import IdGenerator
 from domain.identity.values import Username
+from domain.shared.ids import smallest_id_at
 from tests.builders import NOW
 from tests.fakes import CountedIds
 
