@@ -91,7 +91,8 @@ def _change(dialect: str) -> None:
             op.add_column("posts", column)
     _fill_hot(dialect)
     for name in ("replies", "listed", "hot", "ranked_at"):
-        existing = {"replies": sa.Integer(), "listed": sa.Boolean()}.get(name, sa.BigInteger())
+        types: dict[str, type[sa.types.TypeEngine[Any]]] = {"replies": sa.Integer, "listed": sa.Boolean}
+        existing = types.get(name, sa.BigInteger)
         op.alter_column("posts", name, server_default=None, existing_type=existing, existing_nullable=False)
     _set_author(nullable=True, check=_TEXT_BYTES)
     if "ck_posts_replies" not in _checks():

@@ -6,13 +6,14 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from adapters.memory.posts import MemoryPostReader
+from adapters.memory.store import MemoryStore
 from application.posts.delete_post import DeletePost, DeletePostCommand
 from application.posts.edit_post import EditPost, EditPostCommand
 from application.posts.get_post import GetPostQuery
 from application.posts.list_author_posts import ListAuthorPostsQuery
 from application.posts.list_feed import ListFeedQuery
 from application.posts.list_my_posts import ListMyPostsQuery
-from application.posts.ports import PostReader, PostSlice
 from application.posts.publish_post import PublishPostCommand
 from application.posts.views import PostPageView, PostView
 from application.shared.paging import InvalidCursor, PageRequest
@@ -48,6 +49,7 @@ class TestPublishing:
     async def test_a_published_post_reads_as_it_was_answered(self, world: World, alice: Actor) -> None:
         view = await published(world, alice)
 
+        assert view.author is not None
         assert (view.author.username, view.text, view.version) == ("alice", "news", 1)
         assert (view.score, view.upvotes, view.downvotes, view.my_vote) == (0, 0, 0, 0)
         assert view.created_at == view.updated_at == timestamp(world.clock.now())
@@ -109,19 +111,11 @@ class TestEditing:
     async def test_a_post_deleted_right_after_the_edit_is_not_found(self, world: World, alice: Actor) -> None:
         view = await published(world, alice)
 
-        class Blind(PostReader):
+        class Blind(MemoryPostReader):
             async def get(self, post_id: PostId, *, viewer: UserId | None) -> PostView | None:
                 return None
 
-            async def newest(self, *, limit: int, before: PostId | None, viewer: UserId | None) -> PostSlice:
-                raise NotImplementedError
-
-            async def by_author(
-                self, author_id: UserId, *, limit: int, before: PostId | None, viewer: UserId | None
-            ) -> PostSlice:
-                raise NotImplementedError
-
-        edit_post = EditPost(uow=world.storage.posts_units, reader=Blind(), clock=world.clock)
+        edit_post = EditPost(uow=world.storage.posts_units, reader=Blind(MemoryStore()), clock=world.clock)
         with pytest.raises(PostNotFound):
             await edit_post.execute(EditPostCommand(alice, id_of(view), PostText("too late")))
 
