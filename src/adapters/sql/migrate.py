@@ -10,11 +10,14 @@ revision before. Revisions are written so that running them again after the caus
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
+from pathlib import Path
 from typing import Any, TypeVar
 
 from alembic import command
@@ -139,7 +142,7 @@ async def _on_connection(url: str, work: Callable[[Connection, Dialect], T]) -> 
     try:
         if (file := dialect.file(parsed)) is not None:
             # The driver's thread would complain on standard error, besides raising, about a file it cannot open.
-            sqlite3.connect(file).close()
+            _make_wal(file)
         async with engine.connect() as connection:
             return await connection.run_sync(work, dialect)
     except sqlite3.OperationalError as error:
@@ -151,6 +154,26 @@ async def _on_connection(url: str, work: Callable[[Connection, Dialect], T]) -> 
         raise meant from error
     finally:
         await engine.dispose()
+
+
+def _make_wal(file: Path) -> None:
+    """Put a SQLite file into WAL mode, where it stays.
+
+    The change asks for the whole file and does not wait for others who use it: `busy_timeout` is for locks that a
+    holder gives back without needing ours (sqlite.org/wal.html). So processes that begin on a new file at the same
+    time try again until one of them has made the change, which is then none for the others.
+    """
+    deadline = time.monotonic() + _LIMITS.connect
+    with closing(sqlite3.connect(file)) as connection:
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
 
 
 def _apart(story: Coroutine[Any, Any, T]) -> T:
