@@ -67,7 +67,8 @@ def _password(*, from_stdin: bool, interactive: bool) -> str:
 
 
 async def _create(settings: Settings, *, email: str, username: str, name: str | None, password: str) -> str:
-    from entrypoints.container import Container, running  # noqa: PLC0415 - help comes without all this
+    from entrypoints.container import Container  # noqa: PLC0415 - help comes without all this
+    from entrypoints.container.lifecycle import running  # noqa: PLC0415 - help comes without all this
     from entrypoints.http.identity.schemas import email_address  # noqa: PLC0415
 
     faults: list[FieldError] = []

@@ -36,7 +36,8 @@ def recount(*, check: bool, batch: int, pause: float) -> None:
 
 
 async def _recount(settings: Settings, command: RecountCommand, pause: float) -> tuple[int, int, int]:
-    from entrypoints.container import Container, running  # noqa: PLC0415 - help comes without all this
+    from entrypoints.container import Container  # noqa: PLC0415 - help comes without all this
+    from entrypoints.container.lifecycle import running  # noqa: PLC0415 - help comes without all this
 
     container = Container(settings=settings)
     checked = wrong = repaired = 0

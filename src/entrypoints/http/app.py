@@ -8,7 +8,8 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
 from adapters.cache.redis import RedisProbe
-from entrypoints.container import Container, running
+from entrypoints.container import Container
+from entrypoints.container.lifecycle import running
 from entrypoints.http.api_keys import ApiKeyDoor
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.browser import Browsers

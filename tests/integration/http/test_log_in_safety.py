@@ -14,7 +14,8 @@ from adapters.sql.migrate import upgrade
 from adapters.system.background import TaskBackground
 from domain.identity.values import Password, UserStatus
 from domain.shared.actor import Role
-from entrypoints.container import Container, running
+from entrypoints.container import Container
+from entrypoints.container.lifecycle import running
 from entrypoints.http.app import create_app
 from tests.backends import in_thread
 from tests.fakes import SettableClock

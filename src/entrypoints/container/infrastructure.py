@@ -1,0 +1,129 @@
+"""What the use cases of every context stand on: clock, security, mail and storage."""
+
+from collections.abc import Sequence
+
+from dependency_injector import containers, providers
+
+from adapters.cache.my_posts import boot_time
+from adapters.cache.redis import RedisAuthorRevisions, RedisConnection
+from adapters.mail.account_mails import TemplatedAccountMails
+from adapters.mail.mailbox import FolderMailbox, NoTransport
+from adapters.mail.queue import MailQueue
+from adapters.mail.smtp import SmtpServer, SmtpTransport
+from adapters.mail.transport import MailTransport
+from adapters.security.argon2 import Argon2PasswordHasher
+from adapters.security.common_passwords import PackagedCommonPasswords
+from adapters.security.cursors import HmacCursorCodec
+from adapters.security.jwt import JwtAccessTokens
+from adapters.security.keys import DerivedKeys
+from adapters.security.opaque import ChecksummedApiKeys, RandomOneTimeTokens, RandomRecoveryCodes
+from adapters.security.refresh_tokens import ChainedRefreshTokens
+from adapters.security.revocations import KnownRevocations, PolledRevocations
+from adapters.security.secret_box import AesGcmSecretBox
+from adapters.security.totp import PyotpTotpCodes
+from adapters.sql.database import Database
+from adapters.sql.fence import SqlCacheFence
+from adapters.system.background import TaskBackground
+from adapters.system.clock import SystemClock
+from adapters.system.ids import RandomUsernames, Uuid7Generator
+from application.identity.second_factor import SecondFactorDesk
+from application.identity.tokens import TokenDesk
+from application.posts.ports import AuthorRevisions
+from application.shared.clock import Clock
+from application.shared.unit_of_work import CommitListener
+from entrypoints.settings import Settings
+from entrypoints.storage import Storage, memory_storage, sql_storage
+
+
+def _database(settings: Settings) -> Database | None:
+    return None if settings.database_url.startswith("memory:") else Database(settings.database)
+
+
+def _redis(settings: Settings) -> RedisConnection | None:
+    return None if settings.redis_url is None else RedisConnection(settings.redis_url)
+
+
+def _redis_revisions(redis: RedisConnection | None, database: Database | None) -> RedisAuthorRevisions | None:
+    # A SQLite file serves one host and tells its readers of every commit by itself, so Redis has nothing to add.
+    if redis is None or database is None or database.sqlite_file is not None:
+        return None
+    return RedisAuthorRevisions(redis, SqlCacheFence(database))
+
+
+def _listeners(known: KnownRevocations, redis_revisions: RedisAuthorRevisions | None) -> Sequence[CommitListener]:
+    # What costs no time goes first: a token is refused here before a slow Redis has been told anything.
+    return (known,) if redis_revisions is None else (known, redis_revisions)
+
+
+def _storage(database: Database | None, listeners: Sequence[CommitListener]) -> Storage:
+    return memory_storage(listeners) if database is None else sql_storage(database, listeners)
+
+
+def _revisions(redis_revisions: RedisAuthorRevisions | None, storage: Storage) -> AuthorRevisions:
+    return storage.revisions if redis_revisions is None else redis_revisions
+
+
+def _mailbox(settings: Settings, clock: Clock) -> FolderMailbox | None:
+    return None if settings.mailbox_folder is None else FolderMailbox(settings.mailbox_folder, clock=clock)
+
+
+def _mail_transport(settings: Settings, mailbox: FolderMailbox | None) -> MailTransport:
+    if settings.smtp_url is None:
+        return mailbox or NoTransport()
+    return SmtpTransport(SmtpServer.parse(settings.smtp_url), sender=settings.mail_sender)
+
+
+class Infrastructure(containers.DeclarativeContainer):
+    """Adapters, one of each a process."""
+
+    settings = providers.Dependency(instance_of=Settings)
+
+    clock = providers.Singleton(SystemClock)
+    ids = providers.Singleton(Uuid7Generator)
+    usernames = providers.Singleton(RandomUsernames)
+
+    # Security
+    keys = providers.Singleton(DerivedKeys, settings.provided.secret_key, settings.provided.secret_key_previous)
+    hasher = providers.Singleton(Argon2PasswordHasher, settings.provided.hashing)
+    common_passwords = providers.Singleton(PackagedCommonPasswords)
+    access_tokens = providers.Singleton(
+        JwtAccessTokens,
+        keys=keys,
+        clock=clock,
+        issuer=settings.provided.token_issuer,
+        lifetime_seconds=settings.provided.access_token_seconds,
+        signing_keys=settings.provided.signing_keys,
+    )
+    refresh_tokens = providers.Singleton(ChainedRefreshTokens, keys=keys)
+    cursors = providers.Singleton(HmacCursorCodec, keys=keys)
+    one_time_tokens = providers.Singleton(RandomOneTimeTokens)
+    api_keys = providers.Singleton(ChecksummedApiKeys)
+    recovery_codes = providers.Singleton(RandomRecoveryCodes)
+    totp = providers.Singleton(PyotpTotpCodes, issuer=settings.provided.token_issuer)
+    secret_box = providers.Singleton(AesGcmSecretBox, keys=keys)
+    second_factor = providers.Singleton(SecondFactorDesk, totp=totp, box=secret_box, recovery_codes=recovery_codes)
+    desk = providers.Singleton(TokenDesk, ids=ids, access_tokens=access_tokens, refresh_tokens=refresh_tokens)
+
+    # Mail, and what else nobody waits for
+    background = providers.Singleton(TaskBackground)
+    mailbox = providers.Singleton(_mailbox, settings, clock)
+    mail_transport = providers.Singleton(_mail_transport, settings, mailbox)
+    mail_queue = providers.Singleton(MailQueue, mail_transport)
+    mails = providers.Singleton(TemplatedAccountMails, mail_queue, public_url=settings.provided.mail_links)
+
+    # Storage, and the cache of own posts in front of it
+    database = providers.Singleton(_database, settings)
+    redis = providers.Singleton(_redis, settings)
+    redis_revisions = providers.Singleton(_redis_revisions, redis, database)
+    known_revocations = providers.Singleton(KnownRevocations, timer=boot_time)
+    storage = providers.Singleton(
+        _storage, database, providers.Singleton(_listeners, known_revocations, redis_revisions)
+    )
+    revisions = providers.Singleton(_revisions, redis_revisions, storage)
+    revocations = providers.Singleton(
+        PolledRevocations,
+        storage.provided.revocations,
+        known_revocations,
+        token_lifetime_seconds=settings.provided.access_token_seconds,
+        timer=boot_time,
+    )

@@ -1,0 +1,38 @@
+"""What a process starts in the background, and in which order it lets go."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from adapters.system.periodic import Periodic
+from entrypoints.container import Container
+
+_SWEEP_SECONDS = 300.0
+
+
+@asynccontextmanager
+async def running(container: Container) -> AsyncIterator[None]:
+    """Start what lives in the background; in the end let go of everything, the database last of all.
+
+    The order matters at the end: what is still being hashed may want to be stored, a revision that could not be
+    announced raises its fence in the database, and Redis is asked to invalidate before that fence is lowered.
+    Each step is taken even when one before it fails.
+    """
+    revisions, redis = container.redis_revisions(), container.redis()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(container.storage().close)
+        if redis is not None:
+            stack.push_async_callback(redis.close)
+        if revisions is not None:
+            stack.push_async_callback(revisions.close)
+            await revisions.start()
+        revocations = container.revocations()
+        stack.push_async_callback(revocations.close)
+        await revocations.start()
+        storage, clock = container.storage(), container.clock()
+        sweeper = Periodic("purging past ranks", lambda: storage.purge_past_ranks(clock.now()), seconds=_SWEEP_SECONDS)
+        stack.push_async_callback(sweeper.close)
+        await sweeper.start()
+        stack.push_async_callback(container.hasher().close)
+        stack.push_async_callback(container.mail_queue().close)
+        stack.push_async_callback(container.background().close)  # before the mails, which it may still make
+        yield
