@@ -53,6 +53,7 @@ from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import RedisError, ResponseError
 
 from adapters.cache.my_posts import PageKey, SharedPages, StoredPage, boot_time
+from adapters.shared.tasks import end
 from application.posts.ports import AuthorRevisions
 from application.shared.errors import StorageUnavailable, TransientFailure, Unavailable
 from application.shared.fence import CacheFence
@@ -133,10 +134,7 @@ class _Lane:
 
     async def close(self) -> None:
         self._closed = True
-        for task in (self._reviver, self._runner):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
+        await end(task for task in (self._reviver, self._runner) if task is not None)
         await self._disconnect()
 
     def _ask(self, commands: Sequence[Command]) -> asyncio.Future[Answer]:
@@ -351,8 +349,7 @@ class RedisAuthorRevisions(AuthorRevisions, CommitListener):
         watcher, self._watcher = self._watcher, None
         self._trusted_until = -math.inf
         if watcher is not None:
-            watcher.cancel()
-            await asyncio.wait([watcher])  # It may have ended before, by a failure that was logged then.
+            await end([watcher])  # It may have ended before, by a failure that was logged then.
         if self._announcements:
             await asyncio.wait(self._announcements)
         await self._recover()

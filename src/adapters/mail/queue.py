@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from adapters.mail.transport import DeliveryDelayed, DeliveryFailed, Mail, MailTransport
+from adapters.shared.tasks import end
 from application.shared.errors import Overloaded
 
 _log = logging.getLogger("postern.mail")
@@ -58,9 +59,7 @@ class MailQueue:
         _, left = await asyncio.wait(self._tasks, timeout=self._drain_seconds)
         if left:
             _log.error("gave up %d mails at shutdown", len(left))
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await end(left)
 
     async def _carry(self, mail: Mail) -> None:
         for wait in (*self._waits, None):

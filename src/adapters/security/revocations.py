@@ -28,6 +28,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from adapters.shared.tasks import end
 from application.identity.ports import RevocationLog, Revocations
 from application.identity.revocations import Revocation, revocation_of
 from application.shared.errors import Unavailable
@@ -115,11 +116,7 @@ class PolledRevocations(Revocations):
 
     async def close(self) -> None:
         watcher, self._watcher = self._watcher, None
-        for task in (watcher, self._reading):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Unavailable):
-                    await task
+        await end(task for task in (watcher, self._reading) if task is not None)
 
     def are_known(self) -> bool:
         return self._timer() - self._up_to <= self._trust

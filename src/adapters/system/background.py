@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from adapters.shared.tasks import end
 from application.shared.background import Background
 from application.shared.errors import Overloaded
 from domain.shared.errors import PosternError
@@ -64,9 +65,7 @@ class TaskBackground(Background):
                 await self._waiting.join()
         except TimeoutError:
             _log.error("gave up %d background jobs at shutdown", self._waiting.qsize() + len(self._tasks))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     async def _run(self) -> None:
         while True:

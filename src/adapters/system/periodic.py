@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from adapters.shared.tasks import end
 from domain.shared.errors import PosternError
 
 _log = logging.getLogger("postern.periodic")
@@ -24,8 +25,7 @@ class Periodic:
     async def close(self) -> None:
         """Stop, in the middle of the work if need be. Closing what was never started is fine."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task])
 
     async def _run(self) -> None:
         while True:

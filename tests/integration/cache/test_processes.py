@@ -33,15 +33,15 @@ class Worker:
         assert self._process.stdout is not None
         return (await asyncio.wait_for(self._process.stdout.readline(), 20)).decode().strip()
 
-    async def stop(self) -> None:
-        """End the process. How it ends is not what is proven here: after ten seconds it is killed."""
+    async def stop(self) -> int:
+        """End the process by closing its input; return its exit status, which is -9 if it did not end by itself."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), 10)
+            return await asyncio.wait_for(self._process.wait(), 10)
         except TimeoutError:
             self._process.kill()
-            await self._process.wait()
+            return await self._process.wait()
 
 
 StartWorker = Callable[[], Awaitable[Worker]]
@@ -73,8 +73,7 @@ async def start_worker(
         return workers[-1]
 
     yield start
-    for worker in workers:
-        await worker.stop()
+    assert [await worker.stop() for worker in workers] == [0] * len(workers)
 
 
 async def test_acknowledged_writes_are_in_the_next_read_of_every_process_whatever_happens_to_redis(
