@@ -24,7 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from adapters.sql.types import ASCII_TEXT, LONG_TEXT, CanonicalKey, Digest, Id, Moment, Octets
+from adapters.sql.types import ASCII_TEXT, LONG_BYTES, LONG_TEXT, CanonicalKey, Digest, Id, Moment, Octets
+from application.shared.idempotency import IDEMPOTENCY_KEY_MAX_LENGTH
 from domain.identity.api_key import API_KEY_NAME_MAX_LENGTH
 from domain.identity.values import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH, USERNAME_MAX_LENGTH
 from domain.orders.values import (
@@ -344,6 +345,22 @@ class OrderLineRow(Row):
     position: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     product_id: Mapped[str] = mapped_column(String(PRODUCT_ID_MAX_LENGTH))
     quantity: Mapped[int] = mapped_column(SmallInteger)
+
+
+class IdempotencyKeyRow(Row):
+    """What a creating request was answered, for when it is sent again; `answer` is encrypted.
+
+    NULL is only ever seen by the transaction that is about to write the answer.
+    """
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (_MYSQL,)
+
+    owner_id: Mapped[UUID] = mapped_column(Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    # Not `key`, which is a word of MySQL's own.
+    idempotency_key: Mapped[str] = mapped_column(CanonicalKey(IDEMPOTENCY_KEY_MAX_LENGTH), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    answer: Mapped[bytes | None] = mapped_column(LONG_BYTES)
 
 
 class AuthorRevisionRow(Row):

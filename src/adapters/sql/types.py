@@ -228,3 +228,6 @@ LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
 
 ASCII_TEXT = Text().with_variant(mysql.MEDIUMTEXT(charset="ascii", collation="ascii_bin"), "mysql")
 """Up to 16 MB of ASCII, compared byte by byte."""
+
+LONG_BYTES = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql")
+"""Up to 16 MB: MEDIUMBLOB, because MySQL's BLOB ends at 64 KiB."""
