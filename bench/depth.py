@@ -23,7 +23,7 @@ from sqlalchemy.pool import NullPool
 from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.migrate import upgrade
 from adapters.sql.models import Row
-from adapters.sql.posts import SqlPostReader
+from adapters.sql.post_reader import SqlPostReader
 from application.posts.ports import RankedPlace
 from bench.data import Data
 from bench.loading import load

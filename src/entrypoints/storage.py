@@ -17,6 +17,7 @@ from adapters.memory.store import MemoryStore
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.memory.votes import MemoryVoteReader
 from adapters.sql.audit import SqlAuditReader
+from adapters.sql.authors import SqlAuthorDirectory
 from adapters.sql.ballots import SqlCounterAudit, purge_past_ranks
 from adapters.sql.credentials import SqlApiKeyReader
 from adapters.sql.database import Database
@@ -24,7 +25,7 @@ from adapters.sql.directory import SqlSessionReader, SqlUserReader
 from adapters.sql.health import SqlProbe
 from adapters.sql.identity import SqlAccountReader, SqlCredentialsReader
 from adapters.sql.orders import SqlOrderReader
-from adapters.sql.posts import SqlAuthorDirectory, SqlPostReader
+from adapters.sql.post_reader import SqlPostReader
 from adapters.sql.revisions import SqlAuthorRevisions, SqliteAuthorRevisions
 from adapters.sql.revocations import SqliteRevocationLog, SqlRevocationLog
 from adapters.sql.search import SqlPostSearch
