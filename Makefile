@@ -72,8 +72,12 @@ torture: $(DEVELOPMENT_READY) ## Cast 100,000 random votes from 8 processes on e
 depth: $(DEVELOPMENT_READY) ## Compare page 10,000 of each list with page 1 on a million posts (ARGS="sqlite mariadb")
 	PYTHONPATH=src:. $(BIN)/python -m bench.depth $(or $(ARGS),sqlite)
 
+.PHONY: counts
+counts: $(DEVELOPMENT_READY) ## Hold the hot paths to their instructions in bench/counts.json (ARGS=--write: new figures)
+	$(BIN)/python -m bench.counts $(ARGS)
+
 .PHONY: check
-check: lint types test ## Lint, types and tests
+check: lint types test counts ## Lint, types, tests and instruction counts
 
 .PHONY: migrate
 migrate: $(RUNTIME_READY) ## Bring the database's schema up to date (DATABASE_URL=)

@@ -1,0 +1,355 @@
+"""What the hot paths cost in instructions, held against a committed figure: `python -m bench.counts`.
+
+Seconds depend on the machine and on what else it does; instructions do not. Counted are those of Python's interpreter,
+by `sys.settrace` with `f_trace_opcodes`: it is in every CPython, and gives the same number every time. What C does
+inside one of them is not seen: SQLite, hashing, JSON. Where valgrind is, `--callgrind` counts the processor's own
+instructions besides, for a report; it needs minutes and gates nothing.
+
+The application is driven in a process of its own, without a socket, over SQLite, with everything switched on, on
+uvloop, whose inside is no Python and so cannot be counted by chance. Each path is asked often enough for every cache to
+be filled and every statement compiled; then the smallest of some requests counts, which is the one that nothing in the
+background fell into.
+
+The figures are Python's of one minor version: another compiles to other instructions. A version without a figure is
+reported, and refused where CI is true.
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import uvloop
+
+from bench.inprocess import Asked, InProcess, asked, in_process
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+COMMITTED: Final = Path(__file__).with_name("counts.json")
+TOLERANCE: Final = 0.10
+WARM_UP: Final = 12
+COUNTED: Final = 12
+VERSION: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
+_AUTHOR_POSTS: Final = 30
+_MINUTES: Final = 10
+
+PATHS: Final = {
+    "own_posts_hit": "own posts, cached",
+    "own_posts_304": "own posts, unchanged (304)",
+    "own_posts": "own posts, from the database",
+    "one_post": "one post",
+    "feed_new": "feed new, signed in",
+    "vote": "vote",
+    "create": "create a post",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What one request costs."""
+
+    instructions: int
+    """Of the interpreter, in all threads."""
+    calls: int
+    """Of Python functions, and resumptions of coroutines and generators."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    path: str
+    found: int
+    committed: int | None
+    failed: bool
+    advice: str
+
+    def __str__(self) -> str:
+        change = "" if not self.committed else f" ({self.found / self.committed - 1:+.1%} of {self.committed:,})"
+        return f"{'FAILED' if self.failed else 'ok':6}  {self.path:16} {self.found:>8,}{change}  {self.advice}".rstrip()
+
+
+def judge(found: Mapping[str, Count], committed: Mapping[str, Count] | None) -> list[Verdict]:
+    """Compare instructions path by path: what costs a tenth more fails, and what costs a tenth less wants a new figure.
+
+    A committed path that is no longer counted fails too: a gate does not go away unnoticed.
+    """
+    if committed is None:
+        return [
+            Verdict(path, count.instructions, None, False, "no figure for this version")
+            for path, count in found.items()
+        ]
+    return [
+        *(_judge(path, count.instructions, committed.get(path)) for path, count in found.items()),
+        *(
+            Verdict(path, 0, count.instructions, True, "committed, and not counted any more")
+            for path, count in committed.items()
+            if path not in found
+        ),
+    ]
+
+
+def _judge(path: str, found: int, committed: Count | None) -> Verdict:
+    if committed is None:
+        return Verdict(path, found, None, True, "no figure for this path: make counts ARGS=--write")
+    known = committed.instructions
+    if found > known * (1 + TOLERANCE):
+        advice = "costs more: find out why, or accept it with make counts ARGS=--write"
+        return Verdict(path, found, known, True, advice)
+    if found < known * (1 - TOLERANCE):
+        return Verdict(path, found, known, False, "costs less: hold it with make counts ARGS=--write")
+    return Verdict(path, found, known, False, "")
+
+
+def read_committed(file: Path, version: str) -> dict[str, Count] | None:
+    """Return the figures of a version of Python; None when there are none."""
+    known: dict[str, dict[str, dict[str, int]]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    if version not in known:
+        return None
+    return {path: Count(**count) for path, count in known[version].items()}
+
+
+def write_committed(file: Path, version: str, found: Mapping[str, Count]) -> None:
+    known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    known[version] = {path: asdict(count) for path, count in found.items()}
+    file.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+# What follows runs in the process that is counted.
+
+
+class _Tally:
+    """The tracer of one thread: each has its own, since `+=` of two threads on one number loses some."""
+
+    __slots__ = ("calls", "instructions")
+
+    def __init__(self) -> None:
+        self.instructions = 0
+        self.calls = 0
+
+    def local(self, frame: FrameType, event: str, argument: object) -> Any:
+        del frame, argument
+        if event == "opcode":
+            self.instructions += 1
+        return self.local
+
+
+class Counter:
+    """Counts what every thread does that is started after it."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[int, _Tally] = {}
+
+    def install(self) -> None:
+        threading.settrace(self.on_call)
+        sys.settrace(self.on_call)
+
+    @staticmethod
+    def remove() -> None:
+        sys.settrace(None)
+        threading.settrace(None)
+
+    def on_call(self, frame: FrameType, event: str, argument: object) -> Any:
+        del event, argument
+        thread = threading.get_ident()
+        tally = self._tallies.get(thread)
+        if tally is None:
+            tally = self._tallies.setdefault(thread, _Tally())
+        tally.calls += 1
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        return tally.local
+
+    def so_far(self) -> Count:
+        tallies = list(self._tallies.values())
+        return Count(sum(each.instructions for each in tallies), sum(each.calls for each in tallies))
+
+
+Requests = dict[str, Callable[[int], Asked]]
+
+
+async def requests_of(product: InProcess) -> Requests:
+    """Fill the database and return, by path, how the n-th request reads."""
+    author = await product.sign_up("author")
+    reader = await product.sign_up("reader")
+    voter = await product.sign_up("voter")
+    posts = [
+        await product.publish(author, f"The {number}th post of this author. " * 4) for number in range(_AUTHOR_POSTS)
+    ]
+    for number in range(_AUTHOR_POSTS):
+        await product.publish(reader, f"The {number}th post of this reader. " * 4)
+    # Each is voted on once, so that every vote is a new one.
+    targets = [await product.publish(author, f"To be voted on: {number}") for number in range(WARM_UP + COUNTED)]
+    product.statistics()
+    own = "/api/v1/users/me/posts"
+    etag = (await product.ask(asked("GET", own, token=reader))).headers[b"etag"]
+    return {
+        "own_posts_hit": lambda _: asked("GET", own, token=reader),
+        "own_posts_304": lambda _: asked("GET", own, token=reader, expected=304, more=((b"if-none-match", etag),)),
+        # A page of another length is another page: the cache has not seen it.
+        "own_posts": lambda n: asked("GET", f"{own}?limit={1 + n}", token=author),
+        "one_post": lambda n: asked("GET", f"/api/v1/posts/{posts[n % len(posts)]}", token=reader),
+        "feed_new": lambda _: asked("GET", "/api/v1/posts", token=reader),
+        "vote": lambda n: asked("PUT", f"/api/v1/posts/{targets[n]}/vote", token=voter, body={"dir": 1}),
+        "create": lambda n: asked(
+            "POST", "/api/v1/posts", token=voter, body={"text": f"A post that is counted: {n:04}"}, expected=201
+        ),
+    }
+
+
+async def _count(folder: Path) -> dict[str, Count]:
+    counter = Counter()
+    counter.install()  # before any thread of a pool is there
+    try:
+        async with in_process(folder) as product:
+            requests = await requests_of(product)
+            return {path: await _smallest(counter, product, requests[path], path) for path in PATHS}
+    finally:
+        counter.remove()
+
+
+async def _smallest(counter: Counter, product: InProcess, request: Callable[[int], Asked], path: str) -> Count:
+    prepared = [request(number) for number in range(WARM_UP + COUNTED)]
+    if path == "own_posts":
+        # Pages of different lengths cost differently, and a page seen before is in the cache: of 20 posts, uncached.
+        return await _uncached(counter, product, prepared[19])
+    for each in prepared[:WARM_UP]:
+        await product.ask(each)
+    found = [await _cost(counter, product, each) for each in prepared[WARM_UP:]]
+    return min(found, key=lambda count: count.instructions)
+
+
+async def _uncached(counter: Counter, product: InProcess, request: Asked) -> Count:
+    found = []
+    for number in range(WARM_UP + COUNTED):
+        # Whoever publishes has another list: the page that is kept counts no more.
+        token = dict(request.scope["headers"])[b"authorization"].partition(b" ")[2].decode()
+        await product.publish(token, "Another one of mine, so that the list is another. " * 2)
+        cost = await _cost(counter, product, request)
+        if number >= WARM_UP:
+            found.append(cost)
+    return min(found, key=lambda count: count.instructions)
+
+
+async def _cost(counter: Counter, product: InProcess, request: Asked) -> Count:
+    await asyncio.sleep(0.002)  # for what the request before left behind
+    before = counter.so_far()
+    await product.ask(request)
+    after = counter.so_far()
+    return Count(after.instructions - before.instructions, after.calls - before.calls)
+
+
+def _measure() -> dict[str, Count]:
+    logging.disable(logging.WARNING)  # mails that nobody has an SMTP server for
+    gc.disable()  # a collection runs finalisers, whenever it comes
+    with (
+        tempfile.TemporaryDirectory(prefix="postern-counts-") as folder,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        return runner.run(_count(Path(folder)))
+
+
+async def _drive(folder: Path, path: str, times: int) -> None:
+    async with in_process(folder) as product:
+        requests = await requests_of(product)
+        prepared = [requests[path](number % (WARM_UP + COUNTED)) for number in range(times)]
+        for each in prepared:
+            await product.ask(each)
+
+
+# And what follows starts that process.
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the caller's settings, no coverage, which traces too, and the same order of sets in every run."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ", "LD_LIBRARY_PATH") if name in os.environ}
+    return {**kept, "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT))), "PYTHONHASHSEED": "0"}
+
+
+def count() -> dict[str, Count]:
+    """Count every path in a process of its own. Raises `subprocess.CalledProcessError`."""
+    command = [sys.executable, "-m", "bench.counts", "--measure"]
+    done = subprocess.run(
+        command, env=_environment(), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=60 * _MINUTES
+    )
+    found: dict[str, dict[str, int]] = json.loads(done.stdout.strip().splitlines()[-1])
+    return {path: Count(**each) for path, each in found.items()}
+
+
+def callgrind(path: str, *, few: int = 20, many: int = 120) -> int:
+    """Return the processor's instructions for one request: those of many less those of few, start and end cancelled."""
+    found = [_callgrind(path, times) for times in (few, many)]
+    return (found[1] - found[0]) // (many - few)
+
+
+def _callgrind(path: str, times: int) -> int:
+    with tempfile.TemporaryDirectory(prefix="postern-counts-") as folder:
+        done = subprocess.run(
+            [
+                *("valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out"),
+                *(sys.executable, "-m", "bench.counts", "--drive", path, str(times)),
+            ],
+            env={**_environment(), "PYTHONMALLOC": "pymalloc"}, cwd=ROOT, capture_output=True, text=True, check=True,
+            timeout=60 * _MINUTES,
+        )  # fmt: skip
+    counted = re.search(r"Collected : (\d+)", done.stderr)
+    if counted is None:
+        raise ValueError(f"valgrind told no count: {done.stderr[-500:]}")
+    return int(counted.group(1))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.counts", description="What the hot paths cost in instructions."
+    )
+    parser.add_argument("--write", action="store_true", help=f"make what is counted the figure ({COMMITTED.name})")
+    parser.add_argument("--callgrind", nargs="*", choices=PATHS, metavar="PATH", help="count by valgrind too")
+    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--drive", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.measure:
+        print(json.dumps({path: asdict(each) for path, each in _measure().items()}))
+        return 0
+    if options.drive:
+        path, times = options.drive
+        with (
+            tempfile.TemporaryDirectory(prefix="postern-counts-") as folder,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            runner.run(_drive(Path(folder), path, int(times)))
+        return 0
+    if options.callgrind is not None:
+        if shutil.which("valgrind") is None:
+            print("valgrind is missing (Debian: apt install valgrind)", file=sys.stderr)
+            return 1
+        for path in options.callgrind or ("own_posts_hit", "one_post", "vote"):
+            print(f"{path:16} {callgrind(path):>10,} instructions of the processor", flush=True)
+        return 0
+    found = count()
+    if options.write:
+        write_committed(COMMITTED, VERSION, found)
+        for path, each in found.items():
+            print(f"{path:16} {each.instructions:>8,} instructions, {each.calls:>5,} calls")
+        return 0
+    committed = read_committed(COMMITTED, VERSION)
+    verdicts = judge(found, committed)
+    print(f"Instructions of Python {VERSION} for one request:")
+    print("\n".join(str(each) for each in verdicts))
+    unknown = committed is None and os.environ.get("CI") == "true"
+    if unknown:
+        print(f"CI=true, and {COMMITTED.name} has no figure for Python {VERSION}: make counts ARGS=--write")
+    return 1 if unknown or any(each.failed for each in verdicts) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
