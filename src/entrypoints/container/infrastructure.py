@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dependency_injector import containers, providers
 
 from adapters.cache.my_posts import boot_time
-from adapters.cache.redis import RedisAuthorRevisions, RedisConnection
+from adapters.cache.redis import RedisAuthorRevisions
 from adapters.mail.account_mails import TemplatedAccountMails
 from adapters.mail.mailbox import FolderMailbox, NoTransport
 from adapters.mail.queue import MailQueue
 from adapters.mail.smtp import SmtpServer, SmtpTransport
 from adapters.mail.transport import MailTransport
+from adapters.security.answer_vault import AesGcmAnswerVault
 from adapters.security.argon2 import Argon2PasswordHasher
 from adapters.security.common_passwords import PackagedCommonPasswords
 from adapters.security.cursors import HmacCursorCodec
@@ -21,6 +22,7 @@ from adapters.security.refresh_tokens import ChainedRefreshTokens
 from adapters.security.revocations import KnownRevocations, PolledRevocations
 from adapters.security.secret_box import AesGcmSecretBox
 from adapters.security.totp import PyotpTotpCodes
+from adapters.shared.redis import RedisConnection
 from adapters.sql.database import Database
 from adapters.sql.fence import SqlCacheFence
 from adapters.system.background import TaskBackground
@@ -30,6 +32,7 @@ from application.identity.second_factor import SecondFactorDesk
 from application.identity.tokens import TokenDesk
 from application.posts.ports import AuthorRevisions
 from application.shared.clock import Clock
+from application.shared.idempotency import Idempotency
 from application.shared.unit_of_work import CommitListener
 from entrypoints.settings import Settings
 from entrypoints.storage import Storage, memory_storage, sql_storage
@@ -118,6 +121,12 @@ class Infrastructure(containers.DeclarativeContainer):
     known_revocations = providers.Singleton(KnownRevocations, timer=boot_time)
     storage = providers.Singleton(
         _storage, database, providers.Singleton(_listeners, known_revocations, redis_revisions)
+    )
+    idempotency = providers.Singleton(
+        Idempotency,
+        kept=storage.provided.kept_answers,
+        vault=providers.Singleton(AesGcmAnswerVault, keys=keys),
+        clock=clock,
     )
     revisions = providers.Singleton(_revisions, redis_revisions, storage)
     revocations = providers.Singleton(

@@ -4,7 +4,8 @@ from dependency_injector import providers
 
 from adapters.cache.feed import CachedPublicFeed
 from adapters.cache.my_posts import CachedMyPosts
-from adapters.cache.redis import RedisAuthorRevisions, RedisConnection, RedisPageStore
+from adapters.cache.redis import RedisAuthorRevisions, RedisPageStore
+from adapters.shared.redis import RedisConnection
 from application.posts.cast_vote import CastVote
 from application.posts.delete_post import DeletePost
 from application.posts.edit_post import EditPost

@@ -7,7 +7,7 @@ from typing import Any, Final
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
-from adapters.cache.redis import RedisProbe
+from adapters.shared.redis import RedisProbe
 from entrypoints.container import Container
 from entrypoints.container.lifecycle import running
 from entrypoints.http.api_keys import ApiKeyDoor

@@ -14,11 +14,12 @@ from functools import partial
 from pathlib import Path
 
 from adapters.cache.my_posts import CachedMyPosts
-from adapters.cache.redis import RedisAuthorRevisions, RedisConnection, RedisPageStore
+from adapters.cache.redis import RedisAuthorRevisions, RedisPageStore
 from adapters.memory.fence import MemoryCacheFence
 from adapters.memory.posts import MemoryPostReader
 from adapters.memory.store import MemoryStore
 from adapters.memory.unit_of_work import MemoryUnitOfWork
+from adapters.shared.redis import RedisConnection
 from application.posts.list_my_posts import StoredMyPosts
 from application.shared.fence import CacheFence
 from application.shared.paging import PageRequest

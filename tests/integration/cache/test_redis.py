@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.cache.my_posts import PageKey
-from adapters.cache.redis import MAX_PAGE_BYTES, RedisConnection, RedisPageStore, RedisProbe
+from adapters.cache.redis import MAX_PAGE_BYTES, RedisPageStore
+from adapters.shared.redis import RedisConnection, RedisProbe
 from application.shared.errors import Unavailable
 from application.shared.views import EncodedPage
 from domain.shared.ids import UserId
@@ -169,7 +170,7 @@ async def test_an_error_reply_fails_its_caller_and_the_connection_recovers(conne
 async def test_a_failure_and_the_recovery_are_logged_once(
     server: RedisServer, own: RedisConnection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "adapters.cache.redis")
+    caplog.set_level(logging.INFO, "adapters.shared.redis")
     server.kill()
     for _ in range(5):
         with pytest.raises(Unavailable):

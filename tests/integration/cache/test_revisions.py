@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from adapters.cache.redis import RedisAuthorRevisions, RedisConnection
+from adapters.cache.redis import RedisAuthorRevisions
+from adapters.shared.redis import RedisConnection
 from adapters.memory.fence import MemoryCacheFence
 from adapters.memory.store import MemoryStore
 from application.shared.errors import StorageUnavailable, TransientFailure

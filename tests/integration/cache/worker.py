@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from adapters.cache.my_posts import CachedMyPosts
-from adapters.cache.redis import RedisAuthorRevisions, RedisConnection, RedisPageStore
+from adapters.cache.redis import RedisAuthorRevisions, RedisPageStore
+from adapters.shared.redis import RedisConnection
 from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.fence import SqlCacheFence
 from adapters.system.ids import Uuid7Generator
