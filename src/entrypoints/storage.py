@@ -7,6 +7,7 @@ from datetime import datetime
 from adapters.memory.audit import MemoryAuditReader
 from adapters.memory.credentials import MemoryApiKeyReader
 from adapters.memory.directory import MemorySessionReader, MemoryUserReader
+from adapters.memory.event_log import MemoryEventLog
 from adapters.memory.health import MemoryProbe
 from adapters.memory.identity import MemoryAccountReader, MemoryCredentialsReader
 from adapters.memory.orders import MemoryOrderReader
@@ -23,6 +24,7 @@ from adapters.sql.credentials import SqlApiKeyReader
 from adapters.sql.database import Database
 from adapters.sql.directory import SqlSessionReader, SqlUserReader
 from adapters.sql.health import SqlProbe
+from adapters.sql.event_log import SqlEventLog
 from adapters.sql.identity import SqlAccountReader, SqlCredentialsReader
 from adapters.sql.orders import SqlOrderReader
 from adapters.sql.post_reader import SqlPostReader
@@ -35,6 +37,7 @@ from adapters.system.ids import Uuid7Generator
 from adapters.system.origin import ContextOrigins
 from application.identity.audit import Recorder
 from application.identity.credentials import ApiKeyReader
+from application.events.retention import EventRetention
 from application.identity.ports import (
     AccountReader,
     AuditReader,
@@ -56,6 +59,7 @@ from application.posts.ports import (
 from application.posts.search import PostSearch
 from application.shared.health import Probe
 from application.shared.unit_of_work import CommitListener
+from application.shared.event_log import EventLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +85,9 @@ class Storage:
     search: PostSearch
     authors: AuthorDirectory
     revisions: AuthorRevisions
+    events: EventLog
+    retention: EventRetention
+    """Of the same log."""
     probe: Probe
     close: Callable[[], Awaitable[None]]
 
@@ -102,6 +109,7 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
     async def nothing(_: datetime) -> None:
         """Do nothing: a post's own past is cut with each vote."""
 
+    events = MemoryEventLog(store)
     async def close() -> None:
         store.clear()
 
@@ -125,6 +133,8 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         authors=MemoryAuthorDirectory(store),
         revisions=MemoryAuthorRevisions(store),
         probe=MemoryProbe(),
+        events=events,
+        retention=events,
         close=close,
     )
 
@@ -147,6 +157,7 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
 
     async def purge(now: datetime) -> None:
         while await purge_past_ranks(database, now=now):
+    events = SqlEventLog(database)
             pass
 
     async def close() -> None:
@@ -175,4 +186,6 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
         revisions=revisions,
         probe=SqlProbe(database),
         close=close,
+        events=events,
+        retention=events,
     )

@@ -54,7 +54,7 @@ async def test_listeners_are_told_before_commit_returns(open_storage: OpenStorag
         await uow.posts.add(post)
         assert recorder.told == []
         await uow.commit()
-        assert recorder.told == [[PostPublished(at=NOW, post_id=post.id, author_id=alice.id)]]
+        assert recorder.told == [[PostPublished(at=NOW, post_id=post.id, author_id=alice.id, version=1)]]
 
 
 async def test_listeners_are_told_after_the_commit(open_storage: OpenStorage) -> None:
@@ -110,9 +110,9 @@ async def test_added_saved_and_removed_aggregates_all_have_their_say_in_order(op
 
     assert recorder.told == [
         [
-            PostEdited(at=NOW, post_id=edited.id, author_id=alice.id),
-            PostDeleted(at=NOW, post_id=deleted.id, author_id=alice.id, deleted_by=alice.id),
-            PostPublished(at=NOW, post_id=published.id, author_id=alice.id),
+            PostEdited(at=NOW, post_id=edited.id, author_id=alice.id, version=2),
+            PostDeleted(at=NOW, post_id=deleted.id, author_id=alice.id, version=1, deleted_by=alice.id),
+            PostPublished(at=NOW, post_id=published.id, author_id=alice.id, version=1),
         ]
     ]
 
@@ -201,7 +201,7 @@ async def test_whoever_hangs_up_during_the_commit_does_not_keep_the_listeners_fr
         await task
     released.set()
 
-    event = PostPublished(at=NOW, post_id=post.id, author_id=alice.id)
+    event = PostPublished(at=NOW, post_id=post.id, author_id=alice.id, version=1)
     async with asyncio.timeout(10):
         while not second.told:  # noqa: ASYNC110 - the listener tells nobody that it was told
             await asyncio.sleep(0.01)

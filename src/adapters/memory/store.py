@@ -15,9 +15,11 @@ from time import monotonic
 from typing import Generic, TypeVar
 from uuid import UUID
 
+from application.events.catalogue import logged
 from application.identity.audit import AuditRecord, Recorder
 from application.identity.revocations import Revocation, revocation_of
 from application.shared.errors import TransientFailure
+from application.shared.event_log import LoggedEvent
 from domain.identity.api_key import ApiKey
 from domain.identity.events import ProfileChanged
 from domain.identity.one_time_token import OneTimeToken, Purpose
@@ -244,6 +246,10 @@ class MemoryStore:
         self.audit: list[AuditRecord] = []
         """In the order of their ids."""
         self.revocations: list[tuple[float, Revocation]] = []
+        self.events: list[LoggedEvent] = []
+        """In the order of their positions."""
+        self.handled_to = 0
+        """Up to which position a relay has dealt with them."""
         """With when each was committed, in seconds of a clock that never runs backwards."""
 
 
@@ -413,6 +419,10 @@ class Transaction:
     def end(self) -> None:
         """Give the lock back; what was not committed is gone. Ending twice is ending once."""
         self._ended = True
+        for event in events:
+            position = store.events[-1].position + 1 if store.events else 1
+            if (told := logged(event, id=self._recorder.new_id(event.at), position=position)) is not None:
+                store.events.append(told)
         if self._locked:
             self._locked = False
             self._store.write_lock.release()

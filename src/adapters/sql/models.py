@@ -54,6 +54,8 @@ NAME_KEY_BYTES = 4 * NAME_KEY_LENGTH
 _MYSQL = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 # A table of small rows is its own primary-key index; elsewhere SQLite would keep the key a second time.
 _SMALL_ROWS: dict[str, Any] = {**_MYSQL, "sqlite_with_rowid": False}
+# On SQLite only INTEGER is another name for the row's own number, which a new row gets by itself.
+_ROW_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class Row(DeclarativeBase):
@@ -381,6 +383,78 @@ class CacheFenceRow(Row):
 
     process_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
     expires_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class _EventColumns:
+    """An event, as it lies in the outbox, in the log and among the letters."""
+
+    event_id: Mapped[UUID] = mapped_column(Id)
+    type: Mapped[str] = mapped_column(String(64))
+    version: Mapped[int] = mapped_column(SmallInteger)
+    subject: Mapped[UUID] = mapped_column(Id)
+    shard: Mapped[int] = mapped_column(SmallInteger)
+    """From the subject: what must stay in order shares one, and relays share the work by it."""
+    owner_id: Mapped[UUID | None] = mapped_column(Id)
+    public: Mapped[bool]
+    time: Mapped[datetime] = mapped_column(Moment)
+    data: Mapped[bytes] = mapped_column(Octets(2048))
+
+
+class OutboxRow(_EventColumns, Row):
+    """An event that has no position yet. No index but the key: every write pays for what is here.
+
+    Empty on SQLite, where commits stand in one line and an event goes straight to the log.
+    """
+
+    __tablename__ = "outbox"
+    __table_args__ = (_MYSQL,)
+
+    id: Mapped[int] = mapped_column(_ROW_NUMBER, primary_key=True)
+
+
+class EventLogRow(_EventColumns, Row):
+    """Its newest row is never purged, so that no position is given twice."""
+
+    __tablename__ = "event_log"
+    __table_args__ = (Index(None, "shard", "position"), _MYSQL)
+
+    position: Mapped[int] = mapped_column(_ROW_NUMBER, primary_key=True, autoincrement=False)
+
+
+class EventSequencerRow(Row):
+    """One row: who has locked it gives positions."""
+
+    __tablename__ = "event_sequencer"
+    __table_args__ = (_SMALL_ROWS,)
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+
+
+class RelayShardRow(Row):
+    """Up to which position the events of a shard were delivered, or became letters."""
+
+    __tablename__ = "relay_shards"
+    __table_args__ = (_SMALL_ROWS,)
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    handled_to: Mapped[int] = mapped_column(BigInteger)
+    lease_id: Mapped[UUID | None] = mapped_column(Id)
+    """Whose it is until `leased_until`: on SQLite, where the row cannot be locked without all others."""
+    leased_until: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class RelayLetterRow(_EventColumns, Row):
+    """An event that was refused, or that waits behind one: a copy, since the log is purged."""
+
+    __tablename__ = "relay_letters"
+    __table_args__ = (Index(None, "dead", "shard", "position"), _SMALL_ROWS)
+
+    position: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    dead: Mapped[bool]
+    """Given up; it no longer holds up what comes after it."""
+    attempts: Mapped[int] = mapped_column(Integer)
+    next_attempt_at: Mapped[datetime] = mapped_column(Moment)
+    error: Mapped[str] = mapped_column(String(500))
 
 
 def table_of(model: type[Row]) -> Table:

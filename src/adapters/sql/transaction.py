@@ -12,6 +12,7 @@ from adapters.sql.database import Database, Parameters
 from adapters.sql.dialects.base import Dialect
 from adapters.sql.errors import CAUGHT, Named, translated
 from adapters.sql.models import AuditRow, RevocationRow, table_of
+from adapters.sql.outbox import rows_for, statement_for
 from application.identity.audit import AuditRecord, Recorder
 from application.identity.revocations import revocation_of
 from application.shared.errors import VersionConflict
@@ -109,12 +110,14 @@ class Transaction:
             await self._close()
 
     async def _store(self, events: Sequence[DomainEvent]) -> None:
-        """Write what must be committed together with the events. An outbox stores the events themselves here."""
+        """Write what must be committed together with the events, and the events themselves."""
         # In one order for everybody, since each row is locked until the commit.
         for author_id in sorted({author for event in events if (author := changed_author(event)) is not None}):
             await self.execute(self._dialect.bump_revision, {"author_id": author_id})
         if self._recorder is not None:
             await self.record(self._recorder.records_of(events))
+            told = rows_for(self._dialect, events, self._recorder.new_id)
+            await self.execute_many(statement_for(self._dialect), told)
         # Last of all: the sooner they are committed after their moment is taken, the better.
         for revocation in [found for event in events if (found := revocation_of(event)) is not None]:
             row = {"id": uuid4(), "session_id": revocation.session_id, "generation": revocation.generation}

@@ -111,6 +111,10 @@ class Recorder:
     def record(self, entry: AuditEntry) -> AuditRecord:
         return AuditRecord(self._ids.new(entry.at), entry, self._origins.current())
 
+    def new_id(self, at: datetime) -> UUID:
+        """Return an id for something else that is recorded with the commit."""
+        return self._ids.new(at)
+
     def records_of(self, events: Sequence[DomainEvent]) -> list[AuditRecord]:
         """Return what the trail says of these events, in their order."""
         return [self.record(entry) for event in events if (entry := entry_of(event)) is not None]

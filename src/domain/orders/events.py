@@ -12,6 +12,8 @@ class OrderEvent(DomainEvent):
     order_id: OrderId
     customer_id: UserId | None
     """None: the account has been deleted since."""
+    version: int
+    """Of the order, as it is from then on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,7 @@ class Order(Aggregate):
             updated_at=at,
             version=1,
         )
-        order._record(OrderPlaced(at=at, order_id=id, customer_id=by.user_id))
+        order._record(OrderPlaced(at=at, order_id=id, customer_id=by.user_id, version=1))
         return order
 
     @classmethod
@@ -113,6 +113,13 @@ class Order(Aggregate):
         self.updated_at = at
         self._record(
             OrderStatusChanged(
-                at=at, order_id=self.id, customer_id=self.customer_id, before=before, after=to, by=by.user_id
+                at=at,
+                order_id=self.id,
+                customer_id=self.customer_id,
+                # Storing it is what moves the version on.
+                version=self.version + 1,
+                before=before,
+                after=to,
+                by=by.user_id,
             )
         )

@@ -10,6 +10,8 @@ from domain.shared.ids import PostId, UserId
 class PostEvent(DomainEvent):
     post_id: PostId
     author_id: UserId
+    version: int
+    """Of the post, as it is from then on; of a deleted one, the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +35,14 @@ class PostDeleted(PostEvent):
 class VoteCast(DomainEvent):
     """Somebody set their vote on a post; 0 takes it back. It is no event of the post, which stays as it is."""
 
-    name = "post.voted"
+    name = "vote.cast"
     post_id: PostId
     author_id: UserId
     voter_id: UserId
     direction: int
+    upvotes: int
+    """Of the post, with this one."""
+    downvotes: int
 
     @property
     def is_own(self) -> bool:

@@ -47,7 +47,7 @@ class Post(Aggregate):
     def publish(cls, *, id: PostId, by: Actor, text: PostText, at: datetime, reply_to: PostId | None = None) -> Self:
         """Make a new post; with `reply_to`, an answer to that one."""
         post = cls(id=id, author_id=by.user_id, text=text, created_at=at, updated_at=at, version=1, reply_to=reply_to)
-        post._record(PostPublished(at=at, post_id=id, author_id=by.user_id, reply_to=reply_to))
+        post._record(PostPublished(at=at, post_id=id, author_id=by.user_id, version=1, reply_to=reply_to))
         return post
 
     @classmethod
@@ -86,10 +86,15 @@ class Post(Aggregate):
             raise NotYourPost
         self.text = text
         self.updated_at = at
-        self._record(PostEdited(at=at, post_id=self.id, author_id=self.author_id))
+        # Storing it is what moves the version on.
+        self._record(PostEdited(at=at, post_id=self.id, author_id=self.author_id, version=self.version + 1))
 
     def delete(self, *, by: Actor, at: datetime) -> None:
         """Take the post away; its author may, and whoever may delete any post."""
         if by.user_id != self.author_id and not by.may(Permission.DELETE_ANY_POST):
             raise NotYourPost
-        self._record(PostDeleted(at=at, post_id=self.id, author_id=self.author_id, deleted_by=by.user_id))
+        self._record(
+            PostDeleted(
+                at=at, post_id=self.id, author_id=self.author_id, version=self.version, deleted_by=by.user_id
+            )
+        )

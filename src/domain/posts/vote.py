@@ -87,6 +87,8 @@ class Ballot(Aggregate):
                 author_id=self.author_id,
                 voter_id=self.voter_id,
                 direction=direction.value,
+                upvotes=self.tally.upvotes,
+                downvotes=self.tally.downvotes,
             )
         )
         return True

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from adapters.cache.redis import RedisAuthorRevisions
-from adapters.shared.redis import RedisConnection
 from adapters.memory.fence import MemoryCacheFence
 from adapters.memory.store import MemoryStore
+from adapters.shared.redis import RedisConnection
 from application.shared.errors import StorageUnavailable, TransientFailure
 from application.shared.fence import CacheFence
 from domain.identity.events import PasswordChanged, ProfileChanged
@@ -73,9 +73,9 @@ async def test_an_acknowledged_write_is_in_the_next_read_through_every_process(c
 @pytest.mark.parametrize(
     "event",
     [
-        PostPublished(at=NOW, post_id=PostId(an_id()), author_id=MODERATOR),
-        PostEdited(at=NOW, post_id=PostId(an_id()), author_id=MODERATOR),
-        PostDeleted(at=NOW, post_id=PostId(an_id()), author_id=MODERATOR, deleted_by=UserId(an_id())),
+        PostPublished(at=NOW, post_id=PostId(an_id()), author_id=MODERATOR, version=1),
+        PostEdited(at=NOW, post_id=PostId(an_id()), author_id=MODERATOR, version=2),
+        PostDeleted(at=NOW, post_id=PostId(an_id()), author_id=MODERATOR, version=2, deleted_by=UserId(an_id())),
         ProfileChanged(at=NOW, user_id=MODERATOR),
     ],
     ids=lambda event: type(event).__name__,

@@ -70,7 +70,7 @@ def test_a_placed_order_is_pending_and_tells_so() -> None:
     address = ShippingAddress.parse(street=" 1 Main ", city="X", state="IL", zip="1", country=None)
     order = Order.place(id=OrderId(an_id()), by=an_actor(ALICE), lines=lines, address=address, at=NOW)
     assert (order.status, order.version, address.street) == (PENDING, 1, "1 Main")
-    assert order.pull_events() == [OrderPlaced(at=NOW, order_id=order.id, customer_id=ALICE.id)]
+    assert order.pull_events() == [OrderPlaced(at=NOW, order_id=order.id, customer_id=ALICE.id, version=1)]
 
 
 def test_an_order_is_cancelled_by_its_customer_alone() -> None:

@@ -69,7 +69,7 @@ def test_publishing_makes_the_actors_post_and_says_so() -> None:
     post = Post.publish(id=post_id, by=an_actor(alice), text=PostText("news"), at=NOW)
 
     assert (post.author_id, post.created_at, post.updated_at, post.version) == (alice.id, NOW, NOW, 1)
-    assert post.pull_events() == [PostPublished(at=NOW, post_id=post_id, author_id=alice.id)]
+    assert post.pull_events() == [PostPublished(at=NOW, post_id=post_id, author_id=alice.id, version=1)]
 
 
 def test_restoring_records_nothing() -> None:
@@ -83,7 +83,7 @@ def test_its_author_edits_a_post() -> None:
     post.edit(by=an_actor(alice), text=PostText("better"), at=LATER)
 
     assert (post.text.value, post.created_at, post.updated_at) == ("better", NOW, LATER)
-    assert post.pull_events() == [PostEdited(at=LATER, post_id=post.id, author_id=alice.id)]
+    assert post.pull_events() == [PostEdited(at=LATER, post_id=post.id, author_id=alice.id, version=2)]
 
 
 @pytest.mark.parametrize("role", Role)
@@ -102,7 +102,9 @@ def test_its_author_deletes_a_post() -> None:
 
     post.delete(by=an_actor(alice), at=LATER)
 
-    assert post.pull_events() == [PostDeleted(at=LATER, post_id=post.id, author_id=alice.id, deleted_by=alice.id)]
+    assert post.pull_events() == [
+        PostDeleted(at=LATER, post_id=post.id, author_id=alice.id, version=1, deleted_by=alice.id)
+    ]
 
 
 @pytest.mark.parametrize("role", [Role.MODERATOR, Role.ADMIN])
@@ -112,7 +114,9 @@ def test_a_moderator_deletes_any_post(role: Role) -> None:
 
     post.delete(by=an_actor(moderator), at=LATER)
 
-    assert post.pull_events() == [PostDeleted(at=LATER, post_id=post.id, author_id=alice.id, deleted_by=moderator.id)]
+    assert post.pull_events() == [
+        PostDeleted(at=LATER, post_id=post.id, author_id=alice.id, version=1, deleted_by=moderator.id)
+    ]
 
 
 def test_no_other_user_deletes_a_post() -> None:

@@ -74,6 +74,7 @@ def test_a_vote_that_changes_something_is_an_event() -> None:
     [event] = ballot.pull_events()
     assert isinstance(event, VoteCast)
     assert (event.direction, event.is_own, ballot.tally) == (-1, False, Tally(3, 2))
+    assert (event.upvotes, event.downvotes) == (3, 2)
 
 
 def test_a_vote_that_is_there_already_is_none() -> None:

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, ColumnElement, Connection, Executable, FromClause, TextClause
+from sqlalchemy import URL, ColumnElement, Connection, Executable, FromClause, Table, TextClause
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
@@ -87,6 +87,11 @@ class Dialect(ABC):
     def quotient(self, dividend: ColumnElement[int], divisor: ColumnElement[int]) -> ColumnElement[int]:
         """Return the quotient of whole numbers from 0 on, without what remains."""
         return dividend // divisor
+
+    @abstractmethod
+    def insert_or_keep(self, table: Table) -> Executable:
+        """Return an INSERT that leaves a row alone that is there already, by its primary key."""
+        ...
 
     @abstractmethod
     def file(self, url: URL) -> Path | None: ...

@@ -12,9 +12,11 @@ from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
+    Executable,
     FromClause,
     Integer,
     String,
+    Table,
     bindparam,
     func,
     literal,
@@ -129,6 +131,11 @@ class MysqlDialect(Dialect):
     def quotient(self, dividend: ColumnElement[int], divisor: ColumnElement[int]) -> ColumnElement[int]:
         # FLOOR(a / b) is not that: the division is rounded to a few decimals first.
         return dividend.op("DIV", precedence=8, return_type=Integer())(divisor)
+
+    def insert_or_keep(self, table: Table) -> Executable:
+        # Not INSERT IGNORE, which would let other errors pass too.
+        key = next(iter(table.primary_key.columns))
+        return insert(table).on_duplicate_key_update({key.name: key})
 
     def file(self, url: URL) -> Path | None:
         del url

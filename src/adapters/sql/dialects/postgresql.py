@@ -9,8 +9,10 @@ from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
+    Executable,
     FromClause,
     Integer,
+    Table,
     Text,
     bindparam,
     cast,
@@ -102,6 +104,9 @@ class PostgresqlDialect(Dialect):
 
     def position(self, text: ColumnElement[str], part: ColumnElement[str]) -> ColumnElement[int]:
         return func.strpos(text, part, type_=Integer)
+
+    def insert_or_keep(self, table: Table) -> Executable:
+        return insert(table).on_conflict_do_nothing()
 
     def file(self, url: URL) -> Path | None:
         del url

@@ -10,8 +10,10 @@ from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
+    Executable,
     FromClause,
     Integer,
+    Table,
     UniqueConstraint,
     bindparam,
     column,
@@ -97,6 +99,9 @@ class SqliteDialect(Dialect):
 
     def position(self, text: ColumnElement[str], part: ColumnElement[str]) -> ColumnElement[int]:
         return func.instr(text, part, type_=Integer)
+
+    def insert_or_keep(self, table: Table) -> Executable:
+        return insert(table).on_conflict_do_nothing()
 
     def file(self, url: URL) -> Path | None:
         return Path(url.database) if url.database else None

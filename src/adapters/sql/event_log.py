@@ -1,0 +1,146 @@
+"""The event log in tables.
+
+Positions are given by one process at a time, to what is visible by then, in a transaction that holds the lock of one
+row: whoever gives the next ones begins after it has committed. So a position is never below one that was visible
+before it, whatever the order in which transactions drew their numbers in the outbox, and committed.
+
+Within the outbox, numbers of one aggregate are in the order of its changes: who changes it holds its lock until the
+commit, so the next one draws its number after that. That holds as long as one server gives the numbers; with several
+that write (Galera with several masters), send the writes to one of them.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, insert, select
+
+from adapters.sql.database import AnyRow, Database
+from adapters.sql.models import EventLogRow, EventSequencerRow, OutboxRow, RelayShardRow, table_of
+from adapters.sql.transaction import Transaction
+from application.events.retention import EventRetention
+from application.shared.event_log import EventLog, LoggedEvent
+from domain.shared.ids import UserId
+
+_OUTBOX = table_of(OutboxRow)
+_LOG = table_of(EventLogRow)
+_SEQUENCER = table_of(EventSequencerRow)
+_SHARDS = table_of(RelayShardRow)
+
+_ROW = 1
+_LOCK = select(_SEQUENCER.c.id).where(_SEQUENCER.c.id == _ROW).with_for_update()
+_WAITING = select(_OUTBOX.c.id).limit(1)
+_NEXT = select(_OUTBOX.c.id).order_by(_OUTBOX.c.id).limit(bindparam("rows"))
+_HEAD = select(func.coalesce(func.max(_LOG.c.position), 0))
+_TAIL = select(func.coalesce(func.min(_LOG.c.position) - 1, 0))
+_THESE = _OUTBOX.c.id.in_(bindparam("ids", expanding=True))
+_COPIED = ("event_id", "type", "version", "subject", "shard", "owner_id", "public", "time", "data")
+# By id and not by range: a statement sees what was committed while the one before it ran.
+_NUMBER = insert(_LOG).from_select(
+    ["position", *_COPIED],
+    select(
+        bindparam("head", type_=_LOG.c.position.type) + func.row_number().over(order_by=_OUTBOX.c.id),
+        *(_OUTBOX.c[name] for name in _COPIED),
+    ).where(_THESE),
+)
+_CLEAR = delete(_OUTBOX).where(_THESE)
+
+EVENT_COLUMNS = (
+    _LOG.c.position,
+    _LOG.c.event_id,
+    _LOG.c.type,
+    _LOG.c.version,
+    _LOG.c.subject,
+    _LOG.c.owner_id,
+    _LOG.c.public,
+    _LOG.c.time,
+    _LOG.c.data,
+)
+_READ = (
+    select(*EVENT_COLUMNS)
+    .where(_LOG.c.position > bindparam("after"))
+    .order_by(_LOG.c.position)
+    .limit(bindparam("rows"))
+)
+_OLDEST = select(_LOG.c.position, _LOG.c.time).order_by(_LOG.c.position).limit(bindparam("rows"))
+_HANDLED = select(func.min(_SHARDS.c.handled_to))
+_PURGE = delete(_LOG).where(_LOG.c.position <= bindparam("upto"))
+
+
+class SqlEventLog(EventLog, EventRetention):
+    """Settling costs nothing but one look at an empty table while there is nothing to settle."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._positions_with_commit = database.dialect.single_writer
+
+    async def settle(self, *, limit: int = 1000) -> int:
+        if self._positions_with_commit or await self._database.fetch_one(_WAITING, {}) is None:
+            return 0
+        transaction = Transaction(self._database)
+        try:
+            await self._take_turn(transaction)
+            ids = list((await transaction.execute(_NEXT, {"rows": limit})).scalars())
+            if ids:
+                head = (await transaction.execute(_HEAD, {})).scalar_one()
+                await transaction.execute(_NUMBER, {"head": head, "ids": ids})
+                await transaction.execute(_CLEAR, {"ids": ids})
+                await transaction.commit()
+        finally:
+            await transaction.end()
+        return len(ids)
+
+    async def read(self, *, after: int, limit: int) -> list[LoggedEvent]:
+        rows = await self._database.fetch_all(_READ, {"after": after, "rows": limit})
+        return [event_from(row) for row in rows]
+
+    async def head(self) -> int:
+        return await self._number(_HEAD)
+
+    async def tail(self) -> int:
+        return await self._number(_TAIL)
+
+    async def purge(self, *, before: datetime, delivered_only: bool, limit: int = 1000) -> int:
+        rows: Sequence[AnyRow] = await self._database.fetch_all(_OLDEST, {"rows": limit + 1})
+        handled = await self._handled() if delivered_only else None
+        upto, purged = 0, 0
+        # The newest stays, whatever its age: on SQLite the next position is the one after it.
+        for row in rows[:-1]:
+            if row.time >= before or (handled is not None and row.position > handled):
+                break
+            upto, purged = row.position, purged + 1
+        if purged:
+            transaction = Transaction(self._database)
+            try:
+                await transaction.execute(_PURGE, {"upto": upto})
+                await transaction.commit()
+            finally:
+                await transaction.end()
+        return purged
+
+    async def _handled(self) -> int:
+        row = await self._database.fetch_one(_HANDLED, {})
+        return 0 if row is None or row[0] is None else int(row[0])
+
+    async def _number(self, statement: Any) -> int:
+        row = await self._database.fetch_one(statement, {})
+        return 0 if row is None else int(row[0])
+
+    async def _take_turn(self, transaction: Transaction) -> None:
+        while (await transaction.execute(_LOCK, {})).one_or_none() is None:
+            await transaction.execute(transaction.dialect.insert_or_keep(_SEQUENCER), {"id": _ROW})
+
+
+def event_from(row: Any) -> LoggedEvent:
+    """Return the event that a row with `EVENT_COLUMNS` holds."""
+    return LoggedEvent(
+        position=row.position,
+        id=row.event_id,
+        type=row.type,
+        version=row.version,
+        subject=row.subject,
+        owner_id=None if row.owner_id is None else UserId(row.owner_id),
+        public=bool(row.public),
+        time=row.time,
+        data=row.data,
+    )

@@ -1,0 +1,138 @@
+"""What events say of what happened: the `data` of each type and version.
+
+Thin on purpose: ids, versions, states and counts. Events lie in queues and logs of others, where nothing is deleted
+with its author; so they hold no text, no name and no address. Who wants to show more reads it by id, with the right to.
+
+A schema that was published is never changed in a way that an older consumer would stumble over: it gets a new version
+beside it (see `docs/events/`).
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from application.shared.views import Id
+
+Version = Annotated[int, msgspec.Meta(ge=1, description="The version of the resource after the change.")]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+RoleName = Literal["user", "moderator", "admin"]
+OrderStatusName = Literal["pending", "confirmed", "shipped", "delivered", "cancelled"]
+
+
+class Data(msgspec.Struct, frozen=True, kw_only=True):
+    """What every event's data is."""
+
+
+class UserSignedUpV1(Data, frozen=True, kw_only=True):
+    """Somebody made an account."""
+
+    user_id: Id
+
+
+class UserCreatedV1(Data, frozen=True, kw_only=True):
+    """An administrator made an account for somebody."""
+
+    user_id: Id
+    role: RoleName
+
+
+class UserDeletedV1(Data, frozen=True, kw_only=True):
+    """An account is gone, and with it its posts and votes, of which no events of their own tell."""
+
+    user_id: Id
+
+
+class UserSuspendedV1(Data, frozen=True, kw_only=True):
+    """An account was shut out."""
+
+    user_id: Id
+
+
+class UserReinstatedV1(Data, frozen=True, kw_only=True):
+    """A suspended account was let in again."""
+
+    user_id: Id
+
+
+class UserRoleChangedV1(Data, frozen=True, kw_only=True):
+    """An account has another role."""
+
+    user_id: Id
+    before: RoleName
+    after: RoleName
+
+
+class UserProfileChangedV1(Data, frozen=True, kw_only=True):
+    """A username, a name or a phone number changed."""
+
+    user_id: Id
+
+
+class UserEmailVerifiedV1(Data, frozen=True, kw_only=True):
+    """Somebody proved that the address of their account is theirs."""
+
+    user_id: Id
+
+
+class PostPublishedV1(Data, frozen=True, kw_only=True):
+    """A post is there; with `reply_to`, it answers that one."""
+
+    post_id: Id
+    author_id: Id
+    version: Version
+    reply_to: Id | None
+
+
+class PostEditedV1(Data, frozen=True, kw_only=True):
+    """A post has another text."""
+
+    post_id: Id
+    author_id: Id
+    version: Version
+
+
+class PostDeletedV1(Data, frozen=True, kw_only=True):
+    """A post is gone; `version` is the last that it had."""
+
+    post_id: Id
+    author_id: Id
+    version: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class VoteCastV1(Data, frozen=True, kw_only=True):
+    """Somebody set their vote on a post, or took it back (`dir` 0); the counts are the post's, with this vote."""
+
+    post_id: Id
+    dir: Literal[-1, 0, 1]
+    score: int
+    upvotes: Count
+    downvotes: Count
+    voter_id: Id | msgspec.UnsetType = msgspec.UNSET
+    """Left out where anybody may be reading."""
+
+
+class OrderPlacedV1(Data, frozen=True, kw_only=True):
+    """An order is there."""
+
+    order_id: Id
+    customer_id: Id | None
+    status: OrderStatusName
+    version: Version
+
+
+class OrderStatusChangedV1(Data, frozen=True, kw_only=True):
+    """An order has another status. `customer_id` is null once the account is deleted."""
+
+    order_id: Id
+    customer_id: Id | None
+    before: OrderStatusName
+    after: OrderStatusName
+    version: Version
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def encoded(data: Data) -> bytes:
+    """Return the JSON object that stands for `data`."""
+    return _ENCODER.encode(data)
