@@ -9,6 +9,7 @@ from adapters.memory.credentials import MemoryApiKeyReader
 from adapters.memory.directory import MemorySessionReader, MemoryUserReader
 from adapters.memory.event_log import MemoryEventLog
 from adapters.memory.health import MemoryProbe
+from adapters.memory.idempotency import MemoryKeptAnswers
 from adapters.memory.identity import MemoryAccountReader, MemoryCredentialsReader
 from adapters.memory.orders import MemoryOrderReader
 from adapters.memory.posts import MemoryAuthorDirectory, MemoryAuthorRevisions, MemoryCounterAudit, MemoryPostReader
@@ -25,6 +26,7 @@ from adapters.sql.database import Database
 from adapters.sql.directory import SqlSessionReader, SqlUserReader
 from adapters.sql.health import SqlProbe
 from adapters.sql.event_log import SqlEventLog
+from adapters.sql.idempotency import SqlKeptAnswers
 from adapters.sql.identity import SqlAccountReader, SqlCredentialsReader
 from adapters.sql.orders import SqlOrderReader
 from adapters.sql.post_reader import SqlPostReader
@@ -58,6 +60,7 @@ from application.posts.ports import (
 )
 from application.posts.search import PostSearch
 from application.shared.health import Probe
+from application.shared.idempotency import KeptAnswers
 from application.shared.unit_of_work import CommitListener
 from application.shared.event_log import EventLog
 
@@ -82,6 +85,7 @@ class Storage:
     counters: CounterAudit
     purge_past_ranks: Callable[[datetime], Awaitable[object]]
     """Forgets which ranks posts had before votes, as far as nobody may ask for them at that moment."""
+    kept_answers: KeptAnswers
     search: PostSearch
     authors: AuthorDirectory
     revisions: AuthorRevisions
@@ -129,6 +133,7 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         orders=MemoryOrderReader(store),
         counters=MemoryCounterAudit(store),
         purge_past_ranks=nothing,
+        kept_answers=MemoryKeptAnswers(store),
         search=MemoryPostSearch(store, posts),
         authors=MemoryAuthorDirectory(store),
         revisions=MemoryAuthorRevisions(store),
@@ -181,6 +186,7 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
         orders=SqlOrderReader(database),
         counters=SqlCounterAudit(database),
         purge_past_ranks=purge,
+        kept_answers=SqlKeptAnswers(database),
         search=SqlPostSearch(database, posts),
         authors=SqlAuthorDirectory(database),
         revisions=revisions,

@@ -19,6 +19,7 @@ from application.events.catalogue import logged
 from application.identity.audit import AuditRecord, Recorder
 from application.identity.revocations import Revocation, revocation_of
 from application.shared.errors import TransientFailure
+from application.shared.idempotency import KeptAnswer
 from application.shared.event_log import LoggedEvent
 from domain.identity.api_key import ApiKey
 from domain.identity.events import ProfileChanged
@@ -238,6 +239,8 @@ class MemoryStore:
         self.posts: dict[PostId, PostRecord] = {}
         self.votes: dict[tuple[UserId, PostId], VoteRecord] = {}
         self.orders: dict[OrderId, Order] = {}
+        self.kept_answers: dict[tuple[UserId, str], KeptAnswer] = {}
+        """By whose and which idempotency key."""
         self.feed = SortedIds()
         self.threads: dict[PostId, SortedIds] = {}
         self.feeds: dict[UserId, SortedIds] = {}
@@ -308,6 +311,7 @@ class Transaction:
         self.posts: Overlay[PostId, PostRecord] = Overlay(store.posts)
         self.votes: Overlay[tuple[UserId, PostId], VoteRecord] = Overlay(store.votes)
         self.orders: Overlay[OrderId, Order] = Overlay(store.orders)
+        self.kept_answers: Overlay[tuple[UserId, str], KeptAnswer] = Overlay(store.kept_answers)
 
     async def lock(self) -> None:
         """Wait for the unit of work that is ahead. Raises `TransientFailure` after `lock_wait_seconds`."""
@@ -336,6 +340,8 @@ class Transaction:
             self.one_time_tokens.remove(key)
         for api_key in [k for k in self.api_keys.values() if k.user_id == user.id]:
             self.api_keys.remove(api_key.id)
+        for place in [place for place in self._store.kept_answers if place[0] == user.id]:
+            self.kept_answers.remove(place)
         for order in [o for o in self.orders.values() if o.customer_id == user.id]:
             self._forget_customer(order, at=at)
         self.second_factors.remove(user.id)
@@ -407,6 +413,7 @@ class Transaction:
         self.posts.apply_to(store.posts)
         self.votes.apply_to(store.votes)
         self.orders.apply_to(store.orders)
+        self.kept_answers.apply_to(store.kept_answers)
         for author_id in {changed_author(event) for event in events}:
             if author_id is not None:
                 store.revisions[author_id] = store.revisions.get(author_id, 0) + 1

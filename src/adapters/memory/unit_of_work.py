@@ -11,6 +11,7 @@ from adapters.memory.credentials import (
     MemoryOneTimeTokenRepository,
     MemorySecondFactorRepository,
 )
+from adapters.memory.idempotency import MemoryIdempotencyKeys
 from adapters.memory.identity import MemorySessionRepository, MemoryUserRepository
 from adapters.memory.orders import MemoryOrderRepository
 from adapters.memory.posts import MemoryBallotRepository, MemoryPostRepository
@@ -38,6 +39,7 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
         self._ballots = MemoryBallotRepository(self._transaction)
         self._orders = MemoryOrderRepository(self._transaction)
         self._audit = MemoryAuditTrail(self._transaction, recorder)
+        self._idempotency = MemoryIdempotencyKeys(self._transaction)
         # Held here, since the event loop holds its tasks weakly.
         self._telling: asyncio.Future[None] | None = None
 
@@ -66,6 +68,10 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
         return self._audit
 
     @property
+    def idempotency(self) -> MemoryIdempotencyKeys:
+        return self._idempotency
+
+    @property
     def posts(self) -> MemoryPostRepository:
         return self._posts
 
@@ -86,6 +92,7 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
         self._transaction.end()
 
     async def commit(self) -> None:
+        self._idempotency.demand_answer()
         events = self._transaction.commit()
         if events and self._listeners:
             # It is committed: a caller who hangs up now must not keep the listeners from hearing of it.

@@ -7,9 +7,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from adapters.sql.dialects.base import Dialect, Verdict
 from application.shared.errors import StorageUnavailable, TransientFailure
-from domain.shared.errors import PosternError
 
-Named = Mapping[str, type[PosternError]]
+Named = Mapping[str, type[Exception]]
 """Which error a violated constraint means, by the constraint's name."""
 
 CAUGHT = (SQLAlchemyError, OSError)
@@ -30,7 +29,7 @@ def translated(error: Exception, dialect: Dialect, named: Named | None = None) -
     return error if verdict is None else _FAILURES[verdict]()
 
 
-def _meant(error: DBAPIError, dialect: Dialect, named: Named) -> type[PosternError] | None:
+def _meant(error: DBAPIError, dialect: Dialect, named: Named) -> type[Exception] | None:
     violation = dialect.violation(error)
     if violation is None:
         return None

@@ -9,6 +9,7 @@ from adapters.sql.audit import SqlAuditTrail
 from adapters.sql.ballots import SqlBallotRepository
 from adapters.sql.credentials import SqlApiKeyRepository, SqlOneTimeTokenRepository, SqlSecondFactorRepository
 from adapters.sql.database import Database
+from adapters.sql.idempotency import SqlIdempotencyKeys
 from adapters.sql.identity import SqlSessionRepository, SqlUserRepository
 from adapters.sql.orders import SqlOrderRepository
 from adapters.sql.posts import SqlPostRepository
@@ -35,6 +36,7 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
         self._ballots = SqlBallotRepository(self._transaction)
         self._orders = SqlOrderRepository(self._transaction)
         self._audit = SqlAuditTrail(self._transaction, recorder)
+        self._idempotency = SqlIdempotencyKeys(self._transaction)
         self._committing: asyncio.Task[None] | None = None
 
     @property
@@ -62,6 +64,10 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
         return self._audit
 
     @property
+    def idempotency(self) -> SqlIdempotencyKeys:
+        return self._idempotency
+
+    @property
     def posts(self) -> SqlPostRepository:
         return self._posts
 
@@ -83,6 +89,7 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
             await self._transaction.end()
 
     async def commit(self) -> None:
+        self._idempotency.demand_answer()
         # A caller who hangs up in the middle must not keep the listeners from hearing of what is committed: a shared
         # cache would go on serving what it has. So from here on it runs to its end, whoever waits for it.
         self._committing = asyncio.ensure_future(self._commit())

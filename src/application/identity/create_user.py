@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from application.identity.ports import CommonPasswords, IdentityUnits, PasswordHasher
 from application.identity.views import UserView, user_view
 from application.shared.clock import Clock
+from application.shared.idempotency import Once
 from application.shared.ids import IdGenerator
 from application.shared.views import Versioned
 from domain.identity.policies import password_faults
@@ -25,6 +26,7 @@ class CreateUserCommand:
     name: PersonName | None
     phone: PhoneNumber | None
     role: Role
+    once: Once[Versioned[UserView]] | None = None
 
 
 class CreateUser:
@@ -69,7 +71,10 @@ class CreateUser:
             by=command.actor,
             at=now,
         )
+        view = Versioned(user_view(user, full=True), user.version)
         async with self._uow() as uow:
+            await uow.idempotency.claim(command.once)
             await uow.users.add(user)
+            await uow.idempotency.keep(command.once, view)
             await uow.commit()
-        return Versioned(user_view(user, full=True), user.version)
+        return view

@@ -7,6 +7,7 @@ from application.identity.credentials import ApiKeyReader, ApiKeys
 from application.identity.ports import IdentityUnits
 from application.identity.views import ApiKeyListView, CreatedApiKeyView, api_key_view
 from application.shared.clock import Clock
+from application.shared.idempotency import Once
 from application.shared.ids import IdGenerator
 from domain.identity.api_key import API_KEYS_PER_USER, ApiKey, ApiKeyName
 from domain.identity.errors import InvalidToken, TooManyApiKeys, UserNotFound
@@ -20,6 +21,7 @@ class CreateApiKeyCommand:
     name: ApiKeyName
     scopes: frozenset[Scope]
     expires_at: datetime | None
+    once: Once[CreatedApiKeyView] | None = None
 
 
 class CreateApiKey:
@@ -49,17 +51,20 @@ class CreateApiKey:
             expires_at=command.expires_at,
             at=now,
         )
+        view = created_view(key, new.text)
         async with self._uow() as uow:
             try:
                 # The lock on the account is what makes the count hold.
                 await uow.users.get(command.actor.user_id)
             except UserNotFound:
                 raise InvalidToken from None
+            await uow.idempotency.claim(command.once)
             if await uow.api_keys.count(command.actor.user_id) >= API_KEYS_PER_USER:
                 raise TooManyApiKeys
             await uow.api_keys.add(key)
+            await uow.idempotency.keep(command.once, view)
             await uow.commit()
-        return created_view(key, new.text)
+        return view
 
 
 def created_view(key: ApiKey, text: str) -> CreatedApiKeyView:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from application.orders.ports import OrdersUnits
 from application.orders.views import OrderView, order_view
 from application.shared.clock import Clock
+from application.shared.idempotency import Once
 from application.shared.ids import IdGenerator
 from domain.orders.order import Order
 from domain.orders.values import OrderLines, ShippingAddress
@@ -17,6 +18,7 @@ class PlaceOrderCommand:
     actor: Actor
     lines: OrderLines
     address: ShippingAddress
+    once: Once[OrderView] | None = None
 
 
 class PlaceOrder:
@@ -35,7 +37,10 @@ class PlaceOrder:
         order = Order.place(
             id=OrderId(self._ids.new(now)), by=command.actor, lines=command.lines, address=command.address, at=now
         )
+        view = order_view(order)
         async with self._uow() as uow:
+            await uow.idempotency.claim(command.once)
             await uow.orders.add(order)
+            await uow.idempotency.keep(command.once, view)
             await uow.commit()
-        return order_view(order)
+        return view

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from application.posts.ports import AuthorDirectory, PostsUnits
 from application.posts.views import PostView, new_post_view
 from application.shared.clock import Clock
+from application.shared.idempotency import Once
 from application.shared.ids import IdGenerator
 from domain.posts.errors import AuthorGone
 from domain.posts.post import Post
@@ -19,6 +20,7 @@ class PublishPostCommand:
     text: PostText
     reply_to: PostId | None = None
     """The post to be answered."""
+    once: Once[PostView] | None = None
 
 
 class PublishPost:
@@ -41,7 +43,10 @@ class PublishPost:
         post = Post.publish(
             id=PostId(self._ids.new(now)), by=command.actor, text=command.text, at=now, reply_to=command.reply_to
         )
+        view = new_post_view(post, author)
         async with self._uow() as uow:
+            await uow.idempotency.claim(command.once)
             await uow.posts.add(post)
+            await uow.idempotency.keep(command.once, view)
             await uow.commit()
-        return new_post_view(post, author)
+        return view

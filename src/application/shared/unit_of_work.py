@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
+from application.shared.idempotency import IdempotencyKeys
 from domain.shared.events import DomainEvent
 
 
@@ -14,6 +15,9 @@ class UnitOfWork(Protocol):
     made on it still holds when it is saved. The version guard stays all the same: it catches an aggregate kept from
     an earlier unit of work.
     """
+
+    @property
+    def idempotency(self) -> IdempotencyKeys: ...
 
     async def __aenter__(self) -> Self: ...
 

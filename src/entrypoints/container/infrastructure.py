@@ -12,6 +12,7 @@ from adapters.mail.queue import MailQueue
 from adapters.mail.smtp import SmtpServer, SmtpTransport
 from adapters.mail.transport import MailTransport
 from adapters.security.answer_vault import AesGcmAnswerVault
+from adapters.security.answer_vault import AesGcmAnswerVault
 from adapters.security.argon2 import Argon2PasswordHasher
 from adapters.security.common_passwords import PackagedCommonPasswords
 from adapters.security.cursors import HmacCursorCodec
@@ -32,6 +33,7 @@ from application.identity.second_factor import SecondFactorDesk
 from application.identity.tokens import TokenDesk
 from application.posts.ports import AuthorRevisions
 from application.shared.clock import Clock
+from application.shared.idempotency import Idempotency
 from application.shared.idempotency import Idempotency
 from application.shared.unit_of_work import CommitListener
 from entrypoints.settings import Settings
@@ -121,6 +123,12 @@ class Infrastructure(containers.DeclarativeContainer):
     known_revocations = providers.Singleton(KnownRevocations, timer=boot_time)
     storage = providers.Singleton(
         _storage, database, providers.Singleton(_listeners, known_revocations, redis_revisions)
+    )
+    idempotency = providers.Singleton(
+        Idempotency,
+        kept=storage.provided.kept_answers,
+        vault=providers.Singleton(AesGcmAnswerVault, keys=keys),
+        clock=clock,
     )
     idempotency = providers.Singleton(
         Idempotency,

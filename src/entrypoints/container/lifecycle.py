@@ -29,9 +29,13 @@ async def running(container: Container) -> AsyncIterator[None]:
         stack.push_async_callback(revocations.close)
         await revocations.start()
         storage, clock = container.storage(), container.clock()
-        sweeper = Periodic("purging past ranks", lambda: storage.purge_past_ranks(clock.now()), seconds=_SWEEP_SECONDS)
-        stack.push_async_callback(sweeper.close)
-        await sweeper.start()
+        for name, purge in (
+            ("purging past ranks", lambda: storage.purge_past_ranks(clock.now())),
+            ("purging idempotency keys", container.idempotency().purge),
+        ):
+            sweeper = Periodic(name, purge, seconds=_SWEEP_SECONDS)
+            stack.push_async_callback(sweeper.close)
+            await sweeper.start()
         stack.push_async_callback(container.hasher().close)
         stack.push_async_callback(container.mail_queue().close)
         stack.push_async_callback(container.background().close)  # before the mails, which it may still make

@@ -1,0 +1,69 @@
+"""Idempotency keys in memory."""
+
+from datetime import datetime
+from typing import TypeVar
+
+from adapters.memory.store import MemoryStore, Transaction
+from application.shared.errors import VersionConflict
+from application.shared.idempotency import (
+    CallerGone,
+    IdempotencyKey,
+    IdempotencyKeys,
+    KeptAnswer,
+    KeptAnswers,
+    KeyTaken,
+    Once,
+)
+from domain.shared.ids import UserId
+
+V = TypeVar("V")
+
+
+class MemoryIdempotencyKeys(IdempotencyKeys):
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._unanswered: set[tuple[UserId, str]] = set()
+
+    async def claim(self, once: Once[V] | None) -> None:
+        if once is None:
+            return
+        await self._transaction.lock()
+        place = once.owner, once.key.value
+        if self._transaction.kept_answers.get(place) is not None:
+            raise KeyTaken
+        if self._transaction.users.get(once.owner) is None:
+            raise CallerGone
+        self._unanswered.add(place)
+
+    async def keep(self, once: Once[V] | None, view: V) -> None:
+        if once is None:
+            return
+        place = once.owner, once.key.value
+        if place not in self._unanswered:
+            raise VersionConflict
+        self._transaction.kept_answers.put(place, KeptAnswer(once.seal(view), once.at))
+        self._unanswered.discard(place)
+
+    def demand_answer(self) -> None:
+        """Raise `RuntimeError` when a key was claimed and no answer kept: committed so, it could never be replayed."""
+        if self._unanswered:
+            raise RuntimeError("an idempotency key was claimed, and no answer kept with it")
+
+
+class MemoryKeptAnswers(KeptAnswers):
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def find(self, owner: UserId, key: IdempotencyKey) -> KeptAnswer | None:
+        return self._store.kept_answers.get((owner, key.value))
+
+    async def forget(self, owner: UserId, key: IdempotencyKey, *, until: datetime) -> None:
+        kept = self._store.kept_answers.get((owner, key.value))
+        if kept is not None and kept.at <= until:
+            del self._store.kept_answers[owner, key.value]
+
+    async def purge(self, *, until: datetime, limit: int) -> int:
+        old = sorted((kept.at, place) for place, kept in self._store.kept_answers.items() if kept.at <= until)
+        for _, place in old[:limit]:
+            del self._store.kept_answers[place]
+        return len(old[:limit])

@@ -1,0 +1,109 @@
+"""Idempotency keys in a database."""
+
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from adapters.sql.database import Database
+from adapters.sql.errors import Named
+from adapters.sql.models import IdempotencyKeyRow, table_of
+from adapters.sql.transaction import Transaction
+from application.shared.errors import TransientFailure
+from application.shared.idempotency import (
+    CallerGone,
+    IdempotencyKey,
+    IdempotencyKeys,
+    KeptAnswer,
+    KeptAnswers,
+    KeyContended,
+    KeyTaken,
+    Once,
+)
+from domain.shared.ids import UserId
+
+V = TypeVar("V")
+
+_KEYS = table_of(IdempotencyKeyRow)
+_AT_KEY = (
+    _KEYS.c.owner_id == bindparam("of_owner", type_=_KEYS.c.owner_id.type),
+    _KEYS.c.idempotency_key == bindparam("at_key", type_=_KEYS.c.idempotency_key.type),
+)
+_UNTIL = _KEYS.c.created_at <= bindparam("until", type_=_KEYS.c.created_at.type)
+
+_CLAIM = insert(_KEYS)
+_KEEP = update(_KEYS).where(*_AT_KEY)
+_FIND = select(_KEYS.c.answer, _KEYS.c.created_at).where(*_AT_KEY)
+_FORGET = delete(_KEYS).where(*_AT_KEY, _UNTIL)
+_OLDEST = (
+    select(_KEYS.c.owner_id, _KEYS.c.idempotency_key)
+    .where(_UNTIL)
+    .order_by(_KEYS.c.created_at)
+    .limit(bindparam("rows"))
+)
+
+_OF_A_CALLER: Named = {
+    "fk_idempotency_keys_owner_id_users": CallerGone,
+    # SQLite and MySQL do not name a primary key; `pk_` tells the kind, which is enough with one in question.
+    "pk_idempotency_keys": KeyTaken,
+}
+
+
+class SqlIdempotencyKeys(IdempotencyKeys):
+    """Claiming is an INSERT, so that a transaction that is about to commit the same key is waited for."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._unanswered = False
+
+    async def claim(self, once: Once[V] | None) -> None:
+        if once is None:
+            return
+        row = {"owner_id": once.owner, "idempotency_key": once.key.value, "created_at": once.at, "answer": None}
+        try:
+            await self._transaction.execute(_CLAIM, row, _OF_A_CALLER)
+        except TransientFailure as failure:
+            if self._transaction.dialect.single_writer:
+                raise  # It waited to write at all.
+            raise KeyContended from failure
+        self._unanswered = True
+
+    async def keep(self, once: Once[V] | None, view: V) -> None:
+        if once is None:
+            return
+        row = {"of_owner": once.owner, "at_key": once.key.value, "answer": once.seal(view)}
+        await self._transaction.execute_guarded(_KEEP, row)
+        self._unanswered = False
+
+    def demand_answer(self) -> None:
+        """Raise `RuntimeError` when a key was claimed and no answer kept: committed so, it could never be replayed."""
+        if self._unanswered:
+            raise RuntimeError("an idempotency key was claimed, and no answer kept with it")
+
+
+class SqlKeptAnswers(KeptAnswers):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, owner: UserId, key: IdempotencyKey) -> KeptAnswer | None:
+        row = await self._database.fetch_one(_FIND, {"of_owner": owner, "at_key": key.value})
+        return None if row is None else KeptAnswer(row.answer, row.created_at)
+
+    async def forget(self, owner: UserId, key: IdempotencyKey, *, until: datetime) -> None:
+        await self._delete([{"of_owner": owner, "at_key": key.value, "until": until}])
+
+    async def purge(self, *, until: datetime, limit: int) -> int:
+        rows = await self._database.fetch_all(_OLDEST, {"until": until, "rows": limit})
+        # By key, so that two who do this at once do not wait for each other's ranges; and only what is still old.
+        await self._delete([{"of_owner": row.owner_id, "at_key": row.idempotency_key, "until": until} for row in rows])
+        return len(rows)
+
+    async def _delete(self, keys: list[dict[str, object]]) -> None:
+        if not keys:
+            return
+        transaction = Transaction(self._database)
+        try:
+            await transaction.execute_many(_FORGET, keys)
+            await transaction.commit()
+        finally:
+            await transaction.end()
