@@ -48,7 +48,8 @@ _DATA_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-a
 
 ALLOWED_METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 ALLOWED_HEADERS: Final = (
-    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-CSRF-Protection, X-Request-Id"
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, X-CSRF-Protection, "
+    "X-Request-Id"
 )
 EXPOSED_HEADERS: Final = (
     "ETag, Link, Location, Retry-After, WWW-Authenticate, X-Request-Id, RateLimit, RateLimit-Policy, "
@@ -174,6 +175,7 @@ class Edge:
         allowed_hosts: Iterable[str],
         cors_origins: Iterable[str],
         cookie_path: str = "/api/v1/auth/",
+        event_streams: frozenset[str] = frozenset({"/api/v1/events"}),
         revocations: Revocations | None = None,
     ) -> None:
         self._app = app
@@ -181,6 +183,7 @@ class Edge:
         self._revocations = revocations
         self._hosts = HostPolicy(allowed_hosts)
         self._cors = Cors(cors_origins, cookie_path=cookie_path)
+        self._event_streams = event_streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -245,7 +248,14 @@ class Edge:
             if int(length) > BODY_LIMIT:
                 raise BodyTooLarge
         accept = fields.get(b"accept")
-        if accept is not None and accept != b"*/*" and path.startswith("/api/") and not accepts_json(accept):
+        if accept is not None and accept != b"*/*" and path.startswith("/api/"):
+            self._guard_acceptance(accept, path)
+
+    def _guard_acceptance(self, accept: bytes, path: str) -> None:
+        if path in self._event_streams:
+            if not accepts(accept, "text/event-stream"):
+                raise NotAcceptable("It is only available as text/event-stream.")
+        elif not accepts_json(accept):
             raise NotAcceptable
 
 
@@ -275,14 +285,19 @@ def _bounded(receive: Receive) -> Receive:
 
 
 def accepts_json(accept: bytes) -> bool:
-    """Tell whether an `Accept` field lets application/json through: the most specific range decides (RFC 9110, 12.5.1).
+    return accepts(accept, "application/json")
+
+
+def accepts(accept: bytes, media_type: str) -> bool:
+    """Tell whether an `Accept` field lets a media type through: the most specific range decides (RFC 9110, 12.5.1).
 
     A field that cannot be read lets everything through, as leaving it out would.
     """
+    any_subtype = media_type.partition("/")[0] + "/*"
     best = (-1, 0.0)
     for part in accept.decode("latin-1").lower().split(","):
         media_range, *parameters = (piece.strip() for piece in part.split(";"))
-        specificity = {"*/*": 0, "application/*": 1, "application/json": 2}.get(media_range, -1)
+        specificity = {"*/*": 0, any_subtype: 1, media_type: 2}.get(media_range, -1)
         if specificity >= 0:
             best = max(best, (specificity, _quality(parameters)))
     return best[1] > 0 or not accept.strip()

@@ -24,7 +24,7 @@ _KEY: Final = "postern.exchange"
 class Exchange:
     """The header fields of one request, read once, and the id that goes with it everywhere."""
 
-    __slots__ = ("api_key", "fields", "repeated", "request_id", "size")
+    __slots__ = ("api_key", "fields", "is_head", "repeated", "request_id", "size")
 
     def __init__(self, scope: Scope) -> None:
         """Read the fields of `scope`; a repeated one is joined by commas (RFC 9110, section 5.3) and remembered."""
@@ -42,6 +42,8 @@ class Exchange:
         self.repeated: frozenset[bytes] | set[bytes] = frozenset() if repeated is None else repeated
         self.size = size
         """Bytes of all names and values."""
+        self.is_head: bool = scope.get("method") == "HEAD"
+        """The content of the answer is not wanted. Only who has no end of it need ask: the edge leaves it out."""
         self.request_id = ""
         self.api_key: Actor | PosternError | None = None
         """Whom the API key of the request speaks for, or why it holds for nobody; None without one."""
