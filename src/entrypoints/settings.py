@@ -275,6 +275,28 @@ def _redis_url(text: str) -> str:
     return text
 
 
+def _broker_url(text: str) -> str:
+    if text.rstrip(":/").lower() == "stdout":
+        return "stdout:"
+    parts = _split(text)
+    if parts.scheme not in {"amqp", "amqps", "redis", "rediss"} or not parts.hostname:
+        raise ValueError(text)
+    return text
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._:-]{1,100}", text):
+        raise ValueError(text)
+    return text
+
+
+def _yes_or_no(text: str) -> bool:
+    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    if text.lower() not in words:
+        raise ValueError(text)
+    return words[text.lower()]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Every setting, checked. Made by `load`; secrets, and URLs that may hold one, stay out of its repr."""
@@ -437,6 +459,19 @@ class Settings:
         expected="seconds from 0 to 60",
         about="How long those who are not signed in may be shown the same page of the public feed; 0 turns it off.",
     )
+    live_max_streams: int = _setting(
+        _integer(1, 100_000),
+        default="1000",
+        expected="a whole number from 1 to 100000",
+        about="Streams of live events that a worker keeps open at once; who comes then is answered 503.",
+    )
+    live_max_streams_per_caller: int = _setting(
+        _integer(1, 100_000),
+        default="10",
+        expected="a whole number from 1 to 100000",
+        about="How many of them one account may have, or one address that is not signed in; who wants more is "
+        "answered 429. Behind a proxy all addresses may be one: raise it there.",
+    )
     smtp_url: str | None = _setting(
         cast("Callable[[str], str | None]", _smtp_url),
         default=None,
@@ -455,6 +490,49 @@ class Settings:
         default=None,
         expected="a URL such as https://app.example.com",
         about="Where people use the service: links in mails lead to /reset-password, /verify-email below it.",
+    )
+    api_url: str | None = _setting(
+        cast("Callable[[str], str | None]", _public_url),
+        default=None,
+        expected="a URL such as https://api.example.com",
+        about="Where the API itself is reached from outside; unset, as this server listens. Events name it.",
+    )
+    broker_url: str | None = _setting(
+        cast("Callable[[str], str | None]", _broker_url),
+        default=None,
+        expected="a URL such as amqp://user:password@host/vhost, amqps://…, redis://host/0, rediss://…, or stdout:",
+        about="Where the relay publishes events: RabbitMQ, Redis Streams or standard output. Unset, nowhere.",
+        mask=mask_url,
+    )
+    broker_topic: str = _setting(
+        _name,
+        default="postern.events",
+        expected="1 to 100 letters, digits and ._:-",
+        about="The exchange (RabbitMQ) or stream (Redis) that events go to.",
+    )
+    relay_embedded: bool | None = _setting(
+        cast("Callable[[str], bool | None]", _yes_or_no),
+        default=None,
+        expected="true or false",
+        about="Whether servers relay events and deliver webhooks themselves; unset, in development alone.",
+    )
+    relay_batch: int = _setting(
+        _integer(1, 1000),
+        default="100",
+        expected="a whole number from 1 to 1000",
+        about="Events that a relay takes at once: as many come twice when it dies.",
+    )
+    relay_max_attempts: int = _setting(
+        _integer(1, 1000),
+        default="10",
+        expected="a whole number from 1 to 1000",
+        about="How often an event that the broker refuses is tried before it is given up (`postern outbox list`).",
+    )
+    event_retention_days: int = _setting(
+        _integer(1, 3650),
+        default="7",
+        expected="whole days from 1 to 3650",
+        about="How long events are kept for those who read them later.",
     )
     log_level: LogLevel = _setting(
         lambda text: LogLevel(text.lower()),
@@ -511,9 +589,22 @@ class Settings:
     @property
     def mail_links(self) -> str:
         """What the links in mails begin with."""
+        return self.public_url or self._own_url
+
+    @property
+    def events_source(self) -> str:
+        """What events say they come from."""
+        return f"{self.api_url or self._own_url}/api/v1"
+
+    @property
+    def relays_itself(self) -> bool:
+        """Whether servers do what `postern relay` does elsewhere."""
+        return self.environment is Environment.DEVELOPMENT if self.relay_embedded is None else self.relay_embedded
+
+    @property
+    def _own_url(self) -> str:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - a comparison
-        own = f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
-        return self.public_url or own
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
     def mailbox_folder(self) -> Path | None:

@@ -7,11 +7,12 @@ A schema that was published is never changed in a way that an older consumer wou
 beside it (see `docs/events/`).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from application.shared.views import Id
+from application.shared.event_log import LoggedEvent
+from application.shared.views import Id, Timestamp, timestamp
 
 Version = Annotated[int, msgspec.Meta(ge=1, description="The version of the resource after the change.")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -130,9 +131,43 @@ class OrderStatusChangedV1(Data, frozen=True, kw_only=True):
     version: Version
 
 
+class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The envelope of every event: CloudEvents 1.0, in its JSON format."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: Annotated[Id, msgspec.Meta(description="Of the event. One that comes twice has the same id both times.")]
+    source: Annotated[str, msgspec.Meta(description="The API that it comes from.")]
+    type: Annotated[str, msgspec.Meta(examples=["post.published"])]
+    subject: Annotated[Id, msgspec.Meta(description="What changed. Events of one subject come in order.")]
+    time: Timestamp
+    datacontenttype: Literal["application/json"] = "application/json"
+    dataschema: Annotated[str, msgspec.Meta(description="Where the schema of `data` is; it ends with the version.")]
+    data: Any
+
+
 _ENCODER = msgspec.json.Encoder()
 
 
 def encoded(data: Data) -> bytes:
     """Return the JSON object that stands for `data`."""
     return _ENCODER.encode(data)
+
+
+class Envelopes:
+    """Makes the bytes that go to consumers, the same by every way. `api` is where the API is reached from outside."""
+
+    def __init__(self, *, api: str) -> None:
+        self._source = api
+
+    def __call__(self, event: LoggedEvent) -> bytes:
+        return _ENCODER.encode(
+            CloudEvent(
+                id=str(event.id),
+                source=self._source,
+                type=event.type,
+                subject=str(event.subject),
+                time=timestamp(event.time),
+                dataschema=f"{self._source}/events/schemas/{event.type}/{event.version}",
+                data=msgspec.Raw(event.data),
+            )
+        )

@@ -1,0 +1,83 @@
+"""Work that is done in steps for as long as there is some."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from adapters.shared.tasks import end
+from domain.shared.errors import PosternError
+
+_log = logging.getLogger("postern.worker")
+
+
+class Worker:
+    """Takes bounded steps one after the other, and rests when a step finds nothing to do or fails.
+
+    A step returns how much it did; 0 is nothing. Rests after failures grow twofold from `idle_seconds` to
+    `longest_seconds` and are drawn from the upper half of that, so that workers which failed together do not come back
+    together. The first of a row of failures is logged, and so is the recovery.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[], Awaitable[int]],
+        *,
+        random: Callable[[], float],
+        idle_seconds: float = 0.2,
+        longest_seconds: float = 30.0,
+    ) -> None:
+        self.name = name
+        self._step = step
+        self._random = random
+        self._idle = idle_seconds
+        self._longest = longest_seconds
+        self._failures = 0
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name=self.name)
+
+    async def close(self, *, grace_seconds: float = 5.0) -> None:
+        """Let the step that is under way end, for up to `grace_seconds`; then cancel it. Closing twice is fine."""
+        self._stopping.set()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=grace_seconds)
+            await end([self._task])
+
+    async def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                done = await self._step()
+            except PosternError as error:
+                self._failed(f"{error.slug}: {error.detail}")
+            except Exception:  # noqa: BLE001 - it ends here, with its stack in the log
+                # Nobody waits for it, so this is where its failure is told.
+                if not self._failures:
+                    _log.exception("%s failed and will be tried again", self.name)
+                self._failures += 1
+            else:
+                self._went_well()
+                if done:
+                    continue
+            await self._rest()
+
+    def _failed(self, why: str) -> None:
+        if not self._failures:
+            _log.warning("%s failed and will be tried again: %s", self.name, why)
+        self._failures += 1
+
+    def _went_well(self) -> None:
+        if self._failures:
+            _log.warning("%s goes on after %d failures", self.name, self._failures)
+        self._failures = 0
+
+    async def _rest(self) -> None:
+        # Bounded before the power is taken: after some hundred failures it would be too large a number.
+        bound = min(self._idle * 2 ** min(self._failures, 20), self._longest)
+        try:
+            async with asyncio.timeout(bound * (1 + self._random()) / 2):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
