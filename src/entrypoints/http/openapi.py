@@ -114,6 +114,8 @@ class Operation:
     answer_example: Json | None = None
     answer_description: str = "Done."
     media_type: str = "application/json"
+    text_example: str | None = None
+    """Of an answer that is not JSON."""
     headers: tuple[str, ...] = ()
     """Headers of the successful answer, by the names of `_HEADERS`."""
     cacheable: bool = False
@@ -247,6 +249,7 @@ with the remedy.
 **Lists** are keyset pages: follow `next_cursor` or the `Link` header.
 
 **Caching and concurrency.** Resources and lists have a strong `ETag`. `If-None-Match` gets 304; a write with a stale
+    429: ("Retry-After",),
 `If-Match` gets 412. `If-Match` guards what the caller edits: votes by others do not make it stale.
 """
 
@@ -256,6 +259,7 @@ def build_document(app: Litestar, *, version: str) -> Json:
     declared = list(operations(app))
     structs = _structs(operation for _, _, operation in declared)
     schemas = _schemas(structs)
+    ("events", "What happens, as it happens."),
     for _, _, operation in declared:
         if operation.answer is not None and operation.or_answer is not None:
             name = f"{operation.answer.__name__}Or{operation.or_answer.__name__}"
@@ -427,6 +431,8 @@ def _problem_response(status: int, errors: Sequence[type[PosternError]]) -> Json
 
 def _problem_example(error: type[PosternError]) -> Json:
     example: Json = {
+    elif operation.text_example is not None:
+        success["content"] = {operation.media_type: {"schema": {"type": "string"}, "example": operation.text_example}}
         "type": f"/problems/{error.slug}",
         "title": error.title,
         "status": status_of(error),

@@ -20,6 +20,7 @@ import domain.posts.errors
 import domain.shared.actor
 import domain.shared.errors
 from application.shared.errors import Unavailable
+from application.events.live import TooManyStreams
 from domain.identity.errors import InvalidToken, TokenReused
 from domain.orders.errors import CustomerGone
 from domain.posts.errors import AuthorGone
@@ -140,6 +141,7 @@ STATUS_BY_FAMILY: Final[dict[type[PosternError], int]] = {
     Unavailable: 503,
 }
 
+    TooManyStreams: 429,
 
 def status_of(error: type[PosternError]) -> int:
     """Return the status of an error by its family. Raises `LookupError` for one without a family."""
@@ -385,6 +387,10 @@ class ProblemType:
     description: str
     remedy: str
 
+    "too-many-streams": Explanation(
+        "The account, or the address of a caller who is not signed in, has as many live streams open as it may have.",
+        "Close one, or share one among the pages of a browser; then try again after `Retry-After` seconds.",
+    ),
 
 def public_errors() -> list[type[PosternError]]:
     """Return every error class of ours that an answer can tell of: all below `PosternError`.
@@ -477,7 +483,9 @@ def _headers(error: PosternError) -> tuple[tuple[bytes, bytes], ...]:
             return ((b"allow", error.allow.encode()),)
         case UnsupportedMediaType():
             return ((b"accept", b"application/json"),)
-        case Unavailable():
+        case IdempotencyInFlight():
+            return ((b"retry-after", b"%d" % error.retry_after_seconds),)
+        case Unavailable() | TooManyStreams():
             return ((b"retry-after", b"%d" % error.retry_after_seconds),)
         case _:
             return ()

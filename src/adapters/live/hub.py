@@ -1,0 +1,400 @@
+"""Live events: one reader of the event log a process, and any number of streams that it fills.
+
+What it costs
+    While anybody listens, a process asks the event log POLL_SECONDS after it last did, and at once after a commit of
+    its own; while nobody does, never. An event is encoded once, and what several streams have in common is joined
+    once: they share the bytes. The more streams there are, the longer events are gathered before they are handed out
+    (GATHER_SECONDS for each), so that a thousand streams at fifty events a second are a few thousand writes a second
+    and not fifty thousand.
+
+What is bounded
+    How many streams there are, together and for one caller. What waits for one stream: QUEUE_BYTES and QUEUE_EVENTS,
+    and the time that one write may take. Who reads more slowly than that is cut, and may come back with the position
+    of the last event seen: reading what was missed goes page by page, as fast as the caller takes it.
+
+No gap, no repetition
+    A stream that resumes reads pages of the log until it has come to where the hub is, and joins it in the same turn
+    of the event loop in which it finds that so. From then on it is given what lies after its own position. Positions
+    are given after the commit (see `application.shared.event_log`), so nothing can appear behind one's back.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from adapters.live.bell import CommitBell
+from adapters.shared.tasks import end
+from application.events.live import Reader, TooManyStreams
+from application.shared.errors import Overloaded, Unavailable
+from application.shared.event_log import EventLog, LoggedEvent
+
+_log = logging.getLogger("postern.live")
+
+POLL_SECONDS: Final = 0.2
+GATHER_SECONDS: Final = 0.0002
+GATHER_AT_LEAST_SECONDS: Final = 0.02
+PAGE: Final = 200
+"""Events read at a time."""
+PIECE_BYTES: Final = 64 * 1024
+"""What is written at a time, or one event if that is more."""
+QUEUE_BYTES: Final = 512 * 1024
+QUEUE_EVENTS: Final = 2_000
+CATCH_UP_EVENTS: Final = 10_000
+"""Who missed more than that is told so, instead of being sent all of it: reading anew what is shown is cheaper."""
+CATCHING_UP: Final = 4
+"""Streams of one process that read pages at a time: when all come back after a restart, others have work to do too."""
+BEAT_SECONDS: Final = 15.0
+"""Silence after which a sign of life is sent; proxies end connections that are silent for 30 or 60 seconds."""
+WRITE_SECONDS: Final = 10.0
+"""How long one write may take before its reader is cut."""
+SWEEP_SECONDS: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How things are said on the wire."""
+
+    event: Callable[[LoggedEvent], bytes]
+    beat: Callable[[int], bytes]
+    """A sign of life, with the position to resume from."""
+    greeting: Callable[[int], bytes]
+    """The first words of a stream, with the position that it begins after."""
+    reset: Callable[[int], bytes]
+    """Events were lost; the stream goes on after this position."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    data: bytes
+    events: int
+    position: int
+    """Whoever was sent it has seen, or was not meant to see, everything up to here."""
+
+
+class LiveStream:
+    """One stream: what its caller is still to be sent, within bounds."""
+
+    def __init__(
+        self,
+        hub: "LiveHub",
+        reader: Reader,
+        caller: object,
+        *,
+        is_over: Callable[[], bool],
+        abort: Callable[[], bool],
+    ) -> None:
+        self.reader = reader
+        self.caller = caller
+        self.position = 0
+        """The last one that is queued, was sent, or was not meant for this reader."""
+        self.was_cut = False
+        self._hub = hub
+        self._is_over = is_over
+        self._abort = abort
+        self._queue: deque[_Piece] = deque()
+        self._bytes = 0
+        self._events = 0
+        self._woken = asyncio.Event()
+        self._has_joined = False
+        self._has_ended = False
+        self._writing_since: float | None = None
+        self._idle_since = hub.now()
+
+    def begin(self, position: int, words: bytes) -> None:
+        """Set where it begins, and what is said before any event."""
+        self.position = position
+        self._put(_Piece(words, 0, position))
+
+    async def next(self) -> bytes | None:
+        """Return what to write next; None: the stream is over. Until it is asked again, that is being written."""
+        self._writing_since = None
+        while not self._has_ended:
+            if self._queue:
+                self._writing_since = self._idle_since = self._hub.now()
+                return self._taken()
+            if not self._has_joined:
+                await self._catch_up()
+            else:
+                self._woken.clear()
+                await self._woken.wait()
+        return None
+
+    def _taken(self) -> bytes:
+        """Take as many pieces as make a write of a good size."""
+        taken = [self._queue.popleft()]
+        size = len(taken[0].data)
+        while self._queue and size + len(self._queue[0].data) <= PIECE_BYTES:
+            taken.append(self._queue.popleft())
+            size += len(taken[-1].data)
+        self._bytes -= size
+        self._events -= sum(piece.events for piece in taken)
+        return taken[0].data if len(taken) == 1 else b"".join([piece.data for piece in taken])
+
+    async def _catch_up(self) -> None:
+        """Queue one page of what was missed; or, when nothing was, join the hub in the same turn of the loop."""
+        goal = self._hub.position
+        if self.position >= goal:
+            self._has_joined = True
+            self._hub.join(self)
+            return
+        missed = await self._hub.missed_by(self)
+        if self._has_ended:
+            return
+        if missed.data:
+            self._put(missed)
+        # Of what was not there to be read, the hub has told: it is no longer kept.
+        self.position = missed.position if missed.position > self.position else goal
+
+    def offer(self, piece: _Piece) -> None:
+        """Give it a piece of what happens, or cut it when too much waits already."""
+        if self._has_ended:
+            return
+        self.position = max(self.position, piece.position)
+        if not piece.data:
+            return
+        if self._bytes + len(piece.data) > QUEUE_BYTES or self._events + piece.events > QUEUE_EVENTS:
+            self.cut("its reader is further behind than is kept for it")
+        else:
+            self._put(piece)
+
+    def _put(self, piece: _Piece) -> None:
+        self._queue.append(piece)
+        self._bytes += len(piece.data)
+        self._events += piece.events
+        self._woken.set()
+
+    def look_after(self, beat: _Piece) -> None:
+        """Do what time has made due: end it, cut it, or give a sign of life."""
+        now = self._hub.now()
+        writing = 0.0 if self._writing_since is None else now - self._writing_since
+        if self._has_ended:
+            # A write that began when the reader could still take it.
+            if writing > SWEEP_SECONDS and not self.was_cut:
+                self.cut("it has ended, and its reader does not take what is under way")
+        elif self._is_over():
+            self.finish()
+        elif writing > WRITE_SECONDS:
+            self.cut("its reader takes too long")
+        elif self._writing_since is None and now - self._idle_since >= BEAT_SECONDS and self._has_joined:
+            self._idle_since = now
+            if beat.position >= self.position:  # It resumed ahead of the hub: its position must not go back.
+                self.offer(beat)
+
+    def finish(self) -> None:
+        """End it in good order. What waits is dropped: who comes back asks for it."""
+        self._has_ended = True
+        self._hub.leave(self)
+        self._queue.clear()
+        self._bytes = self._events = 0
+        self._woken.set()
+
+    def cut(self, reason: str) -> None:
+        """Break the connection off. Where that cannot be done it is emptied, and counts until its caller is gone."""
+        _log.info("a live stream was cut: %s", reason)
+        self.was_cut = True
+        self.finish()
+        self._abort()
+
+    def close(self) -> None:
+        """Forget it: nobody reads it any more. Twice is once."""
+        self.finish()
+        self._hub.forget(self)
+
+
+class LiveHub:
+    """Follows the event log while there are streams, and fills them; see the module."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        bell: CommitBell,
+        wording: Wording,
+        *,
+        max_streams: int,
+        max_streams_of_one: int,
+        timer: Callable[[], float],
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        """`timer` counts seconds and never runs backwards. The limits are this process's, not of all together."""
+        self.now = timer
+        self.position = 0
+        """Up to where the log was handed out."""
+        self._events = log
+        self._bell = bell
+        self._wording = wording
+        self._max_streams = max_streams
+        self._max_streams_of_one = max_streams_of_one
+        self._poll_seconds = poll_seconds
+        self._streams: dict[LiveStream, None] = {}
+        self._joined: dict[LiveStream, None] = {}
+        self._of_caller: dict[object, int] = {}
+        self._handing_out: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+        self._catching_up = asyncio.Semaphore(CATCHING_UP)
+        self._is_closed = False
+        self._is_stalled = False
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    async def open(
+        self,
+        reader: Reader,
+        caller: object,
+        *,
+        after: int | None = None,
+        is_over: Callable[[], bool] = lambda: False,
+        abort: Callable[[], bool] = lambda: False,
+    ) -> LiveStream:
+        """Open a stream of what happens from now on, or of what happened after a position and from then on.
+
+        `caller` is whom the limit for one is counted for, `is_over` tells when the caller may no longer listen, and
+        `abort` breaks the connection off if it can. Raises `TooManyStreams` for one caller, `Overloaded` for all, and
+        `StorageUnavailable`. Whoever opened a stream closes it.
+        """
+        if self._is_closed:
+            raise Overloaded("The server is about to stop.")
+        if self._of_caller.get(caller, 0) >= self._max_streams_of_one:
+            raise TooManyStreams(f"There may be {self._max_streams_of_one} at once.")
+        if len(self._streams) >= self._max_streams:
+            raise Overloaded("There are as many live streams as there may be.")
+        stream = LiveStream(self, reader, caller, is_over=is_over, abort=abort)
+        self._streams[stream] = None
+        self._of_caller[caller] = self._of_caller.get(caller, 0) + 1
+        try:
+            await self._follow()
+            if after is None:
+                stream.begin(self.position, self._wording.greeting(self.position))
+            elif await self._is_lost(after):
+                stream.begin(self.position, self._wording.greeting(self.position) + self._wording.reset(self.position))
+            else:
+                stream.begin(after, self._wording.greeting(after))
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    def join(self, stream: LiveStream) -> None:
+        self._joined[stream] = None
+
+    def leave(self, stream: LiveStream) -> None:
+        self._joined.pop(stream, None)
+
+    def forget(self, stream: LiveStream) -> None:
+        if stream in self._streams:
+            del self._streams[stream]
+            self._of_caller[stream.caller] -= 1
+            if not self._of_caller[stream.caller]:
+                del self._of_caller[stream.caller]
+
+    def hang_up(self) -> None:
+        """End every stream and open no more, so that a server that is told to stop has nothing to wait for."""
+        self._is_closed = True
+        for stream in list(self._streams):
+            stream.finish()
+
+    async def close(self) -> None:
+        self.hang_up()
+        await end([task for task in (self._handing_out, self._sweeping) if task is not None])
+
+    async def missed_by(self, stream: LiveStream) -> _Piece:
+        """Read a page of the log after the position of `stream`, as its reader sees it. Ends it when that fails."""
+        try:
+            async with self._catching_up:
+                events = await self._events.read(after=stream.position, limit=PAGE)
+        except Unavailable:
+            stream.finish()  # It may come back when the storage has.
+            return _Piece(b"", 0, stream.position)
+        said = [self._wording.event(seen) for event in events if (seen := stream.reader.view(event)) is not None]
+        return _Piece(b"".join(said), len(said), events[-1].position if events else stream.position)
+
+    async def _is_lost(self, after: int) -> bool:
+        """Tell whether what came after a position is no longer kept, or is too much, or never was of this log."""
+        if after > self.position:
+            return after > await self._events.head()
+        return self.position - after > CATCH_UP_EVENTS or after < await self._events.tail()
+
+    async def _follow(self) -> None:
+        """Begin to follow the log, from its end, unless it is being followed."""
+        async with self._starting:
+            if self._handing_out is None or self._handing_out.done():
+                self.position = await self._events.head()
+                self._handing_out = self._started(self._hand_out(), "handing out live events")
+            if self._sweeping is None or self._sweeping.done():
+                self._sweeping = self._started(self._sweep(), "looking after live streams")
+
+    def _started(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._look_at_failure)
+        return task
+
+    def _look_at_failure(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Streams that nobody fills would be silent for ever. Their readers come back, and it is begun anew.
+            _log.error("%s failed", task.get_name(), exc_info=error)
+            for stream in list(self._streams):
+                stream.finish()
+
+    async def _hand_out(self) -> None:
+        while self._streams:
+            self._bell.silence()
+            settled = 0
+            try:
+                settled = await self._events.settle()
+                await self._read()
+            except Unavailable as error:
+                if not self._is_stalled:
+                    _log.warning("live events cannot be read, and will be when that is possible again: %s", error)
+                self._is_stalled = True
+            else:
+                self._is_stalled = False
+            await asyncio.sleep(max(GATHER_AT_LEAST_SECONDS, GATHER_SECONDS * len(self._streams)))
+            if settled == 0:
+                await self._bell.wait(self._poll_seconds)
+
+    async def _read(self) -> None:
+        while self._streams:
+            events = await self._events.read(after=self.position, limit=PAGE)
+            if events:
+                self._dispatch(events)
+            if len(events) < PAGE:
+                return
+            await asyncio.sleep(0)  # The streams get to write in between.
+
+    def _dispatch(self, events: Sequence[LoggedEvent]) -> None:
+        """Hand a page to every stream that has joined."""
+        owners = {event.owner_id for event in events} - {None}
+        worded: dict[tuple[int, bool], bytes] = {}
+        shared: dict[frozenset[str] | None, _Piece] = {}
+
+        def piece(reader: Reader, after: int) -> _Piece:
+            said: list[bytes] = []
+            for event in events:
+                if event.position <= after or (seen := reader.view(event)) is None:
+                    continue
+                key = event.position, seen is event
+                if key not in worded:
+                    worded[key] = self._wording.event(seen)
+                said.append(worded[key])
+            return _Piece(b"".join(said), len(said), events[-1].position)
+
+        for stream in list(self._joined):
+            reader = stream.reader
+            if reader.user_id in owners or stream.position >= events[0].position:
+                stream.offer(piece(reader, stream.position))
+                continue
+            if reader.types not in shared:
+                shared[reader.types] = piece(reader, 0)
+            stream.offer(shared[reader.types])
+        self.position = events[-1].position
+
+    async def _sweep(self) -> None:
+        while self._streams:
+            beat = _Piece(self._wording.beat(self.position), 0, self.position)
+            for stream in list(self._streams):
+                stream.look_after(beat)
+            await asyncio.sleep(SWEEP_SECONDS)

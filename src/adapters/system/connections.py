@@ -1,0 +1,55 @@
+"""Breaking off a connection that its server would keep.
+
+ASGI has no word for it: an application can end its answer, but a server goes on keeping a connection whose peer takes
+nothing, and what it has buffered for it. So the socket is found among the process's own and reset.
+"""
+
+import os
+import socket
+import struct
+import sys
+from contextlib import suppress
+from typing import Final
+
+_DESCRIPTORS: Final = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
+_RESET_AT_CLOSE: Final = struct.pack("ii", 1, 0)
+"""`struct linger`: nothing lingers, so what the kernel holds for the peer is dropped too."""
+
+Address = tuple[str, int | None] | None
+"""As a `scope` of ASGI has it, without a port for a Unix socket. Granian makes a text of the port."""
+
+
+def abort_connection(client: Address, server: Address) -> bool:
+    """Reset the connection of this process from `client` to the port of `server`; tell whether one was found.
+
+    Costs a few microseconds for each open descriptor. A descriptor is duplicated before it is looked at, so that what
+    is reset is what was looked at, even if the server closes it meanwhile and the number is given to another.
+    """
+    if client is None or server is None or client[1] is None or server[1] is None:
+        return False
+    try:
+        numbers = [int(name) for name in os.listdir(_DESCRIPTORS)]  # noqa: PTH208 - numbers, not paths
+    except OSError:
+        return False
+    peer, port = (client[0], int(client[1])), int(server[1])
+    return any(_abort_if(number, peer, port) for number in numbers)
+
+
+def _abort_if(number: int, peer: tuple[str, int], port: int) -> bool:
+    try:
+        duplicate = os.dup(number)
+    except OSError:  # It was closed since.
+        return False
+    try:
+        found = socket.socket(fileno=duplicate)
+    except OSError:  # It is not a socket.
+        os.close(duplicate)
+        return False
+    with found, suppress(OSError):  # Not connected, or not any more.
+        if found.family in {socket.AF_INET, socket.AF_INET6} and found.getpeername()[:2] == peer:
+            if found.getsockname()[1] != port:
+                return False
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+            found.shutdown(socket.SHUT_RDWR)
+            return True
+    return False
