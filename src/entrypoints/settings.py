@@ -5,6 +5,7 @@ environment says wins over `.env` in the working directory; an empty value count
 Compose passes on for a variable that nobody set. Every fault is reported, not just the first.
 """
 
+import ipaddress
 import os
 import re
 import secrets
@@ -297,6 +298,46 @@ def _yes_or_no(text: str) -> bool:
     return words[text.lower()]
 
 
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _networks(text: str) -> tuple[IpNetwork, ...]:
+    return tuple(ipaddress.ip_network(item) for item in _list(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How often something may happen in how many seconds."""
+
+    amount: int
+    seconds: int
+
+    def __str__(self) -> str:
+        period, name = next((length, name) for name, length in _PERIODS.items() if self.seconds % length == 0)
+        many = self.seconds // period
+        return f"{self.amount}/{name}" if many == 1 else f"{self.amount}/{many} {name}s"
+
+
+_PERIODS = {"day": 86_400, "hour": 3600, "minute": 60, "second": 1}
+
+
+def _rate(text: str) -> Rate:
+    match = re.fullmatch(r"([1-9][0-9]{0,9})(?: */ *([1-9][0-9]{0,4})? *(second|minute|hour|day)s?)?", text.lower())
+    if match is None:
+        raise ValueError(text)
+    amount, many, period = match.groups()
+    return Rate(int(amount), int(many or 1) * _PERIODS[period or "minute"])
+
+
+def _metrics_token(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._~+/-]{16,500}=*", text):
+        raise ValueError(text)
+    return text
+
+
+_A_RATE = "a rate such as 600/minute, 10/15 minutes or 60/hour"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Every setting, checked. Made by `load`; secrets, and URLs that may hold one, stay out of its repr."""
@@ -534,6 +575,67 @@ class Settings:
         expected="whole days from 1 to 3650",
         about="How long events are kept for those who read them later.",
     )
+    trusted_proxies: tuple[IpNetwork, ...] = _setting(
+        _networks,
+        default="",
+        expected="addresses or networks such as 10.0.0.0/8 or ::1, separated by commas",
+        about="Reverse proxies whose X-Forwarded-For is believed. Behind others, all clients are one address.",
+    )
+    rate_limit_enabled: bool = _setting(
+        _yes_or_no,
+        default="true",
+        expected="true or false",
+        about="Whether there are rate limits at all. Staging and production do not go without.",
+    )
+    rate_limit_address: Rate = _setting(
+        _rate, default="600/minute", expected=_A_RATE, about="Requests of one address without a valid token."
+    )
+    rate_limit_user: Rate = _setting(
+        _rate, default="1200/minute", expected=_A_RATE, about="Requests of one account, over all its tokens."
+    )
+    rate_limit_writes: Rate = _setting(
+        _rate, default="300/minute", expected=_A_RATE, about="Those of them that change something."
+    )
+    rate_limit_sign_up: Rate = _setting(
+        _rate, default="60/hour", expected=_A_RATE, about="Sign-ups that one address tries."
+    )
+    rate_limit_refresh: Rate = _setting(
+        _rate, default="300/5 minutes", expected=_A_RATE, about="Tokens that one address refreshes."
+    )
+    rate_limit_log_in: Rate = _setting(
+        _rate, default="10/15 minutes", expected=_A_RATE, about="Failed log-ins to one account from one address."
+    )
+    rate_limit_log_in_address: Rate = _setting(
+        _rate, default="300/15 minutes", expected=_A_RATE, about="Failed log-ins from one address, to all accounts."
+    )
+    rate_limit_log_in_account: Rate = _setting(
+        _rate,
+        default="100/hour",
+        expected=_A_RATE,
+        about="Failed log-ins to one account from everywhere; addresses that it logged in from before are let through.",
+    )
+    rate_limit_forgot: Rate = _setting(
+        _rate, default="5/hour", expected=_A_RATE, about="Mails for a new password that are asked for for one account."
+    )
+    rate_limit_forgot_address: Rate = _setting(
+        _rate, default="30/hour", expected=_A_RATE, about="Mails for a new password that one address asks for."
+    )
+    metrics_allowed: tuple[IpNetwork, ...] = _setting(
+        _networks,
+        default="127.0.0.0/8,::1",
+        expected="addresses or networks such as 10.0.0.0/8 or ::1, separated by commas",
+        about="Who may read /metrics.",
+    )
+    metrics_token: str | None = _setting(
+        cast("Callable[[str], str | None]", _metrics_token),
+        default=None,
+        expected="16 to 500 characters of a bearer token: letters, digits and -._~+/",
+        about="With it, /metrics wants `Authorization: Bearer` with this besides. Optional.",
+        mask=mask_secret,
+    )
+    request_log: bool = _setting(
+        _yes_or_no, default="true", expected="true or false", about="One line on standard error for each request."
+    )
     log_level: LogLevel = _setting(
         lambda text: LogLevel(text.lower()),
         default="info",
@@ -643,7 +745,9 @@ def _show(value: object, info: SettingInfo) -> str:
     if value is None:
         return ""
     if isinstance(value, tuple):
-        return ",".join(info.mask(item) if info.mask else item for item in value)
+        return ",".join(info.mask(item) if info.mask else str(item) for item in value)
+    if isinstance(value, bool):
+        return str(value).lower()
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return info.mask(text) if info.mask else text
 
@@ -695,6 +799,8 @@ class _Loader:
             expected = f"Argon2id at OWASP's floor or above in {environment}, such as 19456 KiB with 2 iterations"
             self._fault("PASSWORD_HASH_MEMORY_KIB", expected)
         self._fill_in_secret_key(environment)
+        if environment.is_exposed and not self._values["rate_limit_enabled"]:
+            self._fault("RATE_LIMIT_ENABLED", f"true in {environment}: raise the limits instead")
         if environment.is_exposed and self._values["smtp_url"] is not None:
             for name in ("MAIL_FROM", "PUBLIC_URL"):
                 if name not in self._given:
