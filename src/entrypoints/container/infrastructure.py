@@ -6,12 +6,12 @@ from dependency_injector import containers, providers
 
 from adapters.cache.my_posts import boot_time
 from adapters.cache.redis import RedisAuthorRevisions
+from adapters.live.bell import CommitBell
 from adapters.mail.account_mails import TemplatedAccountMails
 from adapters.mail.mailbox import FolderMailbox, NoTransport
 from adapters.mail.queue import MailQueue
 from adapters.mail.smtp import SmtpServer, SmtpTransport
 from adapters.mail.transport import MailTransport
-from adapters.security.answer_vault import AesGcmAnswerVault
 from adapters.security.answer_vault import AesGcmAnswerVault
 from adapters.security.argon2 import Argon2PasswordHasher
 from adapters.security.common_passwords import PackagedCommonPasswords
@@ -34,7 +34,6 @@ from application.identity.tokens import TokenDesk
 from application.posts.ports import AuthorRevisions
 from application.shared.clock import Clock
 from application.shared.idempotency import Idempotency
-from application.shared.idempotency import Idempotency
 from application.shared.unit_of_work import CommitListener
 from entrypoints.settings import Settings
 from entrypoints.storage import Storage, memory_storage, sql_storage
@@ -55,9 +54,11 @@ def _redis_revisions(redis: RedisConnection | None, database: Database | None) -
     return RedisAuthorRevisions(redis, SqlCacheFence(database))
 
 
-def _listeners(known: KnownRevocations, redis_revisions: RedisAuthorRevisions | None) -> Sequence[CommitListener]:
+def _listeners(
+    known: KnownRevocations, bell: CommitBell, redis_revisions: RedisAuthorRevisions | None
+) -> Sequence[CommitListener]:
     # What costs no time goes first: a token is refused here before a slow Redis has been told anything.
-    return (known,) if redis_revisions is None else (known, redis_revisions)
+    return (known, bell) if redis_revisions is None else (known, bell, redis_revisions)
 
 
 def _storage(database: Database | None, listeners: Sequence[CommitListener]) -> Storage:
@@ -121,14 +122,9 @@ class Infrastructure(containers.DeclarativeContainer):
     redis = providers.Singleton(_redis, settings)
     redis_revisions = providers.Singleton(_redis_revisions, redis, database)
     known_revocations = providers.Singleton(KnownRevocations, timer=boot_time)
+    commit_bell = providers.Singleton(CommitBell)
     storage = providers.Singleton(
-        _storage, database, providers.Singleton(_listeners, known_revocations, redis_revisions)
-    )
-    idempotency = providers.Singleton(
-        Idempotency,
-        kept=storage.provided.kept_answers,
-        vault=providers.Singleton(AesGcmAnswerVault, keys=keys),
-        clock=clock,
+        _storage, database, providers.Singleton(_listeners, known_revocations, commit_bell, redis_revisions)
     )
     idempotency = providers.Singleton(
         Idempotency,
