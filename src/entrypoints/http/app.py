@@ -34,23 +34,31 @@ API: Final = "/api/v1"
 def create_app(container: Container) -> Application:
     """Build the ASGI application. Use cases are resolved here, once; tests override providers before."""
     settings = container.settings()
-    app = ApiKeyDoor(create_litestar(container), container.api_key_directory())
+    auth = _authenticator(container)
+    posts = _posts(container, auth)
     return Edge(
-        app,
+        _litestar(container, auth, posts),
         allowed_hosts=settings.allowed_hosts,
         cors_origins=settings.cors_origins,
         revocations=container.revocations(),
+        api_keys=ApiKeyDoor(container.api_key_directory()),
+        direct=posts.direct(),
     )
 
 
 def create_litestar(container: Container) -> Litestar:
     """Build what is inside the edge: routing, and nothing of Litestar's that is done per request elsewhere."""
+    auth = _authenticator(container)
+    return _litestar(container, auth, _posts(container, auth))
+
+
+def _litestar(container: Container, auth: Authenticator, posts: PostsRoutes) -> Litestar:
     release = version("postern")
 
     def document() -> dict[str, Any]:
         return build_document(app, version=release)
 
-    handlers = [*_routes(container, release), *SystemRoutes(document, version=release).handlers()]
+    handlers = [*_routes(container, auth, posts, release), *SystemRoutes(document, version=release).handlers()]
     app = Litestar(
         route_handlers=[*_options(handlers), *handlers],
         exception_handlers={Exception: handle},
@@ -69,8 +77,27 @@ def openapi_document(container: Container) -> dict[str, Any]:
     return build_document(create_litestar(container), version=version("postern"))
 
 
-def _routes(container: Container, release: str) -> list[HTTPRouteHandler]:
-    auth = Authenticator(container.access_tokens(), container.clock(), container.revocations())
+def _authenticator(container: Container) -> Authenticator:
+    return Authenticator(container.access_tokens(), container.clock(), container.revocations())
+
+
+def _posts(container: Container, auth: Authenticator) -> PostsRoutes:
+    use_cases = PostsUseCases(
+        publish_post=container.publish_post(),
+        edit_post=container.edit_post(),
+        delete_post=container.delete_post(),
+        cast_vote=container.cast_vote(),
+        list_replies=container.list_replies(),
+        get_post=container.get_post(),
+        read_feed=container.read_feed(),
+        search_posts=container.search_posts(),
+        list_author_posts=container.list_author_posts(),
+        list_my_posts=container.list_my_posts(),
+    )
+    return PostsRoutes(use_cases, auth, base=API)
+
+
+def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, release: str) -> list[HTTPRouteHandler]:
     identity = IdentityUseCases(
         sign_up=container.sign_up(),
         log_in=container.log_in(),
@@ -115,18 +142,6 @@ def _routes(container: Container, release: str) -> list[HTTPRouteHandler]:
     settings = container.settings()
     browsers = Browsers(path=f"{API}/auth", origins=settings.cors_origins)
     mailbox = container.mailbox()
-    posts = PostsUseCases(
-        publish_post=container.publish_post(),
-        edit_post=container.edit_post(),
-        delete_post=container.delete_post(),
-        cast_vote=container.cast_vote(),
-        list_replies=container.list_replies(),
-        get_post=container.get_post(),
-        read_feed=container.read_feed(),
-        search_posts=container.search_posts(),
-        list_author_posts=container.list_author_posts(),
-        list_my_posts=container.list_my_posts(),
-    )
     orders = OrdersUseCases(
         place_order=container.place_order(),
         list_orders=container.list_orders(),
@@ -144,7 +159,7 @@ def _routes(container: Container, release: str) -> list[HTTPRouteHandler]:
         *CredentialRoutes(credentials, auth, container.api_key_directory(), base=API).handlers(),
         *OwnAccountRoutes(own, auth, base=API).handlers(),
         *AdministrationRoutes(administration, auth, base=API).handlers(),
-        *PostsRoutes(posts, auth, base=API).handlers(),
+        *posts.handlers(),
         *OrdersRoutes(orders, auth, base=API).handlers(),
         *health_routes(components, container.clock(), version=release),
         *JwksRoutes(settings.signing_keys).handlers(),

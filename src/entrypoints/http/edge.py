@@ -13,6 +13,8 @@ from typing import Final
 
 from adapters.system.origin import ContextOrigins
 from application.identity.ports import Revocations
+from entrypoints.http.api_keys import ApiKeyDoor
+from entrypoints.http.direct import DirectRoutes
 from entrypoints.http.exchange import Answer, Application, Exchange, Message, Receive, Scope, Send
 from entrypoints.http.problems import (
     BadRequest,
@@ -150,6 +152,16 @@ class _Respond:
         self._is_http1 = is_http1
         self.has_started = False
 
+    async def give(self, answer: Answer) -> None:
+        """Send an answer of data in one go, as `__call__` would send it in two."""
+        body, status = answer.body, answer.status
+        headers = [*answer.headers, *self._common, _DATA_POLICY]
+        if status not in {204, 304}:
+            headers.append((b"content-length", b"%d" % len(body)))
+        self.has_started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": b"" if self._is_head else body, "more_body": False})
+
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.has_started = True
@@ -177,13 +189,17 @@ class Edge:
         cookie_path: str = "/api/v1/auth/",
         event_streams: frozenset[str] = frozenset({"/api/v1/events"}),
         revocations: Revocations | None = None,
+        api_keys: ApiKeyDoor | None = None,
+        direct: DirectRoutes | None = None,
     ) -> None:
         self._app = app
+        self._api_keys = api_keys
+        self._direct = direct or DirectRoutes()
+        self._event_streams = event_streams
         self._origins = ContextOrigins()
         self._revocations = revocations
         self._hosts = HostPolicy(allowed_hosts)
         self._cors = Cors(cors_origins, cookie_path=cookie_path)
-        self._event_streams = event_streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -197,8 +213,6 @@ class Edge:
     async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope)
         exchange.request_id = _request_id(exchange)
-        exchange.attach(scope)
-        self._origins.begin(scope.get("client"), exchange.fields, exchange.request_id)
         method: str = scope["method"]
         path: str = scope["path"]
         # What the common headers are is known before anything happens, so they go on every answer, errors included.
@@ -213,15 +227,22 @@ class Edge:
             if method == "OPTIONS" and (preflight := self._cors.preflight(exchange)) is not None:
                 await preflight(scope, receive, respond)
                 return
-            if method == "HEAD":
+            credentials = exchange.fields.get(b"authorization")
+            if credentials is not None:
+                # Here, once, because it may wait: whoever asks who is calling is told without waiting.
+                await self._settle(exchange, credentials)
+            if method in {"GET", "HEAD"}:
+                answering = self._direct.find(path, exchange, scope["query_string"])
+                if answering is not None:
+                    await respond.give(await answering)
+                    return
                 # A HEAD is a GET whose content is not sent (RFC 9110, section 9.3.2): the same headers for certain.
                 scope["method"] = "GET"
-            elif method != "GET":
+            else:
                 receive = _bounded(receive)
-            revocations = self._revocations
-            if revocations is not None and b"authorization" in exchange.fields and not revocations.are_known():
-                # Here, once, because it waits: whoever looks at the token does so without waiting, at the one door.
-                await revocations.catch_up()
+            # Only who writes leaves a trace, and asks where the request came from.
+            self._origins.begin(scope.get("client"), exchange.fields, exchange.request_id)
+            exchange.attach(scope)
             await self._app(scope, receive, respond)
         except Exception as error:
             if respond.has_started:
@@ -229,6 +250,14 @@ class Edge:
                 _log.error("%s %s broke off (request %s)", method, path, exchange.request_id)
                 raise
             await answer_for(error, exchange.request_id, method=method, path=path)(scope, receive, respond)
+
+    async def _settle(self, exchange: Exchange, credentials: bytes) -> None:
+        """See to it that what is known of the credentials is known as of now."""
+        revocations = self._revocations
+        if revocations is not None and not revocations.are_known():
+            await revocations.catch_up()
+        if self._api_keys is not None:
+            await self._api_keys.settle(exchange, credentials)
 
     def _guard(self, scope: Scope, exchange: Exchange, path: str) -> None:
         """Raise for a request that must not go any further."""

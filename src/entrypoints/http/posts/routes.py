@@ -37,6 +37,7 @@ from entrypoints.http.conditional import (
     representation,
     resource_tag,
 )
+from entrypoints.http.direct import DirectRoutes
 from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, HttpRequest, no_content
 from entrypoints.http.openapi import PAGE, Auth, Operation, Parameter, endpoint, id_parameter, path_parameter
 from entrypoints.http.paging import Query, path_id, refuse_parameters
@@ -292,10 +293,18 @@ class PostsRoutes:
         post = await self._use.publish_post.execute(body.command(actor))
         return _written(201, post, (b"location", f"{self._posts}/{post.id}".encode()))
 
+    def direct(self) -> DirectRoutes:
+        return DirectRoutes(
+            reads={self._posts: self.read_feed, f"{self._base}/users/me/posts": self.read_my_posts},
+            reads_of_one={self._posts: self.read_post},
+        )
+
     async def list_posts(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+        return await self.read_feed(Exchange.of(request.scope), request.scope["query_string"])
+
+    async def read_feed(self, exchange: Exchange, query_string: bytes) -> Answer:
         viewer = _viewer(self._auth.caller(exchange, FEED.scope))
-        query = Query(request.scope["query_string"], _FEED_PARAMETERS)
+        query = Query(query_string, _FEED_PARAMETERS)
         wanted, author_id = query.page(), query.id("author")
         author = None if author_id is None else UserId(author_id)
         sort = Sort(query.choice("sort", _SORTS) or Sort.NEW)
@@ -311,10 +320,13 @@ class PostsRoutes:
         return _page(exchange, page, PER_VIEWER, query.next_link(self._posts, page.next_cursor))
 
     async def get_post(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+        exchange, query_string = Exchange.of(request.scope), request.scope["query_string"]
+        return await self.read_post(exchange, query_string, request.path_params["post_id"])
+
+    async def read_post(self, exchange: Exchange, query_string: bytes, id: str) -> Answer:
         viewer = _viewer(self._auth.caller(exchange, READ.scope))
-        refuse_parameters(request.scope["query_string"])
-        post_id = PostId(path_id(request.path_params, "post_id"))
+        refuse_parameters(query_string)
+        post_id = PostId(path_id({"post_id": id}, "post_id"))
         post = await self._use.get_post.execute(GetPostQuery(post_id, viewer))
         body = _encoder.encode(post)
         return representation(exchange, body, resource_tag(post.version, body), PER_VIEWER)
@@ -360,9 +372,11 @@ class PostsRoutes:
         return _page(exchange, page, PER_VIEWER, link)
 
     async def list_my_posts(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+        return await self.read_my_posts(Exchange.of(request.scope), request.scope["query_string"])
+
+    async def read_my_posts(self, exchange: Exchange, query_string: bytes) -> Answer:
         actor = self._auth.signed_in(exchange, MINE.scope)
-        query = Query(request.scope["query_string"], _PAGE_PARAMETERS)
+        query = Query(query_string, _PAGE_PARAMETERS)
         wanted = query.page()
         query.check()
         page = await self._use.list_my_posts.execute(ListMyPostsQuery(actor, wanted))
