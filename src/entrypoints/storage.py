@@ -13,6 +13,7 @@ from adapters.memory.idempotency import MemoryKeptAnswers
 from adapters.memory.identity import MemoryAccountReader, MemoryCredentialsReader
 from adapters.memory.orders import MemoryOrderReader
 from adapters.memory.posts import MemoryAuthorDirectory, MemoryAuthorRevisions, MemoryCounterAudit, MemoryPostReader
+from adapters.memory.relay import MemoryRelay
 from adapters.memory.revocations import MemoryRevocationLog
 from adapters.memory.search import MemoryPostSearch
 from adapters.memory.store import MemoryStore
@@ -24,12 +25,14 @@ from adapters.sql.ballots import SqlCounterAudit, purge_past_ranks
 from adapters.sql.credentials import SqlApiKeyReader
 from adapters.sql.database import Database
 from adapters.sql.directory import SqlSessionReader, SqlUserReader
-from adapters.sql.health import SqlProbe
 from adapters.sql.event_log import SqlEventLog
+from adapters.sql.health import SqlProbe
 from adapters.sql.idempotency import SqlKeptAnswers
 from adapters.sql.identity import SqlAccountReader, SqlCredentialsReader
 from adapters.sql.orders import SqlOrderReader
 from adapters.sql.post_reader import SqlPostReader
+from adapters.sql.relay import relay_over
+from adapters.sql.retention import SqlEventRetention
 from adapters.sql.revisions import SqlAuthorRevisions, SqliteAuthorRevisions
 from adapters.sql.revocations import SqliteRevocationLog, SqlRevocationLog
 from adapters.sql.search import SqlPostSearch
@@ -37,9 +40,10 @@ from adapters.sql.unit_of_work import SqlUnitOfWork
 from adapters.sql.votes import SqlVoteReader
 from adapters.system.ids import Uuid7Generator
 from adapters.system.origin import ContextOrigins
+from application.events.ports import RelayLedger, RelayQueue
+from application.events.retention import EventRetention
 from application.identity.audit import Recorder
 from application.identity.credentials import ApiKeyReader
-from application.events.retention import EventRetention
 from application.identity.ports import (
     AccountReader,
     AuditReader,
@@ -59,10 +63,10 @@ from application.posts.ports import (
     VoteReader,
 )
 from application.posts.search import PostSearch
+from application.shared.event_log import EventLog
 from application.shared.health import Probe
 from application.shared.idempotency import KeptAnswers
 from application.shared.unit_of_work import CommitListener
-from application.shared.event_log import EventLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,13 +89,15 @@ class Storage:
     counters: CounterAudit
     purge_past_ranks: Callable[[datetime], Awaitable[object]]
     """Forgets which ranks posts had before votes, as far as nobody may ask for them at that moment."""
+    events: EventLog
+    retention: EventRetention
+    """Of the same log."""
+    relay_queue: RelayQueue
+    relay_ledger: RelayLedger
     kept_answers: KeptAnswers
     search: PostSearch
     authors: AuthorDirectory
     revisions: AuthorRevisions
-    events: EventLog
-    retention: EventRetention
-    """Of the same log."""
     probe: Probe
     close: Callable[[], Awaitable[None]]
 
@@ -109,11 +115,11 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         return MemoryUnitOfWork(store, recorder, listeners)
 
     posts = MemoryPostReader(store)
+    events, relay = MemoryEventLog(store), MemoryRelay(store)
 
     async def nothing(_: datetime) -> None:
         """Do nothing: a post's own past is cut with each vote."""
 
-    events = MemoryEventLog(store)
     async def close() -> None:
         store.clear()
 
@@ -133,13 +139,15 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         orders=MemoryOrderReader(store),
         counters=MemoryCounterAudit(store),
         purge_past_ranks=nothing,
+        events=events,
+        retention=events,
+        relay_queue=relay,
+        relay_ledger=relay,
         kept_answers=MemoryKeptAnswers(store),
         search=MemoryPostSearch(store, posts),
         authors=MemoryAuthorDirectory(store),
         revisions=MemoryAuthorRevisions(store),
         probe=MemoryProbe(),
-        events=events,
-        retention=events,
         close=close,
     )
 
@@ -157,12 +165,12 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
     revisions = SqlAuthorRevisions(database) if sqlite_file is None else SqliteAuthorRevisions(sqlite_file)
 
     posts = SqlPostReader(database)
+    events, relay = SqlEventLog(database), relay_over(database)
     log = SqlRevocationLog(database)
     revocations = log if sqlite_file is None else SqliteRevocationLog(log, sqlite_file)
 
     async def purge(now: datetime) -> None:
         while await purge_past_ranks(database, now=now):
-    events = SqlEventLog(database)
             pass
 
     async def close() -> None:
@@ -186,12 +194,14 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
         orders=SqlOrderReader(database),
         counters=SqlCounterAudit(database),
         purge_past_ranks=purge,
+        events=events,
+        retention=SqlEventRetention(database),
+        relay_queue=relay,
+        relay_ledger=relay,
         kept_answers=SqlKeptAnswers(database),
         search=SqlPostSearch(database, posts),
         authors=SqlAuthorDirectory(database),
         revisions=revisions,
         probe=SqlProbe(database),
         close=close,
-        events=events,
-        retention=events,
     )

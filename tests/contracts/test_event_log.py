@@ -10,6 +10,7 @@ import pytest
 
 from adapters.sql.database import Database
 from adapters.sql.outbox import rows_for, statement_for
+from adapters.sql.transaction import Transaction
 from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.shared.event_log import EventLog, LoggedEvent
 from domain.identity.user import User
@@ -305,13 +306,15 @@ async def test_a_transaction_that_takes_an_earlier_number_and_commits_later_is_s
     alice = a_user()
     await given(storage, alice)
     early = Post.publish(id=PostId(an_id()), by=an_actor(alice), text=PostText("early"), at=NOW)
-    async with database.session() as session:
-        rows = rows_for(database.dialect, early.pull_events(), an_id)
-        await session.execute(statement_for(database.dialect), rows)
+    slow = Transaction(database)
+    try:
+        await slow.execute_many(statement_for(database.dialect), rows_for(database.dialect, early.pull_events(), an_id))
 
         late = await publish(storage, alice)
         [first] = await read_all(storage.events)
-        await session.commit()
+        await slow.commit()
+    finally:
+        await slow.end()
 
     [second] = await read_all(storage.events, after=first.position)
     assert (first.subject, second.subject) == (late.id, early.id)

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from application.events.catalogue import logged
+from application.events.ports import Letter
 from application.identity.audit import AuditRecord, Recorder
 from application.identity.revocations import Revocation, revocation_of
 from application.shared.errors import TransientFailure
@@ -225,6 +226,7 @@ class MemoryStore:
     def __init__(self, *, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> None:
         self.lock_wait_seconds = lock_wait_seconds
         self.write_lock = asyncio.Lock()
+        self.relaying = asyncio.Lock()
         self.clear()
 
     def clear(self) -> None:
@@ -246,13 +248,15 @@ class MemoryStore:
         self.feeds: dict[UserId, SortedIds] = {}
         self.revisions: dict[UserId, int] = {}
         self.fences: dict[UUID, float] = {}
-        self.audit: list[AuditRecord] = []
-        """In the order of their ids."""
-        self.revocations: list[tuple[float, Revocation]] = []
         self.events: list[LoggedEvent] = []
         """In the order of their positions."""
         self.handled_to = 0
         """Up to which position a relay has dealt with them."""
+        self.letters: dict[int, Letter] = {}
+        """Those that were refused, or wait, by position."""
+        self.audit: list[AuditRecord] = []
+        """In the order of their ids."""
+        self.revocations: list[tuple[float, Revocation]] = []
         """With when each was committed, in seconds of a clock that never runs backwards."""
 
 
@@ -419,6 +423,10 @@ class Transaction:
                 store.revisions[author_id] = store.revisions.get(author_id, 0) + 1
         for record in (*self._records, *self._recorder.records_of(events)):
             insort(store.audit, record, key=lambda kept: kept.id)
+        for event in events:
+            position = store.events[-1].position + 1 if store.events else 1
+            if (told := logged(event, id=self._recorder.new_id(event.at), position=position)) is not None:
+                store.events.append(told)
         store.revocations += [(monotonic(), found) for event in events if (found := revocation_of(event)) is not None]
         self.end()
         return events
@@ -426,10 +434,6 @@ class Transaction:
     def end(self) -> None:
         """Give the lock back; what was not committed is gone. Ending twice is ending once."""
         self._ended = True
-        for event in events:
-            position = store.events[-1].position + 1 if store.events else 1
-            if (told := logged(event, id=self._recorder.new_id(event.at), position=position)) is not None:
-                store.events.append(told)
         if self._locked:
             self._locked = False
             self._store.write_lock.release()

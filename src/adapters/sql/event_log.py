@@ -9,23 +9,19 @@ commit, so the next one draws its number after that. That holds as long as one s
 that write (Galera with several masters), send the writes to one of them.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, select
 
-from adapters.sql.database import AnyRow, Database
-from adapters.sql.models import EventLogRow, EventSequencerRow, OutboxRow, RelayShardRow, table_of
+from adapters.sql.database import Database
+from adapters.sql.models import EventLogRow, EventSequencerRow, OutboxRow, table_of
 from adapters.sql.transaction import Transaction
-from application.events.retention import EventRetention
 from application.shared.event_log import EventLog, LoggedEvent
 from domain.shared.ids import UserId
 
 _OUTBOX = table_of(OutboxRow)
 _LOG = table_of(EventLogRow)
 _SEQUENCER = table_of(EventSequencerRow)
-_SHARDS = table_of(RelayShardRow)
 
 _ROW = 1
 _LOCK = select(_SEQUENCER.c.id).where(_SEQUENCER.c.id == _ROW).with_for_update()
@@ -62,12 +58,9 @@ _READ = (
     .order_by(_LOG.c.position)
     .limit(bindparam("rows"))
 )
-_OLDEST = select(_LOG.c.position, _LOG.c.time).order_by(_LOG.c.position).limit(bindparam("rows"))
-_HANDLED = select(func.min(_SHARDS.c.handled_to))
-_PURGE = delete(_LOG).where(_LOG.c.position <= bindparam("upto"))
 
 
-class SqlEventLog(EventLog, EventRetention):
+class SqlEventLog(EventLog):
     """Settling costs nothing but one look at an empty table while there is nothing to settle."""
 
     def __init__(self, database: Database) -> None:
@@ -99,28 +92,6 @@ class SqlEventLog(EventLog, EventRetention):
 
     async def tail(self) -> int:
         return await self._number(_TAIL)
-
-    async def purge(self, *, before: datetime, delivered_only: bool, limit: int = 1000) -> int:
-        rows: Sequence[AnyRow] = await self._database.fetch_all(_OLDEST, {"rows": limit + 1})
-        handled = await self._handled() if delivered_only else None
-        upto, purged = 0, 0
-        # The newest stays, whatever its age: on SQLite the next position is the one after it.
-        for row in rows[:-1]:
-            if row.time >= before or (handled is not None and row.position > handled):
-                break
-            upto, purged = row.position, purged + 1
-        if purged:
-            transaction = Transaction(self._database)
-            try:
-                await transaction.execute(_PURGE, {"upto": upto})
-                await transaction.commit()
-            finally:
-                await transaction.end()
-        return purged
-
-    async def _handled(self) -> int:
-        row = await self._database.fetch_one(_HANDLED, {})
-        return 0 if row is None or row[0] is None else int(row[0])
 
     async def _number(self, statement: Any) -> int:
         row = await self._database.fetch_one(statement, {})

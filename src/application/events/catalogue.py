@@ -235,22 +235,27 @@ _STATUS_CHANGED: Entry[OrderStatusChanged] = Entry(
     ),
 )
 
-CATALOGUE: Final[Mapping[type[DomainEvent], Entry[Any]]] = {
-    UserSignedUp: _SIGNED_UP,
-    UserCreated: _CREATED,
-    UserDeleted: _DELETED,
-    UserSuspended: _SUSPENDED,
-    UserReinstated: _REINSTATED,
-    RoleChanged: _ROLE_CHANGED,
-    ProfileChanged: _PROFILE_CHANGED,
-    EmailVerified: _EMAIL_VERIFIED,
-    PostPublished: _PUBLISHED,
-    PostEdited: _EDITED,
-    PostDeleted: _POST_DELETED,
-    VoteCast: _VOTE_CAST,
-    OrderPlaced: _ORDER_PLACED,
-    OrderStatusChanged: _STATUS_CHANGED,
-}
+
+def _entries() -> Mapping[type[DomainEvent], Entry[Any]]:
+    return {
+        UserSignedUp: _SIGNED_UP,
+        UserCreated: _CREATED,
+        UserDeleted: _DELETED,
+        UserSuspended: _SUSPENDED,
+        UserReinstated: _REINSTATED,
+        RoleChanged: _ROLE_CHANGED,
+        ProfileChanged: _PROFILE_CHANGED,
+        EmailVerified: _EMAIL_VERIFIED,
+        PostPublished: _PUBLISHED,
+        PostEdited: _EDITED,
+        PostDeleted: _POST_DELETED,
+        VoteCast: _VOTE_CAST,
+        OrderPlaced: _ORDER_PLACED,
+        OrderStatusChanged: _STATUS_CHANGED,
+    }
+
+
+CATALOGUE: Final = _entries()
 """Every domain event that leaves, by its name as the type."""
 
 INTERNAL: Final[Mapping[type[DomainEvent], str]] = {
