@@ -6,9 +6,10 @@ app.
 """
 
 from entrypoints.container.identity import IdentityUseCases
+from entrypoints.container.live import LiveEvents
 from entrypoints.container.orders import OrdersUseCases
 from entrypoints.container.posts import PostsUseCases
 
 
-class Container(IdentityUseCases, PostsUseCases, OrdersUseCases):
+class Container(IdentityUseCases, PostsUseCases, OrdersUseCases, LiveEvents):
     """Every object of one process. All are singletons: stateless, or shared on purpose."""

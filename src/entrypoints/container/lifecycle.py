@@ -36,6 +36,7 @@ async def running(container: Container) -> AsyncIterator[None]:
             sweeper = Periodic(name, purge, seconds=_SWEEP_SECONDS)
             stack.push_async_callback(sweeper.close)
             await sweeper.start()
+        stack.push_async_callback(container.live_hub().close)
         stack.push_async_callback(container.hasher().close)
         stack.push_async_callback(container.mail_queue().close)
         stack.push_async_callback(container.background().close)  # before the mails, which it may still make

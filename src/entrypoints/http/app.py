@@ -20,6 +20,7 @@ from entrypoints.http.identity.credentials import CredentialRoutes, CredentialUs
 from entrypoints.http.identity.own_account import OwnAccountRoutes, OwnAccountUseCases
 from entrypoints.http.identity.routes import IdentityRoutes, IdentityUseCases
 from entrypoints.http.openapi import build_document
+from entrypoints.http.live.routes import LiveRoutes
 from entrypoints.http.orders.routes import OrdersRoutes, OrdersUseCases
 from entrypoints.http.posts.routes import PostsRoutes, PostsUseCases
 from entrypoints.http.problems import handle
@@ -160,7 +161,8 @@ def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, relea
         *OwnAccountRoutes(own, auth, base=API).handlers(),
         *AdministrationRoutes(administration, auth, base=API).handlers(),
         *posts.handlers(),
-        *OrdersRoutes(orders, auth, base=API).handlers(),
+        *OrdersRoutes(orders, auth, creations, base=API).handlers(),
+        *LiveRoutes(container.live_hub(), auth, container.revocations(), base=API).handlers(),
         *health_routes(components, container.clock(), version=release),
         *JwksRoutes(settings.signing_keys).handlers(),
         *(() if mailbox is None else mailbox_routes(mailbox, version=release)),

@@ -90,6 +90,8 @@ ROWS: Final[dict[str, Row]] = {
     # An administrator sees the order, and cancels it by its status instead.
     "cancelOrder": Row(401, 404, 200, 404, 403, 401),
     "moveOrder": only_admins(200),
+    # events
+    "listenToEvents": readable(),
     # system
     "getJsonWebKeySet": public(404),  # tokens are signed with HS256 in tests
     "getIndex": public(),

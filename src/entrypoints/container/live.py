@@ -1,0 +1,26 @@
+"""Live events."""
+
+import time
+
+from dependency_injector import providers
+
+from adapters.live.hub import LiveHub
+from adapters.live.sse import wording
+from application.events.views import Envelopes
+from entrypoints.container.infrastructure import Infrastructure
+
+
+class LiveEvents(Infrastructure):
+    """The hub that fills every live stream of the process."""
+
+    live_hub = providers.Singleton(
+        LiveHub,
+        Infrastructure.storage.provided.events,
+        Infrastructure.commit_bell,
+        providers.Singleton(
+            wording, providers.Singleton(Envelopes, api=Infrastructure.settings.provided.events_source)
+        ),
+        max_streams=Infrastructure.settings.provided.live_max_streams,
+        max_streams_of_one=Infrastructure.settings.provided.live_max_streams_per_caller,
+        timer=providers.Object(time.monotonic),
+    )
