@@ -15,6 +15,7 @@ from entrypoints.http.auth import Authenticator
 from entrypoints.http.browser import Browsers
 from entrypoints.http.edge import Edge
 from entrypoints.http.exchange import Answer, Application, HttpRequest, no_content
+from entrypoints.http.idempotency import Creations
 from entrypoints.http.identity.administration import AdministrationRoutes, AdministrationUseCases
 from entrypoints.http.identity.credentials import CredentialRoutes, CredentialUseCases
 from entrypoints.http.identity.own_account import OwnAccountRoutes, OwnAccountUseCases
@@ -95,10 +96,11 @@ def _posts(container: Container, auth: Authenticator) -> PostsRoutes:
         list_author_posts=container.list_author_posts(),
         list_my_posts=container.list_my_posts(),
     )
-    return PostsRoutes(use_cases, auth, base=API)
+    return PostsRoutes(use_cases, auth, Creations(container.idempotency()), base=API)
 
 
 def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, release: str) -> list[HTTPRouteHandler]:
+    creations = Creations(container.idempotency())
     identity = IdentityUseCases(
         sign_up=container.sign_up(),
         log_in=container.log_in(),
@@ -157,9 +159,9 @@ def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, relea
     }
     return [
         *IdentityRoutes(identity, auth, browsers, base=API).handlers(),
-        *CredentialRoutes(credentials, auth, container.api_key_directory(), base=API).handlers(),
+        *CredentialRoutes(credentials, auth, creations, container.api_key_directory(), base=API).handlers(),
         *OwnAccountRoutes(own, auth, base=API).handlers(),
-        *AdministrationRoutes(administration, auth, base=API).handlers(),
+        *AdministrationRoutes(administration, auth, creations, base=API).handlers(),
         *posts.handlers(),
         *OrdersRoutes(orders, auth, creations, base=API).handlers(),
         *LiveRoutes(container.live_hub(), auth, container.revocations(), base=API).handlers(),

@@ -41,16 +41,17 @@ async def read(request: HttpRequest, schema: type[T]) -> T:
     Raises `UnsupportedMediaType` unless it says it is JSON, `MalformedBody` when it is not, `Invalid` with every faulty
     field, and `BadRequest` when it breaks off. The edge has bounded its size.
     """
-    exchange = Exchange.of(request.scope)
-    _check_media_type(exchange)
-    return decode(await _receive(request), schema)
+    return decode(await receive(request), schema)
 
 
-async def _receive(request: HttpRequest) -> bytes:
-    """Receive the whole body. Raises `BadRequest` when it ends before it is whole: broken off, or chunked wrongly.
+async def receive(request: HttpRequest) -> bytes:
+    """Receive the whole body, for `decode`.
 
-    Litestar's own reader calls that an internal error, which anybody could then fill the log with.
+    Raises `UnsupportedMediaType` unless it says it is JSON, and `BadRequest` when it ends before it is whole: broken
+    off, or chunked wrongly. Litestar's own reader calls that an internal error, which anybody could then fill the log
+    with.
     """
+    _check_media_type(Exchange.of(request.scope))
     chunks: list[bytes] = []
     while True:
         message = await request.receive()

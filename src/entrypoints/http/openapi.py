@@ -18,12 +18,15 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from application.shared.errors import StorageUnavailable
+from application.shared.idempotency import CallerGone, IdempotencyInFlight, IdempotencyKeyReused, IdempotentAnswerLost
 from application.shared.paging import DEFAULT_LIMIT, MAX_LIMIT, InvalidCursor
+from application.shared.rate_limit import RateLimited
 from domain.identity.errors import InvalidToken
 from domain.shared.actor import InsufficientScope, Scope
 from domain.shared.errors import Invalid, PosternError, Unauthenticated
 from entrypoints.http.edge import BODY_LIMIT
 from entrypoints.http.exchange import Answer, HttpRequest
+from entrypoints.http.idempotency import KEY_EXAMPLE, KEY_SCHEMA
 from entrypoints.http.problems import (
     BadRequest,
     BodyTooLarge,
@@ -112,31 +115,35 @@ class Operation:
     has_content: bool = True
     """Whether the success has a body; one of 204 never has."""
     answer_example: Json | None = None
-    answer_description: str = "Done."
-    media_type: str = "application/json"
     text_example: str | None = None
     """Of an answer that is not JSON."""
+    answer_description: str = "Done."
+    media_type: str = "application/json"
     headers: tuple[str, ...] = ()
     """Headers of the successful answer, by the names of `_HEADERS`."""
     cacheable: bool = False
     """It answers a read with an `ETag`, and 304 to a caller who holds it."""
     guarded: bool = False
     """It is a write that heeds `If-Match`."""
+    idempotent: bool = False
+    """It creates, and heeds `Idempotency-Key`; see `application.shared.idempotency`."""
     stores: bool = True
     """It needs storage, so it can find it unavailable."""
     negotiates: bool = True
-    """It answers 406 to those who rule JSON out: all below `/api` do."""
+    """It answers 406 to those who rule JSON out, and is limited: all below `/api` do, and are."""
     raises: tuple[type[PosternError], ...] = ()
 
     def errors(self) -> list[type[PosternError]]:
         """Return every error that the route can answer with, each once."""
         found: list[type[PosternError]] = [BadRequest, UnknownHost, UriTooLong, HeadersTooLarge, InternalError, Invalid]
         found += [BodyTooLarge]
-        found += [NotAcceptable] if self.negotiates else []
+        found += [NotAcceptable, RateLimited] if self.negotiates else []
         found += [MalformedBody, UnsupportedMediaType] if self.body else []
         found += [InvalidCursor] if any(parameter.name == "cursor" for parameter in self.parameters) else []
         found += [Unauthenticated, InvalidToken, InsufficientScope] if self.auth is not Auth.NONE else []
         found += [StorageUnavailable] if self.stores else []
+        if self.idempotent:
+            found += [IdempotencyKeyReused, IdempotencyInFlight, IdempotentAnswerLost, CallerGone]
         found += self.raises
         return list(dict.fromkeys(found))
 
@@ -145,6 +152,16 @@ class Operation:
             return self.description or self.summary
         return inspect.getdoc(self.describes) or self.summary
 
+
+def key_parameter(description: str) -> Parameter:
+    return Parameter("Idempotency-Key", "header", description, KEY_SCHEMA, KEY_EXAMPLE)
+
+
+_KEY: Final = key_parameter(
+    "A name of your choice for this request, such as a UUID, which makes it safe to send again: for 24 hours the same "
+    "key with the same body gets the same answer, and nothing is created again. Keys are each account's own. After an "
+    "error (4xx, 5xx) nothing was done, and the key may be used again."
+)
 
 Handler = Callable[[HttpRequest], Awaitable[Answer]]
 
@@ -211,6 +228,23 @@ _HEADERS: Final[dict[str, Json]] = {
         "required": True,
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
     },
+    "Retry-After.in-flight": {
+        "description": "Whole seconds to wait; only with `idempotency-in-flight`.",
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+    },
+    "Idempotent-Replayed": {
+        "description": "`true`: this was carried out before, and so it was answered then. Absent the first time.",
+        "schema": {"type": "string", "const": "true"},
+    },
+    "RateLimit-Policy": {
+        "description": 'The limits that the request counts against: `"user";q=1200;w=60` are 1200 in 60 seconds '
+        "(draft-ietf-httpapi-ratelimit-headers-10).",
+        "schema": {"type": "string"},
+    },
+    "RateLimit": {
+        "description": 'What is left of them: `"user";r=1187;t=42`, and that the window ends in 42 seconds.',
+        "schema": {"type": "string"},
+    },
     "Set-Cookie": {
         "description": "With `transport=cookie`: the refresh token, or its removal.",
         "schema": {"type": "string"},
@@ -225,6 +259,7 @@ _HEADERS: Final[dict[str, Json]] = {
 _PROBLEM_HEADERS: Final[dict[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),
     405: ("Allow",),
+    429: ("Retry-After",),
     503: ("Retry-After",),
 }
 
@@ -234,6 +269,7 @@ _TAGS: Final = (
     ("audit", "Who did what to whom."),
     ("posts", "Posts."),
     ("orders", "Orders."),
+    ("events", "What happens, as it happens."),
     ("system", "Health, problems and this document."),
 )
 
@@ -249,8 +285,10 @@ with the remedy.
 **Lists** are keyset pages: follow `next_cursor` or the `Link` header.
 
 **Caching and concurrency.** Resources and lists have a strong `ETag`. `If-None-Match` gets 304; a write with a stale
-    429: ("Retry-After",),
 `If-Match` gets 412. `If-Match` guards what the caller edits: votes by others do not make it stale.
+
+**Sending again.** Every POST that answers 201 to a signed-in caller takes an `Idempotency-Key`, so that a client whose
+connection broke can send it again without creating twice.
 """
 
 
@@ -259,7 +297,6 @@ def build_document(app: Litestar, *, version: str) -> Json:
     declared = list(operations(app))
     structs = _structs(operation for _, _, operation in declared)
     schemas = _schemas(structs)
-    ("events", "What happens, as it happens."),
     for _, _, operation in declared:
         if operation.answer is not None and operation.or_answer is not None:
             name = f"{operation.answer.__name__}Or{operation.or_answer.__name__}"
@@ -340,6 +377,8 @@ def _answer_schema(operation: Operation) -> Json:
 
 def _operation(operation: Operation) -> Json:
     parameters = [_parameter(parameter) for parameter in operation.parameters]
+    if operation.idempotent:
+        parameters.append(_parameter(_KEY))
     if operation.cacheable:
         parameters.append(_conditional("If-None-Match", "Tags that the caller holds; 304 when one is current."))
     if operation.guarded:
@@ -387,7 +426,12 @@ def _conditional(name: str, description: str) -> Json:
 
 
 def _responses(operation: Operation) -> Json:
-    names = ("X-Request-Id", *(("ETag", "Cache-Control") if operation.cacheable else ()), *operation.headers)
+    names = (
+        "X-Request-Id",
+        *(("ETag", "Cache-Control") if operation.cacheable else ()),
+        *operation.headers,
+        *(("Idempotent-Replayed",) if operation.idempotent else ()),
+    )
     success: Json = {
         "description": operation.answer_description,
         "headers": {name: _header(name) for name in dict.fromkeys(names)},
@@ -397,6 +441,8 @@ def _responses(operation: Operation) -> Json:
         if operation.answer_example is not None:
             content["example"] = operation.answer_example
         success["content"] = {operation.media_type: content}
+    elif operation.text_example is not None:
+        success["content"] = {operation.media_type: {"schema": {"type": "string"}, "example": operation.text_example}}
     elif operation.has_content and operation.status not in {204, 304}:
         success["content"] = {operation.media_type: {"schema": {"type": "object"}}}
     responses: Json = {str(operation.status): success}
@@ -415,9 +461,12 @@ def _responses(operation: Operation) -> Json:
 
 def _problem_response(status: int, errors: Sequence[type[PosternError]]) -> Json:
     errors = sorted({error.slug: error for error in errors}.values(), key=lambda error: error.slug)
+    headers = {name: _header(name) for name in ("X-Request-Id", *_PROBLEM_HEADERS.get(status, ()))}
+    if IdempotencyInFlight in errors:
+        headers["Retry-After"] = _header("Retry-After.in-flight")
     return {
         "description": "; ".join(f"{error.title} (`{error.slug}`)" for error in errors) + ".",
-        "headers": {name: _header(name) for name in ("X-Request-Id", *_PROBLEM_HEADERS.get(status, ()))},
+        "headers": headers,
         "content": {
             "application/problem+json": {
                 "schema": _schema(Problem),
@@ -431,8 +480,6 @@ def _problem_response(status: int, errors: Sequence[type[PosternError]]) -> Json
 
 def _problem_example(error: type[PosternError]) -> Json:
     example: Json = {
-    elif operation.text_example is not None:
-        success["content"] = {operation.media_type: {"schema": {"type": "string"}, "example": operation.text_example}}
         "type": f"/problems/{error.slug}",
         "title": error.title,
         "status": status_of(error),

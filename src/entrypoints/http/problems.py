@@ -13,14 +13,18 @@ from litestar.exceptions import HTTPException
 from litestar.response import Response
 
 import application.shared.errors
+import application.shared.idempotency
 import application.shared.paging
+import application.shared.rate_limit
 import domain.identity.errors
 import domain.orders.errors
 import domain.posts.errors
 import domain.shared.actor
 import domain.shared.errors
-from application.shared.errors import Unavailable
 from application.events.live import TooManyStreams
+from application.shared.errors import Unavailable
+from application.shared.idempotency import CallerGone, IdempotencyInFlight, IdempotencyKeyReused
+from application.shared.rate_limit import RateLimited
 from domain.identity.errors import InvalidToken, TokenReused
 from domain.orders.errors import CustomerGone
 from domain.posts.errors import AuthorGone
@@ -36,6 +40,7 @@ from domain.shared.errors import (
     Unauthenticated,
 )
 from entrypoints.http.exchange import NO_STORE, Answer, Exchange, HttpRequest
+from entrypoints.http.ratelimit_fields import ratelimit_fields
 
 _log = logging.getLogger("postern.http")
 
@@ -136,12 +141,14 @@ STATUS_BY_FAMILY: Final[dict[type[PosternError], int]] = {
     BodyTooLarge: 413,
     UriTooLong: 414,
     UnsupportedMediaType: 415,
+    IdempotencyKeyReused: 422,
+    RateLimited: 429,
     HeadersTooLarge: 431,
     InternalError: 500,
+    TooManyStreams: 429,
     Unavailable: 503,
 }
 
-    TooManyStreams: 429,
 
 def status_of(error: type[PosternError]) -> int:
     """Return the status of an error by its family. Raises `LookupError` for one without a family."""
@@ -289,6 +296,24 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     "conflict": Explanation(
         "The request is valid but at odds with what is stored.", "Read the current state and decide again."
     ),
+    "idempotency-in-flight": Explanation(
+        "A request with the same `Idempotency-Key` is being carried out at this moment.",
+        "Send it again after `Retry-After` seconds: once the other is done, this one gets its answer.",
+    ),
+    "idempotent-answer-lost": Explanation(
+        "A request with the same `Idempotency-Key` was carried out. Its answer was kept under a secret key that the "
+        "installation no longer has.",
+        "Do not send it under another key. Look at your list for what was created.",
+    ),
+    "idempotency-key-reused": Explanation(
+        "The `Idempotency-Key` was used in the last 24 hours for another path or body. The same request is the same "
+        "byte for byte.",
+        "Use a new key for each request, and the same one only to send that very request again.",
+    ),
+    "caller-gone": Explanation(
+        "The account was deleted a moment ago; the token that still speaks for it is as good as invalid.",
+        "Sign in with another account.",
+    ),
     "reply-target-gone": Explanation(
         "`reply_to` names no post that can be answered: it never was, or it was deleted.",
         "Check the id, or publish without `reply_to`.",
@@ -366,6 +391,15 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "More is being asked than can be done in time; refusing now beats making everybody wait.",
         "Try again after `Retry-After` seconds, with growing waits.",
     ),
+    "too-many-streams": Explanation(
+        "The account, or the address of a caller who is not signed in, has as many live streams open as it may have.",
+        "Close one, or share one among the pages of a browser; then try again after `Retry-After` seconds.",
+    ),
+    "rate-limited": Explanation(
+        "More was asked in a while than one account, or one address, may ask; or a password was guessed wrong too "
+        "often. `RateLimit-Policy` names the limits and `RateLimit` how much of them is left.",
+        "Try again after `Retry-After` seconds. A program heeds `RateLimit` and does not come to this.",
+    ),
     "contention": Explanation(
         "Too many callers changed the same thing at once, and trying again on the server did not help.",
         "Try again after `Retry-After` seconds.",
@@ -387,10 +421,6 @@ class ProblemType:
     description: str
     remedy: str
 
-    "too-many-streams": Explanation(
-        "The account, or the address of a caller who is not signed in, has as many live streams open as it may have.",
-        "Close one, or share one among the pages of a browser; then try again after `Retry-After` seconds.",
-    ),
 
 def public_errors() -> list[type[PosternError]]:
     """Return every error class of ours that an answer can tell of: all below `PosternError`.
@@ -407,7 +437,9 @@ def public_errors() -> list[type[PosternError]]:
 _OURS: Final = frozenset({"domain", "application", "adapters", "entrypoints"})
 _SOURCES: Final = (
     application.shared.errors,
+    application.shared.idempotency,
     application.shared.paging,
+    application.shared.rate_limit,
     domain.identity.errors,
     domain.orders.errors,
     domain.posts.errors,
@@ -436,7 +468,7 @@ def _explanation(error: type[PosternError]) -> Explanation:
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """One fault: `pointer` (RFC 6901) names a field of the body, `parameter` one of the query or the path."""
+    """One fault: `pointer` (RFC 6901) names a field of the body, `parameter` one of query, path or header."""
 
     pointer: Annotated[str, msgspec.Meta(examples=["/email"])] | msgspec.UnsetType = msgspec.UNSET
     parameter: Annotated[str, msgspec.Meta(examples=["limit"])] | msgspec.UnsetType = msgspec.UNSET
@@ -469,7 +501,7 @@ _encoder = msgspec.json.Encoder()
 
 def challenge(error: Unauthenticated) -> bytes:
     """Return the `WWW-Authenticate` of a 401: it names an error only where a token was sent (RFC 6750, section 3)."""
-    names_error = isinstance(error, InvalidToken | TokenReused | AuthorGone | CustomerGone)
+    names_error = isinstance(error, InvalidToken | TokenReused | AuthorGone | CustomerGone | CallerGone)
     return b'Bearer error="invalid_token"' if names_error else b"Bearer"
 
 
@@ -483,9 +515,9 @@ def _headers(error: PosternError) -> tuple[tuple[bytes, bytes], ...]:
             return ((b"allow", error.allow.encode()),)
         case UnsupportedMediaType():
             return ((b"accept", b"application/json"),)
-        case IdempotencyInFlight():
-            return ((b"retry-after", b"%d" % error.retry_after_seconds),)
-        case Unavailable() | TooManyStreams():
+        case RateLimited():
+            return ((b"retry-after", b"%d" % error.retry_after_seconds), *ratelimit_fields(error.standings))
+        case Unavailable() | TooManyStreams() | IdempotencyInFlight():
             return ((b"retry-after", b"%d" % error.retry_after_seconds),)
         case _:
             return ()
@@ -545,6 +577,7 @@ def answer_for(error: Exception, request_id: str, *, method: str, path: str) -> 
 def handle(request: HttpRequest, error: Exception) -> Response[bytes]:
     """Answer whatever a route, or Litestar itself, raised: the one exception handler of the application."""
     exchange = Exchange.of(request.scope)
+    exchange.failure = error
     answer = answer_for(error, exchange.request_id, method=request.scope["method"], path=request.scope["path"])
     headers = {name.decode(): value.decode() for name, value in answer.headers}
     return Response(answer.body, status_code=answer.status, headers=headers, media_type="application/problem+json")

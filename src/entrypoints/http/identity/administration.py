@@ -31,9 +31,10 @@ from domain.shared.actor import Actor
 from domain.shared.errors import Forbidden
 from domain.shared.ids import UserId
 from entrypoints.http.auth import Authenticator
-from entrypoints.http.body import read
+from entrypoints.http.body import decode, read, receive
 from entrypoints.http.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
 from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, HttpRequest, no_content
+from entrypoints.http.idempotency import Creations
 from entrypoints.http.identity.administration_schemas import CreateUserBody, ReplaceUserBody, SuspendUserBody
 from entrypoints.http.openapi import PAGE, Auth, Operation, Parameter, endpoint, id_parameter, path_parameter
 from entrypoints.http.paging import Query, path_id, refuse_parameters
@@ -126,6 +127,7 @@ CREATE_USER: Final = Operation(
     answer_description="The account.",
     answer_example=_FULL_EXAMPLE,
     headers=("Location", "ETag", "Cache-Control", "Vary"),
+    idempotent=True,
     raises=(Forbidden, EmailTaken, UsernameTaken, Overloaded, TransientFailure),
 )
 REPLACE_USER: Final = Operation(
@@ -236,9 +238,10 @@ _encoder = msgspec.json.Encoder()
 class AdministrationRoutes:
     """Handlers and the table of them. Each reads the request, runs one use case, and writes what came of it."""
 
-    def __init__(self, use: AdministrationUseCases, auth: Authenticator, *, base: str) -> None:
+    def __init__(self, use: AdministrationUseCases, auth: Authenticator, creations: Creations, *, base: str) -> None:
         self._use = use
         self._auth = auth
+        self._creations = creations
         self._users = f"{base}/users"
         self._audit = f"{base}/audit"
 
@@ -279,9 +282,15 @@ class AdministrationRoutes:
     async def create_user(self, request: HttpRequest) -> Answer:
         actor = self._auth.signed_in(Exchange.of(request.scope))
         refuse_parameters(request.scope["query_string"])
-        body = await read(request, CreateUserBody)
-        user = await self._use.create_user.execute(body.command(actor))
-        return _written(201, user, (b"location", f"{self._users}/{user.view.id}".encode()))
+        raw = await receive(request)
+        body = decode(raw, CreateUserBody)
+        return await self._creations.answer(
+            request,
+            actor,
+            raw,
+            lambda once: self._use.create_user.execute(body.command(actor, once)),
+            lambda user: _written(201, user, (b"location", f"{self._users}/{user.view.id}".encode())),
+        )
 
     async def replace_user(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)

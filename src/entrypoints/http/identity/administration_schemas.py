@@ -7,6 +7,9 @@ import msgspec
 from application.identity.create_user import CreateUserCommand
 from application.identity.replace_user import ReplaceUserCommand
 from application.identity.suspend_user import SuspendUserCommand
+from application.identity.views import UserView
+from application.shared.idempotency import Once
+from application.shared.views import Versioned
 from domain.identity.values import Password, PersonName, PhoneNumber, Username, UserStatus
 from domain.shared.actor import Actor, Role
 from domain.shared.ids import UserId
@@ -26,7 +29,7 @@ class CreateUserBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw
     role: Role = Role.USER
     email_verified: bool = False
 
-    def command(self, actor: Actor) -> CreateUserCommand:
+    def command(self, actor: Actor, once: Once[Versioned[UserView]] | None) -> CreateUserCommand:
         return CreateUserCommand(
             actor=actor,
             email=email_address(self.email),
@@ -36,6 +39,7 @@ class CreateUserBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw
             name=None if self.name is None else PersonName.parse(self.name),
             phone=None if self.phone is None else PhoneNumber.parse(self.phone),
             role=self.role,
+            once=once,
         )
 
 

@@ -11,6 +11,8 @@ from application.identity.request_password_reset import RequestPasswordResetComm
 from application.identity.reset_password import ResetPasswordCommand
 from application.identity.second_factor import Proof
 from application.identity.verify_email import VerifyEmailCommand
+from application.identity.views import CreatedApiKeyView
+from application.shared.idempotency import Once
 from domain.identity.api_key import API_KEY_NAME_MAX_LENGTH, ApiKeyName
 from domain.identity.values import Password
 from domain.shared.actor import Actor, Scope
@@ -113,12 +115,13 @@ class CreateApiKeyBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, 
     ]
     expires_at: Expiry | None = None
 
-    def command(self, actor: Actor) -> CreateApiKeyCommand:
+    def command(self, actor: Actor, once: Once[CreatedApiKeyView] | None) -> CreateApiKeyCommand:
         return CreateApiKeyCommand(
             actor=actor,
             name=ApiKeyName.parse(self.name),
             scopes=frozenset(self.scopes),
             expires_at=None if self.expires_at is None else _utc(self.expires_at),
+            once=once,
         )
 
 

@@ -49,9 +49,10 @@ from domain.identity.errors import (
 )
 from domain.shared.ids import ApiKeyId
 from entrypoints.http.auth import Authenticator
-from entrypoints.http.body import read
+from entrypoints.http.body import decode, read, receive
 from entrypoints.http.conditional import PRIVATE, bytes_tag, representation
 from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest, no_content
+from entrypoints.http.idempotency import Creations
 from entrypoints.http.identity.credential_schemas import (
     ConfirmTotpBody,
     CreateApiKeyBody,
@@ -203,6 +204,7 @@ CREATE_API_KEY: Final = Operation(
     answer_description="The key, shown this once.",
     answer_example={**_KEY_EXAMPLE, "key": "pk_7Qm2vX0cBf4kLr9sTn1wYz6hJd3gPa8uEi5oSxVbNqMt0C2f4H6k"},
     headers=("Cache-Control", "Location"),
+    idempotent=True,
     raises=(TooManyApiKeys, TransientFailure),
 )
 LIST_API_KEYS: Final = Operation(
@@ -235,9 +237,18 @@ _encoder = msgspec.json.Encoder()
 class CredentialRoutes:
     """Handlers and the table of them. None takes an API key: credentials are for sessions to manage."""
 
-    def __init__(self, use: CredentialUseCases, auth: Authenticator, api_keys: ApiKeyDirectory, *, base: str) -> None:
+    def __init__(
+        self,
+        use: CredentialUseCases,
+        auth: Authenticator,
+        creations: Creations,
+        api_keys: ApiKeyDirectory,
+        *,
+        base: str,
+    ) -> None:
         self._use = use
         self._auth = auth
+        self._creations = creations
         self._api_keys = api_keys
         self._base = f"{base}/auth"
 
@@ -309,9 +320,15 @@ class CredentialRoutes:
     async def create_api_key(self, request: HttpRequest) -> Answer:
         actor = self._auth.signed_in(Exchange.of(request.scope))
         refuse_parameters(request.scope["query_string"])
-        body = await read(request, CreateApiKeyBody)
-        created = await self._use.create_api_key.execute(body.command(actor))
-        return _secret(201, created, (b"location", f"{self._base}/api-keys/{created.id}".encode()))
+        raw = await receive(request)
+        body = decode(raw, CreateApiKeyBody)
+        return await self._creations.answer(
+            request,
+            actor,
+            raw,
+            lambda once: self._use.create_api_key.execute(body.command(actor, once)),
+            lambda created: _secret(201, created, (b"location", f"{self._base}/api-keys/{created.id}".encode())),
+        )
 
     async def list_api_keys(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)

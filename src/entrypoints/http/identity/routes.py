@@ -37,6 +37,7 @@ from entrypoints.http.body import read
 from entrypoints.http.browser import TRANSPORT, Browsers, Transport
 from entrypoints.http.conditional import PRIVATE, expected_version, representation, resource_tag
 from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest, no_content
+from entrypoints.http.idempotency import idempotency_key
 from entrypoints.http.identity.schemas import (
     ChangePasswordBody,
     EditProfileBody,
@@ -44,7 +45,7 @@ from entrypoints.http.identity.schemas import (
     RefreshBody,
     SignUpBody,
 )
-from entrypoints.http.openapi import Auth, Operation, endpoint
+from entrypoints.http.openapi import Auth, Operation, endpoint, key_parameter
 from entrypoints.http.paging import refuse_parameters
 from entrypoints.http.problems import CsrfRefused
 
@@ -107,7 +108,14 @@ SIGN_UP: Final = Operation(
     answer_example={**_PAIR_EXAMPLE, "user": _ACCOUNT_EXAMPLE},
     or_answer=BrowserSignedUp,
     headers=("Location", "Cache-Control", "Set-Cookie"),
-    parameters=(TRANSPORT,),
+    parameters=(
+        TRANSPORT,
+        key_parameter(
+            "Taken, so that a client may send one with whatever creates, and not heeded: keys are each account's own, "
+            "and tokens are never stored. Signing up again with the same address creates nothing and gets 409 "
+            "`email-taken`; log in then."
+        ),
+    ),
     raises=(EmailTaken, UsernameTaken, CsrfRefused, Overloaded, TransientFailure),
 )
 LOG_IN: Final = Operation(
@@ -234,6 +242,7 @@ class IdentityRoutes:
 
     async def sign_up(self, request: HttpRequest) -> Answer:
         transport = self._transport(request)
+        idempotency_key(Exchange.of(request.scope))  # one that is malformed is refused here as everywhere
         body = await read(request, SignUpBody)
         signed_up = await self._use.sign_up.execute(body.command(_device(request)))
         location = (b"location", self._me.encode())

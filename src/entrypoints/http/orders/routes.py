@@ -30,9 +30,10 @@ from domain.shared.actor import Actor
 from domain.shared.errors import Forbidden
 from domain.shared.ids import OrderId, UserId
 from entrypoints.http.auth import Authenticator
-from entrypoints.http.body import read
+from entrypoints.http.body import decode, read, receive
 from entrypoints.http.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
 from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, HttpRequest
+from entrypoints.http.idempotency import Creations
 from entrypoints.http.openapi import PAGE, Auth, Operation, Parameter, endpoint, id_parameter, path_parameter
 from entrypoints.http.orders.schemas import MoveOrderBody, PlaceOrderBody
 from entrypoints.http.paging import Query, path_id, refuse_parameters
@@ -74,6 +75,7 @@ PLACE: Final = Operation(
     answer_description="The order.",
     answer_example=_EXAMPLE,
     headers=("Location", "ETag", "Cache-Control", "Vary"),
+    idempotent=True,
     raises=(CustomerGone, TransientFailure),
 )
 LIST: Final = Operation(
@@ -172,9 +174,10 @@ _encoder = msgspec.json.Encoder()
 class OrdersRoutes:
     """Handlers and the table of them. Each reads the request, runs one use case, and writes what came of it."""
 
-    def __init__(self, use: OrdersUseCases, auth: Authenticator, *, base: str) -> None:
+    def __init__(self, use: OrdersUseCases, auth: Authenticator, creations: Creations, *, base: str) -> None:
         self._use = use
         self._auth = auth
+        self._creations = creations
         self._orders = f"{base}/orders"
 
     def handlers(self) -> list[HTTPRouteHandler]:
@@ -190,9 +193,15 @@ class OrdersRoutes:
     async def place_order(self, request: HttpRequest) -> Answer:
         actor = self._auth.signed_in(Exchange.of(request.scope), PLACE.scope)
         refuse_parameters(request.scope["query_string"])
-        body = await read(request, PlaceOrderBody)
-        order = await self._use.place_order.execute(body.command(actor))
-        return _written(201, order, (b"location", f"{self._orders}/{order.id}".encode()))
+        raw = await receive(request)
+        body = decode(raw, PlaceOrderBody)
+        return await self._creations.answer(
+            request,
+            actor,
+            raw,
+            lambda once: self._use.place_order.execute(body.command(actor, once)),
+            lambda order: _written(201, order, (b"location", f"{self._orders}/{order.id}".encode())),
+        )
 
     async def list_orders(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)

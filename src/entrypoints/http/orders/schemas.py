@@ -6,6 +6,8 @@ import msgspec
 
 from application.orders.move_order import MoveOrderCommand
 from application.orders.place_order import PlaceOrderCommand
+from application.orders.views import OrderView
+from application.shared.idempotency import Once
 from domain.orders.status import OrderStatus
 from domain.orders.values import (
     CITY_MAX_LENGTH,
@@ -107,12 +109,12 @@ class PlaceOrderBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw
     ]
     shipping_address: ShippingAddressBody
 
-    def command(self, actor: Actor) -> PlaceOrderCommand:
+    def command(self, actor: Actor, once: Once[OrderView] | None) -> PlaceOrderCommand:
         """Raises `Invalid` when a product comes twice."""
         lines = OrderLines.of([OrderLine.of(ProductId.parse(item.product_id), item.quantity) for item in self.items])
         to = self.shipping_address
         address = ShippingAddress.parse(street=to.street, city=to.city, state=to.state, zip=to.zip, country=to.country)
-        return PlaceOrderCommand(actor=actor, lines=lines, address=address)
+        return PlaceOrderCommand(actor=actor, lines=lines, address=address, once=once)
 
 
 class MoveOrderBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -28,7 +28,7 @@ from domain.posts.search import QUERY_MAX_LENGTH, QUERY_MAX_PHRASES, SearchQuery
 from domain.shared.actor import Actor, Scope
 from domain.shared.ids import PostId, UserId
 from entrypoints.http.auth import Authenticator
-from entrypoints.http.body import read
+from entrypoints.http.body import decode, read, receive
 from entrypoints.http.conditional import (
     PER_VIEWER,
     PRIVATE,
@@ -39,6 +39,7 @@ from entrypoints.http.conditional import (
 )
 from entrypoints.http.direct import DirectRoutes
 from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, HttpRequest, no_content
+from entrypoints.http.idempotency import Creations
 from entrypoints.http.openapi import PAGE, Auth, Operation, Parameter, endpoint, id_parameter, path_parameter
 from entrypoints.http.paging import Query, path_id, refuse_parameters
 from entrypoints.http.posts.schemas import CastVoteBody, EditPostBody, PublishPostBody
@@ -98,6 +99,7 @@ PUBLISH: Final = Operation(
     answer_description="The post.",
     answer_example=_POST_EXAMPLE,
     headers=("Location", "ETag", "Cache-Control", "Vary"),
+    idempotent=True,
     raises=(AuthorGone, ReplyTargetGone, TransientFailure),
 )
 FEED: Final = Operation(
@@ -266,9 +268,10 @@ _encoder = msgspec.json.Encoder()
 class PostsRoutes:
     """Handlers and the table of them. Each reads the request, runs one use case, and writes what came of it."""
 
-    def __init__(self, use: PostsUseCases, auth: Authenticator, *, base: str) -> None:
+    def __init__(self, use: PostsUseCases, auth: Authenticator, creations: Creations, *, base: str) -> None:
         self._use = use
         self._auth = auth
+        self._creations = creations
         self._base = base
         self._posts = f"{base}/posts"
 
@@ -289,9 +292,15 @@ class PostsRoutes:
     async def publish_post(self, request: HttpRequest) -> Answer:
         actor = self._auth.signed_in(Exchange.of(request.scope), PUBLISH.scope)
         refuse_parameters(request.scope["query_string"])
-        body = await read(request, PublishPostBody)
-        post = await self._use.publish_post.execute(body.command(actor))
-        return _written(201, post, (b"location", f"{self._posts}/{post.id}".encode()))
+        raw = await receive(request)
+        body = decode(raw, PublishPostBody)
+        return await self._creations.answer(
+            request,
+            actor,
+            raw,
+            lambda once: self._use.publish_post.execute(body.command(actor, once)),
+            lambda post: _written(201, post, (b"location", f"{self._posts}/{post.id}".encode())),
+        )
 
     def direct(self) -> DirectRoutes:
         return DirectRoutes(

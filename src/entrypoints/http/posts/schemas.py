@@ -8,6 +8,8 @@ import msgspec
 from application.posts.cast_vote import CastVoteCommand
 from application.posts.edit_post import EditPostCommand
 from application.posts.publish_post import PublishPostCommand
+from application.posts.views import PostView
+from application.shared.idempotency import Once
 from domain.posts.values import TEXT_MAX_BYTES, PostText
 from domain.posts.vote import Direction
 from domain.shared.actor import Actor
@@ -44,9 +46,9 @@ class PublishPostBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
     text: Text
     reply_to: ReplyTo | None = None
 
-    def command(self, actor: Actor) -> PublishPostCommand:
+    def command(self, actor: Actor, once: Once[PostView] | None) -> PublishPostCommand:
         reply_to = None if self.reply_to is None else PostId(UUID(self.reply_to))
-        return PublishPostCommand(actor=actor, text=PostText.parse(self.text), reply_to=reply_to)
+        return PublishPostCommand(actor=actor, text=PostText.parse(self.text), reply_to=reply_to, once=once)
 
 
 class EditPostBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
