@@ -31,7 +31,7 @@ from domain.identity.events import (
     UserSignedUp,
     UserSuspended,
 )
-from domain.shared.events import DomainEvent
+from domain.shared.events import AuditedEvent, DomainEvent
 from domain.shared.ids import SessionId, UserId
 
 
@@ -52,12 +52,15 @@ class AuditEntry:
     actor: UserId | None
     """Who did it; None: nobody signed in, or a rule by itself."""
     subject: UserId | None
-    """Whom it was done to; None: an account that does not exist."""
+    """Whom it was done to; None: an account that does not exist, or no account at all."""
     details: Mapping[str, str] = field(default_factory=dict)
 
 
 def entry_of(event: DomainEvent) -> AuditEntry | None:
     """Return the line for an event; None for what concerns nobody's security."""
+    if isinstance(event, AuditedEvent):
+        details = event.audit_details()
+        return AuditEntry(event=event.name, at=event.at, actor=event.by, subject=None, details=details)
     if not isinstance(event, UserEvent) or (found := _who_and_details(event)) is None:
         return None
     actor, details = found
@@ -108,12 +111,12 @@ class Recorder:
         self._ids = ids
         self._origins = origins
 
-    def record(self, entry: AuditEntry) -> AuditRecord:
-        return AuditRecord(self._ids.new(entry.at), entry, self._origins.current())
-
     def new_id(self, at: datetime) -> UUID:
         """Return an id for something else that is recorded with the commit."""
         return self._ids.new(at)
+
+    def record(self, entry: AuditEntry) -> AuditRecord:
+        return AuditRecord(self._ids.new(entry.at), entry, self._origins.current())
 
     def records_of(self, events: Sequence[DomainEvent]) -> list[AuditRecord]:
         """Return what the trail says of these events, in their order."""

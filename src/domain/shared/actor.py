@@ -16,6 +16,7 @@ class Permission(StrEnum):
     MANAGE_USERS = "users:manage"
     MANAGE_ORDERS = "orders:manage"
     READ_AUDIT = "audit:read"
+    MANAGE_WEBHOOKS = "webhooks:manage"
 
 
 class Scope(StrEnum):

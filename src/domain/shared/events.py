@@ -1,8 +1,11 @@
 """Domain events: facts in the past tense, recorded by aggregates and committed with what they tell of."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
+
+from domain.shared.ids import UserId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,6 +14,18 @@ class DomainEvent:
 
     name: ClassVar[str]
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditedEvent(DomainEvent):
+    """A fact about the installation rather than an account, which belongs in the audit trail all the same."""
+
+    by: UserId | None
+    """Who did it; None: a rule by itself."""
+
+    def audit_details(self) -> Mapping[str, str]:
+        """Return what the trail says besides who, when and what; never a secret."""
+        return {}
 
 
 class Aggregate:

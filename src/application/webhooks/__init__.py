@@ -1,0 +1,1 @@
+"""What administrators do with webhooks, and how deliveries get out."""
