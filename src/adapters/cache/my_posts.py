@@ -19,10 +19,12 @@ ENTRY_OVERHEAD_BYTES: Final = 1024
 """What an entry takes besides its bytes: key, page, entry and the cache's own links, rounded up."""
 
 
+_BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 def boot_time() -> float:
     """Return seconds that never run backwards and, on Linux, count the time that the machine was suspended."""
-    boot_clock: int | None = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if boot_clock is None else time.clock_gettime(boot_clock)
+    return time.clock_gettime(_BOOT_CLOCK)
 
 
 class PageKey(NamedTuple):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
@@ -135,12 +136,30 @@ class Query:
         if self._faults:
             raise Invalid(self._faults)
 
+    def next_page(self, path: str) -> "NextPage":
+        """Return what links to the next page of this very query at `path`."""
+        values = {**self._values, "cursor": ""}
+        place = list(values).index("cursor")
+        pairs = list(values.items())
+        before = "".join(f"{urlencode([pair])}&" for pair in pairs[:place])
+        after = "".join(f"&{urlencode([pair])}" for pair in pairs[place + 1 :])
+        return NextPage(f"<{quote(path)}?{before}cursor=", f'{after}>; rel="next"')
+
     def next_link(self, path: str, next_cursor: str | None) -> tuple[tuple[bytes, bytes], ...]:
         """Return the `Link` (RFC 8288) to the next page of this very query; none on the last page."""
-        if next_cursor is None:
-            return ()
-        values = {**self._values, "cursor": next_cursor}
-        return ((b"link", f'<{quote(path)}?{urlencode(values)}>; rel="next"'.encode()),)
+        return self.next_page(path).link(next_cursor)
+
+
+@dataclass(frozen=True, slots=True)
+class NextPage:
+    """The `Link` to the next page (RFC 8288) but for the cursor, which every codec writes in URL-safe characters."""
+
+    before: str
+    after: str
+
+    def link(self, cursor: str | None) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the header; none on the last page."""
+        return () if cursor is None else ((b"link", f"{self.before}{cursor}{self.after}".encode()),)
 
 
 NO_PARAMETERS: frozenset[str] = frozenset()

@@ -1,6 +1,7 @@
 """The routes of posts."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -20,6 +21,7 @@ from application.posts.search import SearchCriteria
 from application.posts.search_posts import SearchPosts, SearchPostsQuery
 from application.posts.views import PostPageView, PostView, VoteView, encode_page
 from application.shared.errors import TransientFailure
+from application.shared.paging import PageRequest
 from application.shared.use_case import UseCase
 from application.shared.views import EncodedPage
 from domain.posts.errors import AuthorGone, AuthorNotFound, NotYourPost, PostChanged, PostNotFound, ReplyTargetGone
@@ -41,7 +43,7 @@ from entrypoints.http.direct import DirectRoutes
 from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, HttpRequest, no_content
 from entrypoints.http.idempotency import Creations
 from entrypoints.http.openapi import PAGE, Auth, Operation, Parameter, endpoint, id_parameter, path_parameter
-from entrypoints.http.paging import Query, path_id, refuse_parameters
+from entrypoints.http.paging import NextPage, Query, path_id, refuse_parameters
 from entrypoints.http.posts.schemas import CastVoteBody, EditPostBody, PublishPostBody
 
 
@@ -264,6 +266,46 @@ _FEED_PARAMETERS = _PAGE_PARAMETERS | {"author", "sort", "since", "until", "q"}
 _SORTS = frozenset(Sort)
 _encoder = msgspec.json.Encoder()
 
+_REMEMBERED_QUERIES: Final = 256
+"""Query strings of each kind, of 8 KiB at the most. Callers ask the same few, and what one says never changes."""
+
+
+@lru_cache(maxsize=_REMEMBERED_QUERIES)
+def _read_page_query(raw: bytes, path: str) -> tuple[PageRequest, NextPage]:
+    """Read the query string of a plain list at `path`. Raises `Invalid`, which is not remembered."""
+    query = Query(raw, _PAGE_PARAMETERS)
+    wanted = query.page()
+    query.check()
+    return wanted, query.next_page(path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FeedQuery:
+    page: PageRequest
+    author: UserId | None
+    sort: Sort
+    period: Period
+    search: SearchQuery | None
+    next_page: NextPage
+
+
+@lru_cache(maxsize=_REMEMBERED_QUERIES)
+def _read_feed_query(raw: bytes, path: str) -> _FeedQuery:
+    """Read the query string of the feed. Raises `Invalid`, which is not remembered."""
+    query = Query(raw, _FEED_PARAMETERS)
+    page, author = query.page(), query.id("author")
+    asked = _FeedQuery(
+        page=page,
+        author=None if author is None else UserId(author),
+        sort=Sort(query.choice("sort", _SORTS) or Sort.NEW),
+        period=Period(query.moment("since"), query.moment("until")),
+        search=query.parsed("q", SearchQuery.parse),
+        next_page=query.next_page(path),
+    )
+    query.excludes("q", "sort")
+    query.check()
+    return asked
+
 
 class PostsRoutes:
     """Handlers and the table of them. Each reads the request, runs one use case, and writes what came of it."""
@@ -274,6 +316,7 @@ class PostsRoutes:
         self._creations = creations
         self._base = base
         self._posts = f"{base}/posts"
+        self._my_posts = f"{base}/users/me/posts"
 
     def handlers(self) -> list[HTTPRouteHandler]:
         one = f"{self._posts}/{{post_id:str}}"
@@ -285,7 +328,7 @@ class PostsRoutes:
             endpoint("DELETE", one, DELETE)(self.delete_post),
             endpoint("PUT", f"{one}/vote", VOTE)(self.cast_vote),
             endpoint("GET", f"{one}/replies", REPLIES)(self.list_replies),
-            endpoint("GET", f"{self._base}/users/me/posts", MINE)(self.list_my_posts),
+            endpoint("GET", self._my_posts, MINE)(self.list_my_posts),
             endpoint("GET", f"{self._base}/users/{{user_id:str}}/posts", BY_AUTHOR)(self.list_author_posts),
         ]
 
@@ -313,20 +356,14 @@ class PostsRoutes:
 
     async def read_feed(self, exchange: Exchange, query_string: bytes) -> Answer:
         viewer = _viewer(self._auth.caller(exchange, FEED.scope))
-        query = Query(query_string, _FEED_PARAMETERS)
-        wanted, author_id = query.page(), query.id("author")
-        author = None if author_id is None else UserId(author_id)
-        sort = Sort(query.choice("sort", _SORTS) or Sort.NEW)
-        period = Period(query.moment("since"), query.moment("until"))
-        search = query.parsed("q", SearchQuery.parse)
-        query.excludes("q", "sort")
-        query.check()
-        if search is None:
-            page = await self._use.read_feed.execute(ListFeedQuery(wanted, viewer, author, sort, period))
+        asked = _read_feed_query(query_string, self._posts)
+        if asked.search is None:
+            feed = ListFeedQuery(asked.page, viewer, asked.author, asked.sort, asked.period)
+            page = await self._use.read_feed.execute(feed)
         else:
-            criteria = SearchCriteria(query=search, author=author, period=period)
-            page = encode_page(await self._use.search_posts.execute(SearchPostsQuery(wanted, viewer, criteria)))
-        return _page(exchange, page, PER_VIEWER, query.next_link(self._posts, page.next_cursor))
+            criteria = SearchCriteria(query=asked.search, author=asked.author, period=asked.period)
+            page = encode_page(await self._use.search_posts.execute(SearchPostsQuery(asked.page, viewer, criteria)))
+        return _page(exchange, page, PER_VIEWER, asked.next_page.link(page.next_cursor))
 
     async def get_post(self, request: HttpRequest) -> Answer:
         exchange, query_string = Exchange.of(request.scope), request.scope["query_string"]
@@ -385,11 +422,9 @@ class PostsRoutes:
 
     async def read_my_posts(self, exchange: Exchange, query_string: bytes) -> Answer:
         actor = self._auth.signed_in(exchange, MINE.scope)
-        query = Query(query_string, _PAGE_PARAMETERS)
-        wanted = query.page()
-        query.check()
+        wanted, next_page = _read_page_query(query_string, self._my_posts)
         page = await self._use.list_my_posts.execute(ListMyPostsQuery(actor, wanted))
-        return _page(exchange, page, PRIVATE, query.next_link(f"{self._base}/users/me/posts", page.next_cursor))
+        return _page(exchange, page, PRIVATE, next_page.link(page.next_cursor))
 
     async def list_author_posts(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
