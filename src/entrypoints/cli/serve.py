@@ -14,13 +14,13 @@ import click
 from entrypoints.cli.failures import AddressUnavailable, CommandFailed
 from entrypoints.cli.loading import load_settings
 from entrypoints.cli.schema import bring_up_to_date, require_current_schema
-from entrypoints.cli.worker import load_app
+from entrypoints.cli.worker import allow_connections, load_app
 from entrypoints.settings import MEMORY_URL, Environment, LogLevel, Settings
 
 BACKLOG = 2048
 """Connections that the kernel holds ready for all workers together."""
 CONNECTIONS_PER_WORKER = 768
-"""Connections that a worker takes at once; the others wait in the backlog. Under the usual 1024 open files."""
+"""Connections that a worker takes at once besides those of live streams; the others wait in the backlog."""
 HEADER_BYTES = 64 * 1024
 """What Granian buffers of a request's head; beyond it answers 431 by itself, and our own bound is lower."""
 HEADER_TIMEOUT_MS = 15_000
@@ -40,8 +40,8 @@ STOP_SECONDS = 8
 def serve(*, host: str | None, port: str | None, workers: str | None, migrate: bool) -> None:
     """Serve the HTTP API until Ctrl-C or SIGTERM.
 
-    Requests in flight are finished, for up to 8 seconds. A worker that dies is replaced; when it dies again at once,
-    everything stops with exit code 1.
+    Requests in flight are finished, for up to 8 seconds, and live streams ended at once. A worker that dies is
+    replaced; when it dies again at once, everything stops with exit code 1.
     """
     settings = load_settings(host=host, port=port, workers=workers)
     address = check_address(settings.host, settings.port)
@@ -98,6 +98,9 @@ def run(settings: Settings, address: str) -> None:
 
     # A forked worker would inherit the locks of the parent's threads, held or not.
     multiprocessing.set_start_method("spawn", force=True)
+    # Streams must not take what ordinary requests need.
+    connections = CONNECTIONS_PER_WORKER + settings.live_max_streams
+    allow_connections(connections)
     log_configuration = logging_configuration(settings.log_level)
     server = Server(
         "entrypoints.http.asgi:create",
@@ -110,7 +113,7 @@ def run(settings: Settings, address: str) -> None:
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=HEADER_BYTES),
         websockets=False,
         backlog=BACKLOG,
-        backpressure=CONNECTIONS_PER_WORKER,
+        backpressure=connections,
         respawn_failed_workers=False,  # until one was ready, see `_announce`
         workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.debug if settings.log_level is LogLevel.DEBUG else LogLevels.warning,

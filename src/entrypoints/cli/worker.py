@@ -1,20 +1,58 @@
 """What a server process does before it serves."""
 
+import asyncio
 import os
+import resource
 import signal
 import threading
+from collections.abc import Callable
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, Final
+
+OPEN_FILES: Final = 256
+"""Besides connections of callers: to the database, files, and what the runtime needs."""
 
 
 def load_app() -> Any:
     """Build the ASGI application in a worker that Granian has just started."""
     _leave_the_terminal_to_the_parent()
     _end_with_the_parent()
-    from entrypoints.http.asgi import create  # noqa: PLC0415 - the parent process never needs the web framework
+    # The parent process never needs the web framework.
+    from entrypoints.container import Container  # noqa: PLC0415
+    from entrypoints.http.app import create_app  # noqa: PLC0415
+    from entrypoints.settings import Settings  # noqa: PLC0415
 
-    return create()
+    container = Container(settings=Settings.load())
+    _hang_up_first(container.live_hub().hang_up)
+    return create_app(container)
+
+
+def allow_connections(connections: int) -> None:
+    """Let this process and those that it starts open as many files as so many connections take, as far as it may.
+
+    The usual soft limit of 1024 is for programs that use `select`; services are meant to raise it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = connections + OPEN_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
+def _hang_up_first(hang_up: Callable[[], None]) -> None:
+    """End live streams as soon as the worker is told to stop, since the server waits for whoever is being answered.
+
+    The server listens to SIGTERM by a handler of its event loop, and tells the application only when it has nothing
+    left to do. A handler of Python's own besides takes nothing from it: the loop is woken by the byte that every
+    signal writes (`signal.set_wakeup_fd`). It is set when the loop begins to run, after the server has set its own.
+    """
+    loop = asyncio.get_event_loop()
+
+    def attend() -> None:
+        signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(hang_up))
+
+    loop.call_soon(attend)
 
 
 def _leave_the_terminal_to_the_parent() -> None:
