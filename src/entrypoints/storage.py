@@ -8,6 +8,7 @@ from adapters.memory.audit import MemoryAuditReader
 from adapters.memory.credentials import MemoryApiKeyReader
 from adapters.memory.directory import MemorySessionReader, MemoryUserReader
 from adapters.memory.event_log import MemoryEventLog
+from adapters.memory.grouping import MemoryGrouping
 from adapters.memory.health import MemoryProbe
 from adapters.memory.idempotency import MemoryKeptAnswers
 from adapters.memory.identity import MemoryAccountReader, MemoryCredentialsReader
@@ -26,6 +27,7 @@ from adapters.sql.credentials import SqlApiKeyReader
 from adapters.sql.database import Database
 from adapters.sql.directory import SqlSessionReader, SqlUserReader
 from adapters.sql.event_log import SqlEventLog
+from adapters.sql.grouped import SqlGrouping
 from adapters.sql.health import SqlProbe
 from adapters.sql.idempotency import SqlKeptAnswers
 from adapters.sql.identity import SqlAccountReader, SqlCredentialsReader
@@ -64,6 +66,7 @@ from application.posts.ports import (
 )
 from application.posts.search import PostSearch
 from application.shared.event_log import EventLog
+from application.shared.grouping import Grouping
 from application.shared.health import Probe
 from application.shared.idempotency import KeptAnswers
 from application.shared.unit_of_work import CommitListener
@@ -76,6 +79,7 @@ class Storage:
     identity_units: Callable[[], IdentityUnitOfWork]
     posts_units: Callable[[], PostsUnitOfWork]
     orders_units: Callable[[], OrdersUnitOfWork]
+    grouped: Grouping
     accounts: AccountReader
     credentials: CredentialsReader
     users: UserReader
@@ -127,6 +131,7 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         identity_units=units,
         posts_units=units,
         orders_units=units,
+        grouped=MemoryGrouping(),
         accounts=MemoryAccountReader(store),
         credentials=MemoryCredentialsReader(store),
         users=MemoryUserReader(store),
@@ -182,6 +187,7 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
         identity_units=units,
         posts_units=units,
         orders_units=units,
+        grouped=SqlGrouping(database),
         accounts=SqlAccountReader(database),
         credentials=SqlCredentialsReader(database),
         users=SqlUserReader(database),

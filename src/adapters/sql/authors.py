@@ -21,5 +21,5 @@ class SqlAuthorDirectory(AuthorDirectory):
         self._database = database
 
     async def find(self, author_id: UserId) -> AuthorView | None:
-        row = await self._database.fetch_one(_AUTHOR, {"at_id": author_id})
+        row = await self._database.fetch_one(_AUTHOR, {"at_id": author_id}, brief=True)
         return None if row is None else AuthorView(*row)

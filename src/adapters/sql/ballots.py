@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 
-from adapters.sql.database import Database, Parameters
+from adapters.sql.database import AnyRow, Database, Parameters
 from adapters.sql.errors import Named
 from adapters.sql.models import PastRankRow, PostRow, VoteRow, table_of
 from adapters.sql.transaction import Transaction
@@ -97,14 +97,12 @@ class SqlBallotRepository(BallotRepository):
         whose = {"at_id": post_id, "voter": voter}
         joined = self._transaction.dialect.locks_joins
         row = (
-            await self._transaction.execute(
-                _LOCK_AND_SAID if joined else _LOCK, whose if joined else {"at_id": post_id}
-            )
+            await self._transaction.run(_LOCK_AND_SAID if joined else _LOCK, whose if joined else {"at_id": post_id})
         ).one_or_none()
         if row is None:
             raise PostNotFound
         # A statement of its own where one sees only what was committed before it began to wait for the lock.
-        said = row.direction if joined else (await self._transaction.execute(_SAID, whose)).scalar_one_or_none()
+        said = row.direction if joined else _only((await self._transaction.run(_SAID, whose)).one_or_none())
         direction, tally = Direction(said or 0), Tally(row.upvotes, row.downvotes)
         self._loaded[post_id, voter] = _Loaded(direction, tally, row.hot, row.ranked_at)
         return Ballot(
@@ -124,7 +122,7 @@ class SqlBallotRepository(BallotRepository):
         await self._write(ballot, before.direction, at)
         # Strictly growing for each post, whatever the clock does.
         until = max(microseconds(at), before.ranked_at + 1)
-        await self._transaction.execute(
+        await self._transaction.run(
             _MOVE,
             {
                 "at_id": ballot.post_id,
@@ -134,14 +132,14 @@ class SqlBallotRepository(BallotRepository):
                 "ranked_at": until,
             },
         )
-        await self._transaction.execute(_KEEP_RANK, _past(ballot.post_id, before, until))
+        await self._transaction.run(_KEEP_RANK, _past(ballot.post_id, before, until))
         self._loaded[key] = _Loaded(ballot.direction, ballot.tally, ballot.hot, until)
         self._transaction.touch(ballot)
 
     async def _write(self, ballot: Ballot, before: Direction, at: datetime) -> None:
         whose = {"at_user": ballot.voter_id, "at_post": ballot.post_id}
         if ballot.direction is Direction.NONE:
-            await self._transaction.execute(_RETRACT, whose)
+            await self._transaction.run(_RETRACT, whose)
         elif before is Direction.NONE:
             vote = {
                 "user_id": ballot.voter_id,
@@ -150,10 +148,14 @@ class SqlBallotRepository(BallotRepository):
                 "created_at": at,
                 "updated_at": at,
             }
-            await self._transaction.execute(_INSERT, vote, _OF_A_VOTER)
+            await self._transaction.run(_INSERT, vote, _OF_A_VOTER)
         else:
             turned = {**whose, "direction": ballot.direction.value, "updated_at": at}
-            await self._transaction.execute(_TURN, turned)
+            await self._transaction.run(_TURN, turned)
+
+
+def _only(row: AnyRow | None) -> int | None:
+    return None if row is None else row[0]
 
 
 def _past(post_id: UUID, before: _Loaded, until: int) -> Parameters:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.sql.models import NAME_KEY_LENGTH, OrderRow, PostRow, SessionRow, UserRow
+from adapters.sql.compiled import AnyRow
+from adapters.sql.models import NAME_KEY_LENGTH, SessionRow, UserRow
 from domain.identity.session import Session, SpentToken
 from domain.identity.user import User
 from domain.identity.values import (
@@ -102,7 +103,7 @@ def session_values(session: Session) -> Values:
     }
 
 
-def post_from(row: PostRow) -> Post:
+def post_from(row: AnyRow) -> Post:
     """Return the post of a row; a tombstone is no post. Raises `ValueError` for one."""
     if row.author_id is None:
         raise ValueError(f"the post {row.id} is a tombstone")
@@ -146,7 +147,7 @@ def post_values(post: Post) -> Values:
     }
 
 
-def order_from(row: OrderRow, lines: Sequence[tuple[str, int]]) -> Order:
+def order_from(row: AnyRow, lines: Sequence[tuple[str, int]]) -> Order:
     """Return the order of a row and of its lines, each a product and a quantity, in their order."""
     address = None
     if row.street is not None and row.city is not None and row.state is not None and row.zip is not None:

@@ -25,12 +25,7 @@ _LINES = table_of(OrderLineRow)
 
 _OF_A_CUSTOMER: Named = {"fk_orders_user_id_users": CustomerGone}
 
-_LOAD = (
-    select(OrderRow)
-    .where(OrderRow.id == bindparam("at_id"))
-    .with_for_update()
-    .execution_options(populate_existing=True)
-)
+_LOAD = select(_ORDERS).where(_ORDERS.c.id == bindparam("at_id")).with_for_update()
 _LOAD_LINES = (
     select(_LINES.c.product_id, _LINES.c.quantity)
     .where(_LINES.c.order_id == bindparam("at_id"))
@@ -89,15 +84,15 @@ class SqlOrderRepository(OrderRepository):
         self._transaction = transaction
 
     async def add(self, order: Order) -> None:
-        await self._transaction.execute(_INSERT, new_order_values(order), _OF_A_CUSTOMER)
+        await self._transaction.run(_INSERT, new_order_values(order), _OF_A_CUSTOMER)
         await self._transaction.execute_many(_INSERT_LINE, order_line_values(order))
         self._transaction.touch(order)
 
     async def get(self, order_id: OrderId) -> Order:
-        row = (await self._transaction.execute(_LOAD, {"at_id": order_id})).scalar_one_or_none()
+        row = (await self._transaction.run(_LOAD, {"at_id": order_id})).one_or_none()
         if row is None:
             raise OrderNotFound
-        lines = (await self._transaction.execute(_LOAD_LINES, {"at_id": order_id})).all()
+        lines = (await self._transaction.run(_LOAD_LINES, {"at_id": order_id})).rows
         return order_from(row, [(line.product_id, line.quantity) for line in lines])
 
     async def save(self, order: Order) -> None:
@@ -112,7 +107,7 @@ class SqlOrderReader(OrderReader):
         self._database = database
 
     async def get(self, order_id: OrderId) -> OrderView | None:
-        row = await self._database.fetch_one(_ONE, {"at_id": order_id})
+        row = await self._database.fetch_one(_ONE, {"at_id": order_id}, brief=True)
         return None if row is None else (await self._views([row]))[0]
 
     async def newest(self, *, limit: int, before: OrderId | None, customer: UserId | None) -> OrderSlice:
@@ -121,7 +116,7 @@ class SqlOrderReader(OrderReader):
         if customer is not None:
             statement = _OF_USER
             parameters["of_user"] = customer
-        rows = await self._database.fetch_all(statement, parameters)
+        rows = await self._database.fetch_all(statement, parameters, brief=True)
         return OrderSlice(await self._views(rows[:limit]), more=len(rows) > limit)
 
     async def _views(self, rows: Sequence[AnyRow]) -> list[OrderView]:

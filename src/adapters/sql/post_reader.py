@@ -36,7 +36,7 @@ class SqlPostReader(PostReader):
         self._sorts_for_bounds = database.dialect.sorts_for_bounds
 
     async def get(self, post_id: PostId, *, viewer: UserId | None) -> PostView | None:
-        row = await self._database.fetch_one(ONE[viewer is not None], {"at_id": post_id, **_of(viewer)})
+        row = await self._database.fetch_one(ONE[viewer is not None], {"at_id": post_id, **_of(viewer)}, brief=True)
         return None if row is None else _view(row, viewer)
 
     async def some(self, ids: Sequence[PostId], *, viewer: UserId | None) -> list[PostView]:
@@ -83,7 +83,7 @@ class SqlPostReader(PostReader):
             since="since" in parameters,
             ascending=ascending,
         )
-        rows = await self._database.fetch_all(statement, {**parameters, **_of(viewer)})
+        rows = await self._database.fetch_all(statement, {**parameters, **_of(viewer)}, brief=True)
         shown = _within_budget(rows[:limit])
         more = len(shown) < len(rows)
         final, complete = await self._completed(shown, viewer)
@@ -123,11 +123,11 @@ class SqlPostReader(PostReader):
             "sorts_for_bounds": self._sorts_for_bounds,
         }
         unmoved = page_by_rank(sort, limit, keyset_by_rows=self._keyset_by_rows, **shape)
-        rows = list(await self._database.fetch_all(unmoved, parameters))
+        rows = list(await self._database.fetch_all(unmoved, parameters, brief=True))
         if not rows or rows[0][-1]:
             # A post whose vote was committed between the two statements is in both; the first is as of before.
             seen = {row[ID] for row in rows}
-            moved = await self._database.fetch_all(moved_since(sort, limit, **shape), parameters)
+            moved = await self._database.fetch_all(moved_since(sort, limit, **shape), parameters, brief=True)
             rows += [row for row in moved if row[ID] not in seen]
             rows.sort(key=lambda row: (row[-2], row[ID]), reverse=True)
             rows = rows[: limit + 1]
@@ -154,8 +154,8 @@ class SqlPostReader(PostReader):
             return shown, True
         # Read whole, not just the texts: an edit in between would put a new text under an old version.
         whole = await self._database.fetch_all(SOME[viewer is not None], {"ids": missing, **_of(viewer)})
-        known = {row[ID]: row for row in whole}
-        there = [row for row in (known.get(row[ID], row) for row in shown) if row[TEXT] is not None]
+        latest = {row[ID]: row for row in (*shown, *whole)}
+        there = [row for before in shown if (row := latest[before[ID]])[TEXT] is not None]
         final = _within_budget(there)
         return final, len(final) == len(there)
 

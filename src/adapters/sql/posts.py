@@ -1,6 +1,6 @@
 """Posts in a database: the repository, which writes them."""
 
-from sqlalchemy import CursorResult, and_, bindparam, delete, insert, select, update
+from sqlalchemy import and_, bindparam, delete, insert, select, update
 
 from adapters.sql.errors import Named
 from adapters.sql.mapping import new_post_values, post_from, post_values
@@ -17,12 +17,7 @@ _POSTS = table_of(PostRow)
 
 _OF_AN_AUTHOR: Named = {"fk_posts_author_id_users": AuthorGone}
 
-_LOAD = (
-    select(PostRow)
-    .where(PostRow.id == bindparam("at_id"), PostRow.author_id.is_not(None))
-    .with_for_update()
-    .execution_options(populate_existing=True)
-)
+_LOAD = select(_POSTS).where(_POSTS.c.id == bindparam("at_id"), _POSTS.c.author_id.is_not(None)).with_for_update()
 _AS_LOADED = and_(_POSTS.c.id == bindparam("at_id"), _POSTS.c.version == bindparam("at_version"))
 _OWNED = _POSTS.c.author_id == bindparam("owner")
 _INSERT = insert(_POSTS)
@@ -46,15 +41,15 @@ class SqlPostRepository(PostRepository):
 
     async def add(self, post: Post) -> None:
         if post.reply_to is not None:
-            counted = await self._transaction.execute(_COUNT_ANSWER, {"at_id": post.reply_to})
-            if not isinstance(counted, CursorResult) or counted.rowcount != 1:
+            counted = await self._transaction.run(_COUNT_ANSWER, {"at_id": post.reply_to})
+            if counted.count != 1:
                 raise ReplyTargetGone
-        await self._transaction.execute(_INSERT, new_post_values(post), _OF_AN_AUTHOR)
+        await self._transaction.run(_INSERT, new_post_values(post), _OF_AN_AUTHOR)
         await add_words(self._transaction, post)
         self._transaction.touch(post)
 
     async def get(self, post_id: PostId) -> Post:
-        row = (await self._transaction.execute(_LOAD, {"at_id": post_id})).scalar_one_or_none()
+        row = (await self._transaction.run(_LOAD, {"at_id": post_id})).one_or_none()
         if row is None:
             raise PostNotFound
         return post_from(row)
@@ -73,7 +68,7 @@ class SqlPostRepository(PostRepository):
         if post.is_answered:
             buried = {**as_loaded, "version": post.version + 1}
             await self._transaction.execute_guarded(_BURY if owner is None else _BURY_OWN, buried)
-            await self._transaction.execute(DELETE_VOTES, {"at_id": post.id})
+            await self._transaction.run(DELETE_VOTES, {"at_id": post.id})
             await remove_words(self._transaction, post.id)
         else:
             await self._transaction.execute_guarded(_DELETE if owner is None else _DELETE_OWN, as_loaded)

@@ -52,13 +52,13 @@ _BURY_ONE = update(_POSTS).where(_POSTS.c.id == bindparam("at_id")).values(TOMBS
 async def uncount_answers(transaction: Transaction, answered: UUID | None, gone: int) -> None:
     """Note where `gone` answers were given that they are no more; a tombstone that has lost its last one goes too."""
     while answered is not None:
-        row = (await transaction.execute(_LOCK_ANSWERED, {"at_id": answered})).one_or_none()
+        row = (await transaction.run(_LOCK_ANSWERED, {"at_id": answered})).one_or_none()
         if row is None:
             return
         if row.author_id is not None or row.replies > gone:
-            await transaction.execute(_UNCOUNT_ANSWER, {"at_id": answered, "gone": gone})
+            await transaction.run(_UNCOUNT_ANSWER, {"at_id": answered, "gone": gone})
             return
-        await transaction.execute(_DELETE_TOMBSTONE, {"at_id": answered})
+        await transaction.run(_DELETE_TOMBSTONE, {"at_id": answered})
         answered, gone = row.reply_to, 1
 
 

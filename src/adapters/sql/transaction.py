@@ -1,13 +1,14 @@
 """The transaction of one unit of work, as its repositories see it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from typing import Any
 from uuid import uuid4
 
 import msgspec
-from sqlalchemy import CursorResult, Executable, Insert, Result, insert
+from sqlalchemy import Executable, Insert, Result, insert
 
+from adapters.sql.compiled import Rows
 from adapters.sql.database import Database, Parameters
 from adapters.sql.dialects.base import Dialect
 from adapters.sql.errors import CAUGHT, Named, translated
@@ -39,7 +40,7 @@ class Transaction:
     def __init__(self, database: Database, recorder: Recorder | None = None) -> None:
         self._recorder = recorder
         self._dialect = database.dialect
-        self._session = database.session()
+        self._unit = database.unit()
         self._touched: list[Aggregate] = []
         self._ended = False
 
@@ -52,7 +53,16 @@ class Transaction:
         if self._ended:
             raise RuntimeError("the unit of work has ended")
         try:
-            return await self._session.execute(statement, parameters)
+            return await self._unit.execute(statement, parameters)
+        except CAUGHT as error:
+            raise translated(error, self._dialect, named) from error
+
+    async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:
+        """Run one statement past SQLAlchemy where that is possible: what is run often. Raises as `execute` does."""
+        if self._ended:
+            raise RuntimeError("the unit of work has ended")
+        try:
+            return await self._unit.run(statement, parameters)
         except CAUGHT as error:
             raise translated(error, self._dialect, named) from error
 
@@ -62,8 +72,11 @@ class Transaction:
             raise RuntimeError("the unit of work has ended")
         if not rows:
             return
+        if len(rows) == 1:
+            await self.run(statement, rows[0])
+            return
         try:
-            await self._session.execute(statement, rows)
+            await self._unit.execute(statement, rows)
         except CAUGHT as error:
             raise translated(error, self._dialect) from error
 
@@ -73,14 +86,22 @@ class Transaction:
 
     async def execute_guarded(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> None:
         """Run a statement whose WHERE demands what was loaded. Raises `VersionConflict` when nothing matched."""
-        result = await self.execute(statement, parameters, named)
-        if not isinstance(result, CursorResult) or result.rowcount != 1:
+        if (await self.run(statement, parameters, named)).count != 1:
             raise VersionConflict
 
     async def record(self, records: Sequence[AuditRecord]) -> None:
         """Add to the audit trail."""
         for record in records:
-            await self.execute(_RECORD, _audit_values(record))
+            await self.run(_RECORD, _audit_values(record))
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether a commit becomes durable only with the group that this is run in."""
+        return self._unit.grouped
+
+    def when_durable(self, news: Callable[[], Awaitable[None]]) -> None:
+        """Have `news` run when this transaction, grouped and committed by now, is durable."""
+        self._unit.defer(news)
 
     def touch(self, aggregate: Aggregate) -> None:
         """Remember whose events belong to this commit."""
@@ -96,7 +117,7 @@ class Transaction:
         try:
             events = [event for aggregate in self._touched for event in aggregate.pull_events()]
             await self._store(events)
-            await self._session.commit()
+            await self._unit.commit()
         except CAUGHT as error:
             raise translated(error, self._dialect) from error
         finally:
@@ -113,7 +134,7 @@ class Transaction:
         """Write what must be committed together with the events, and the events themselves."""
         # In one order for everybody, since each row is locked until the commit.
         for author_id in sorted({author for event in events if (author := changed_author(event)) is not None}):
-            await self.execute(self._dialect.bump_revision, {"author_id": author_id})
+            await self.run(self._dialect.bump_revision, {"author_id": author_id})
         if self._recorder is not None:
             await self.record(self._recorder.records_of(events))
             told = rows_for(self._dialect, events, self._recorder.new_id)
@@ -125,7 +146,7 @@ class Transaction:
 
     async def _close(self) -> None:
         try:
-            await self._session.close()
+            await self._unit.close()
         except CAUGHT as error:
             # What was not committed is rolled back by the loss of the connection just as well; but after a pool that
             # is broken otherwise, going on would hide it.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +20,7 @@ from application.identity.ports import IdentityUnitOfWork
 from application.orders.ports import OrdersUnitOfWork
 from application.posts.ports import PostsUnitOfWork
 from application.shared.unit_of_work import CommitListener
+from domain.shared.events import DomainEvent
 
 
 class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
@@ -90,6 +92,12 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
 
     async def commit(self) -> None:
         self._idempotency.demand_answer()
+        if self._transaction.is_grouped:
+            # Nobody hangs up in the middle of what is run in one go; and it is not durable yet.
+            events = await self._transaction.commit()
+            if events and self._listeners:
+                self._transaction.when_durable(partial(self._tell, events))
+            return
         # A caller who hangs up in the middle must not keep the listeners from hearing of what is committed: a shared
         # cache would go on serving what it has. So from here on it runs to its end, whoever waits for it.
         self._committing = asyncio.ensure_future(self._commit())
@@ -98,5 +106,8 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
     async def _commit(self) -> None:
         events = await self._transaction.commit()
         if events:
-            for listener in self._listeners:
-                await listener.committed(events)
+            await self._tell(events)
+
+    async def _tell(self, events: Sequence[DomainEvent]) -> None:
+        for listener in self._listeners:
+            await listener.committed(events)

@@ -1,15 +1,20 @@
 """Databases with settings of their own, and a way past the adapters to the server itself."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool, Pool
+from sqlalchemy.pool import NullPool
 
+from adapters.sql.compiled import Compiled, Parameters
+from adapters.sql.connections import Unit
 from adapters.sql.database import Database, DatabaseSettings
+from adapters.sql.servers import PooledConnections
+from adapters.sql.sqlite_file import SqliteFile
 from tests.backends import SQL_BACKENDS
 
 OpenDatabase = Callable[..., Database]
@@ -44,13 +49,25 @@ on_servers = pytest.mark.parametrize(
 on_sqlite = pytest.mark.parametrize("sql_backend", ["sqlite"], indirect=True)
 
 
-def pools(database: Database) -> list[Pool]:
-    return [engine.sync_engine.pool for engine in (database._reads, database._writes)]
-
-
 def connections_out(database: Database) -> int:
     """Return how many connections are in use, of all that were opened."""
-    return sum(pool.checkedout() for pool in pools(database))  # type: ignore[attr-defined]  # a QueuePool in each case
+    connections = database._connections
+    if isinstance(connections, SqliteFile):
+        return int(connections._turn.locked()) + connections._reading
+    assert isinstance(connections, PooledConnections)
+    engines = (connections._reads, connections._writes)
+    return sum(engine.sync_engine.pool.checkedout() for engine in engines)  # type: ignore[attr-defined]  # QueuePools
+
+
+@asynccontextmanager
+async def writing(database: Database) -> AsyncIterator[Unit]:
+    """Write past the repositories, in one unit of work."""
+    unit = database.unit()
+    try:
+        yield unit
+        await unit.commit()
+    finally:
+        await unit.close()
 
 
 async def end_all_connections(behind: AsyncEngine, backend: str) -> int:
@@ -74,12 +91,28 @@ async def end_all_connections(behind: AsyncEngine, backend: str) -> int:
 
 
 class Captured:
-    """The last statement that a pool sent, and with what."""
+    """The statements that were sent, and with what."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self) -> None:
         self.statements: list[tuple[str, Any]] = []
-        event.listen(engine.sync_engine, "before_cursor_execute", self._note)
 
-    def _note(self, *told: Any) -> None:
+    def note(self, *told: Any) -> None:
         _, _, statement, parameters, *_ = told
         self.statements.append((statement, parameters))
+
+
+@pytest.fixture
+def captured(monkeypatch: pytest.MonkeyPatch) -> Iterator[Captured]:
+    """What is sent to any database: by SQLAlchemy, and past it."""
+    found = Captured()
+    bind = Compiled.bind
+
+    def noted(self: Compiled, parameters: Parameters) -> tuple[Any, ...]:
+        values = bind(self, parameters)
+        found.statements.append((self.sql, values))
+        return values
+
+    monkeypatch.setattr(Compiled, "bind", noted)
+    event.listen(Engine, "before_cursor_execute", found.note)
+    yield found
+    event.remove(Engine, "before_cursor_execute", found.note)

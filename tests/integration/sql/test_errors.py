@@ -78,6 +78,7 @@ def test_postgresqls_states(state: str, meaning: type) -> None:
         ("SQLITE_BUSY_SNAPSHOT", Verdict.TRANSIENT),
         ("SQLITE_LOCKED", Verdict.TRANSIENT),
         ("SQLITE_CANTOPEN", Verdict.UNAVAILABLE),
+        ("SQLITE_INTERRUPT", Verdict.UNAVAILABLE),
         ("SQLITE_CORRUPT", None),
         ("SQLITE_FULL", None),
     ],

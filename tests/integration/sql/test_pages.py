@@ -16,7 +16,7 @@ from domain.posts.values import TEXT_MAX_BYTES, PostText
 from entrypoints.storage import Storage, sql_storage
 from tests.builders import NOW, a_post, a_session, a_user, an_actor
 from tests.contracts.stories import given
-from tests.integration.sql.conftest import Captured, OpenDatabase
+from tests.integration.sql.conftest import Captured, OpenDatabase, writing
 
 LONG = "a" * 300_000
 """Longer than its share of a page of twenty, so that it comes with the second read."""
@@ -29,8 +29,10 @@ class Interrupted(Database):
         super().__init__(settings)
         self._happens: Callable[[], Awaitable[None]] | None = happens
 
-    async def fetch_all(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow]:
-        rows = await super().fetch_all(statement, parameters)
+    async def fetch_all(
+        self, statement: Executable, parameters: Parameters, *, brief: bool = False
+    ) -> Sequence[AnyRow]:
+        rows = await super().fetch_all(statement, parameters, brief=brief)
         if self._happens is not None:
             happens, self._happens = self._happens, None
             await happens()
@@ -78,14 +80,14 @@ def ids(*posts: Post) -> list[str]:
     return [str(post.id) for post in posts]
 
 
-async def test_long_texts_are_loaded_only_as_far_as_the_page_goes(open_with: OpenDatabase) -> None:
+async def test_long_texts_are_loaded_only_as_far_as_the_page_goes(open_with: OpenDatabase, captured: Captured) -> None:
     database = open_with()
     storage = sql_storage(database)
     alice = a_user()
     posts = [a_post(alice, "a" * TEXT_MAX_BYTES) for _ in range(8)]
     await given(storage, alice, *posts)
     await storage.posts.newest(limit=1, before=None, viewer=None)
-    captured = Captured(database._reads)
+    captured.statements.clear()
 
     found = await storage.posts.newest(limit=100, before=None, viewer=None)
 
@@ -95,12 +97,12 @@ async def test_long_texts_are_loaded_only_as_far_as_the_page_goes(open_with: Ope
     assert len(parameters) == 4, "the second read asked for more than the page shows"
 
 
-async def test_short_texts_take_one_read(open_with: OpenDatabase) -> None:
+async def test_short_texts_take_one_read(open_with: OpenDatabase, captured: Captured) -> None:
     database = open_with()
     storage = sql_storage(database)
     alice = a_user()
     await given(storage, alice, a_post(alice), a_post(alice))
-    captured = Captured(database._reads)
+    captured.statements.clear()
 
     await storage.posts.by_author(alice.id, limit=20, before=None, viewer=alice.id)
 
@@ -190,9 +192,8 @@ async def test_everything_of_an_account_goes_with_it(open_with: OpenDatabase) ->
     session, post, staying = a_session(alice), a_post(alice), a_post(bob)
     await given(storage, alice, bob, session, post, staying)
 
-    async with database.session() as connection:
-        await connection.execute(delete(UserRow).where(UserRow.id == alice.id))
-        await connection.commit()
+    async with writing(database) as connection:
+        await connection.execute(delete(UserRow).where(UserRow.id == alice.id), {})
 
     feed = await storage.posts.newest(limit=10, before=None, viewer=None)
     assert [item.id for item in feed.items] == [str(staying.id)]

@@ -16,7 +16,7 @@ from domain.posts.ranking import Sort, hot_rank
 from domain.shared.ids import PostId
 from entrypoints.storage import sql_storage
 from tests.builders import NOW, a_post, a_user
-from tests.integration.sql.conftest import Captured, OpenDatabase
+from tests.integration.sql.conftest import Captured, OpenDatabase, writing
 
 AUTHORS, POSTS_EACH = 40, 100
 
@@ -25,11 +25,10 @@ async def filled(database: Database, behind: AsyncEngine, backend: str) -> tuple
     """Store a few thousand posts by few authors: what tempts an optimizer to begin with the authors, and to sort."""
     authors = [a_user() for _ in range(AUTHORS)]
     posts = [a_post(author) for _ in range(POSTS_EACH) for author in authors]
-    async with database.session() as session:
+    async with writing(database) as session:
         users = [{**user_values(user), "version": 1} for user in authors]
         await session.execute(insert(table_of(UserRow)), users)
         await session.execute(insert(table_of(PostRow)), [_stored(post, number) for number, post in enumerate(posts)])
-        await session.commit()
     async with behind.connect() as connection:
         for table in ("users", "posts"):
             await connection.exec_driver_sql(f"ANALYZE{' TABLE' if backend in {'mariadb', 'mysql'} else ''} {table}")
@@ -70,12 +69,12 @@ def is_along_an_index(plan: str, backend: str, index: str) -> bool:
 
 
 async def test_the_lists_run_along_an_index_at_any_depth(
-    open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str
+    open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str, captured: Captured
 ) -> None:
     database = open_with()
     storage = sql_storage(database)
     author, posts = await filled(database, behind, sql_backend)
-    captured = Captured(database._reads)
+    captured.statements.clear()
     middle = sorted(post.id for post in posts)[len(posts) // 2]
 
     for viewer in (None, author.id):
@@ -94,12 +93,12 @@ async def test_the_lists_run_along_an_index_at_any_depth(
 @pytest.mark.parametrize("sort", [Sort.TOP, Sort.HOT])
 @pytest.mark.parametrize("bounded", [False, True], ids=["of all times", "of a period"])
 async def test_ranked_lists_run_along_an_index_at_any_depth(
-    open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str, sort: Sort, bounded: bool
+    open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str, captured: Captured, *, sort: Sort, bounded: bool
 ) -> None:
     database = open_with()
     storage = sql_storage(database)
     author, posts = await filled(database, behind, sql_backend)
-    captured = Captured(database._reads)
+    captured.statements.clear()
     period = Period(NOW - timedelta(days=1), NOW + timedelta(days=1)) if bounded else ALWAYS
     column = {Sort.TOP: "score", Sort.HOT: "hot"}[sort]
 
@@ -118,15 +117,16 @@ async def test_ranked_lists_run_along_an_index_at_any_depth(
             )
 
 
-async def test_a_thread_runs_along_its_index(open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str) -> None:
+async def test_a_thread_runs_along_its_index(
+    open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str, captured: Captured
+) -> None:
     database = open_with()
     storage = sql_storage(database)
     author, posts = await filled(database, behind, sql_backend)
     answers = [a_post(author, reply_to=posts[0]) for _ in range(60)]
-    async with database.session() as session:
+    async with writing(database) as session:
         await session.execute(insert(table_of(PostRow)), [new_post_values(answer) for answer in answers])
-        await session.commit()
-    captured = Captured(database._reads)
+    captured.statements.clear()
 
     for after in (None, answers[30].id):
         found = await storage.posts.replies(posts[0].id, limit=20, after=after, viewer=None)
@@ -136,12 +136,12 @@ async def test_a_thread_runs_along_its_index(open_with: OpenDatabase, behind: As
 
 
 async def test_the_revision_and_the_account_are_found_by_their_keys(
-    open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str
+    open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str, captured: Captured
 ) -> None:
     database = open_with()
     storage = sql_storage(database)
     author, _ = await filled(database, behind, sql_backend)
-    captured = Captured(database._reads)
+    captured.statements.clear()
 
     for read in (
         storage.accounts.account(author.id),

@@ -12,7 +12,7 @@ from domain.posts.search import SearchableText, SearchQuery
 from domain.shared.ids import UserId
 from entrypoints.storage import sql_storage
 from tests.builders import NOW, a_post, a_user
-from tests.integration.sql.conftest import Captured, OpenDatabase
+from tests.integration.sql.conftest import Captured, OpenDatabase, writing
 from tests.integration.sql.test_plans import explained
 
 POSTS = 3000
@@ -31,11 +31,10 @@ async def filled(database: Database, behind: AsyncEngine, backend: str) -> UserI
         for post in posts
         for found in [SearchableText.of(post.text.value)]
     ]
-    async with database.session() as session:
+    async with writing(database) as session:
         await session.execute(insert(table_of(UserRow)), [{**user_values(author), "version": 1}])
         await session.execute(insert(table_of(PostRow)), [new_post_values(post) for post in posts])
         await session.execute(insert(table_of(PostWordsRow)), words)
-        await session.commit()
     # On PostgreSQL this also merges what an index has pending, as autovacuum does in time.
     analyze = {"sqlite": "ANALYZE", "postgresql": "VACUUM ANALYZE"}.get(backend, "ANALYZE TABLE")
     async with behind.connect() as connection:
@@ -59,12 +58,12 @@ def is_by_the_full_text_index(plan: str, backend: str) -> bool:
 
 
 async def test_a_search_is_answered_by_the_full_text_index(
-    open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str
+    open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str, captured: Captured
 ) -> None:
     database = open_with()
     storage = sql_storage(database)
     author = await filled(database, behind, sql_backend)
-    captured = Captured(database._reads)
+    captured.statements.clear()
 
     for q in ("needle", "needle fox", '"fox needle"'):
         for criteria in (

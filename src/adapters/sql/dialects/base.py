@@ -107,11 +107,6 @@ class Dialect(ABC):
         ...
 
     @abstractmethod
-    def begin(self, connection: Connection) -> None:
-        """Begin a unit of work, where the driver doesn't do it right by itself."""
-        ...
-
-    @abstractmethod
     def verdict(self, error: DBAPIError) -> Verdict | None:
         """Judge an error that is neither a lost connection nor a violated constraint."""
         ...

@@ -169,9 +169,6 @@ class MysqlDialect(Dialect):
         )
         cursor.close()
 
-    def begin(self, connection: Connection) -> None:
-        """Do nothing: with autocommit off, the first statement begins the transaction without a round trip."""
-
     def verdict(self, error: DBAPIError) -> Verdict | None:
         code = _code(error)
         if code in _TRANSIENT:

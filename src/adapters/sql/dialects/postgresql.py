@@ -133,9 +133,6 @@ class PostgresqlDialect(Dialect):
     def prepare(self, connection: DBAPIConnection, limits: Limits, *, read_only: bool) -> None:
         """Do nothing: everything was said in connecting."""
 
-    def begin(self, connection: Connection) -> None:
-        """Do nothing: the driver sends BEGIN by itself."""
-
     def verdict(self, error: DBAPIError) -> Verdict | None:
         state = _state(error)
         if state in _TRANSIENT:

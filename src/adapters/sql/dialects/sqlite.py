@@ -1,4 +1,4 @@
-"""SQLite 3.35 and later, through aiosqlite: one file, many readers, one writer at a time."""
+"""SQLite 3.35 and later: one file, many readers, one writer at a time. `sqlite_file` runs its statements."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -32,6 +32,11 @@ from adapters.sql.dialects.base import Dialect, Limits, Verdict, Violation
 from adapters.sql.models import AuthorRevisionRow, CacheFenceRow, PostWordsRow, Row, table_of
 from adapters.sql.types import Id
 
+_UNAVAILABLE = (
+    "SQLITE_CANTOPEN",
+    "SQLITE_PROTOCOL",
+    "SQLITE_INTERRUPT",  # a read took too long
+)
 _MIGRATION_WAIT_SECONDS = 600
 
 _COLUMNS = re.compile(r"UNIQUE constraint failed: (.+)$")
@@ -54,9 +59,9 @@ def _unique_names() -> dict[str, str]:
 class SqliteDialect(Dialect):
     """Write-ahead log, so that readers never wait for the writer nor it for them.
 
-    `synchronous` is FULL: what was acknowledged survives a loss of power, as it does with the defaults of MySQL and
-    PostgreSQL. With NORMAL a commit costs less than half, and the last ones can be lost with the power, though never
-    the file's consistency.
+    `synchronous` is FULL unless the settings say otherwise: what was acknowledged survives a loss of power, as it does
+    with the defaults of MySQL and PostgreSQL. With NORMAL a commit does not wait for the disk, and the last ones can
+    be lost with the power, though never the file's consistency.
     """
 
     name = "sqlite"
@@ -108,8 +113,7 @@ class SqliteDialect(Dialect):
 
     def engine_options(self, limits: Limits, url: URL) -> dict[str, Any]:
         del url
-        # isolation_level=None keeps the driver from beginning transactions by itself, deferred ones at that, which
-        # fail at their first write when another was faster. `begin` begins them instead.
+        # For migrations. isolation_level=None keeps the driver from beginning transactions by itself.
         return {"connect_args": {"timeout": limits.lock, "isolation_level": None}}
 
     def prepare(self, connection: DBAPIConnection, limits: Limits, *, read_only: bool) -> None:
@@ -123,14 +127,11 @@ class SqliteDialect(Dialect):
             cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 
-    def begin(self, connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
     def verdict(self, error: DBAPIError) -> Verdict | None:
         name = _error_name(error)
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return Verdict.TRANSIENT
-        return Verdict.UNAVAILABLE if name.startswith(("SQLITE_CANTOPEN", "SQLITE_PROTOCOL")) else None
+        return Verdict.UNAVAILABLE if name.startswith(_UNAVAILABLE) else None
 
     def violation(self, error: DBAPIError) -> Violation | None:
         message = str(error.orig)

@@ -1,0 +1,64 @@
+"""The shape of what runs statements: for reads that need no transaction, and for units of work."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from sqlalchemy import Executable, Result
+
+from adapters.sql.compiled import AnyRow, Parameters, Rows
+
+R = TypeVar("R")
+
+
+class Unit(ABC):
+    """The connection of one unit of work; it takes one, and begins, with its first statement.
+
+    Statements raise what drivers and SQLAlchemy raise, see `errors.CAUGHT`.
+    """
+
+    @abstractmethod
+    async def execute(self, statement: Executable, parameters: Parameters | Sequence[Parameters]) -> Result[Any]:
+        """Run any statement; with a sequence, once for each."""
+        ...
+
+    @abstractmethod
+    async def run(self, statement: Executable, parameters: Parameters) -> Rows:
+        """Run a statement past SQLAlchemy where that is possible: what is run often, and returns no entity."""
+        ...
+
+    @abstractmethod
+    async def commit(self) -> None: ...
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Roll back what was not committed and let go of the connection."""
+        ...
+
+    grouped: ClassVar[bool] = False
+    """Whether it becomes durable only when the group does that it is run in."""
+
+    def defer(self, news: Callable[[], Awaitable[None]]) -> None:
+        """Have `news` run when a grouped unit of work, committed by now, is durable."""
+        del news
+        raise RuntimeError("it is durable with its own commit")
+
+
+class Connections(ABC):
+    """All connections that one process has to a database."""
+
+    @abstractmethod
+    async def fetch_all(self, statement: Executable, parameters: Parameters, *, brief: bool) -> Sequence[AnyRow]: ...
+
+    @abstractmethod
+    async def fetch_one(self, statement: Executable, parameters: Parameters, *, brief: bool) -> AnyRow | None: ...
+
+    @abstractmethod
+    def unit(self) -> Unit: ...
+
+    @abstractmethod
+    async def dispose(self) -> None: ...
+
+    async def grouped(self, story: Callable[[], Coroutine[Any, Any, R]]) -> R:
+        """Run a use case that waits for nothing but this database; where it pays, under one commit with others."""
+        return await story()
