@@ -18,6 +18,8 @@ _COMMANDS = {
     "serve": _Entry("entrypoints.cli.serve:serve", "Serve the HTTP API."),
     "migrate": _Entry("entrypoints.cli.schema:migrate", "Bring the database's schema up to date."),
     "downgrade": _Entry("entrypoints.cli.schema:downgrade", "Take the database's schema back to an older revision."),
+    "relay": _Entry("entrypoints.cli.relay:relay", "Bring events to the broker, and deliver webhooks."),
+    "outbox": _Entry("entrypoints.cli.outbox:outbox", "List events that were not delivered, and replay them."),
     "create-admin": _Entry("entrypoints.cli.create_admin:create_admin", "Create an account that may do everything."),
     "recount": _Entry("entrypoints.cli.recount:recount", "Compare the counters of posts with what they count."),
     "config": _Entry("entrypoints.cli.config:config", "Show the effective settings, secrets masked."),

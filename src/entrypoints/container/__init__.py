@@ -5,11 +5,12 @@ connects on first use or in `running`. Tests override providers (`container.cloc
 app.
 """
 
+from entrypoints.container.events import EventsUseCases
 from entrypoints.container.identity import IdentityUseCases
 from entrypoints.container.live import LiveEvents
 from entrypoints.container.orders import OrdersUseCases
 from entrypoints.container.posts import PostsUseCases
 
 
-class Container(IdentityUseCases, PostsUseCases, OrdersUseCases, LiveEvents):
+class Container(IdentityUseCases, PostsUseCases, OrdersUseCases, EventsUseCases, LiveEvents):
     """Every object of one process. All are singletons: stateless, or shared on purpose."""

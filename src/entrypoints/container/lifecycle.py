@@ -36,6 +36,8 @@ async def running(container: Container) -> AsyncIterator[None]:
             sweeper = Periodic(name, purge, seconds=_SWEEP_SECONDS)
             stack.push_async_callback(sweeper.close)
             await sweeper.start()
+        if (publisher := container.publisher()) is not None:
+            stack.push_async_callback(publisher.close)
         stack.push_async_callback(container.live_hub().close)
         stack.push_async_callback(container.hasher().close)
         stack.push_async_callback(container.mail_queue().close)

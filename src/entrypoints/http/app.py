@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from adapters.shared.redis import RedisProbe
 from entrypoints.container import Container
 from entrypoints.container.lifecycle import running
+from entrypoints.container.workers import working
 from entrypoints.http.api_keys import ApiKeyDoor
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.browser import Browsers
@@ -61,10 +62,11 @@ def _litestar(container: Container, auth: Authenticator, posts: PostsRoutes) -> 
         return build_document(app, version=release)
 
     handlers = [*_routes(container, auth, posts, release), *SystemRoutes(document, version=release).handlers()]
+    relays = container.settings().relays_itself
     app = Litestar(
         route_handlers=[*_options(handlers), *handlers],
         exception_handlers={Exception: handle},
-        lifespan=[lambda _app: running(container)],
+        lifespan=[lambda _app: running(container), *([lambda _app: working(container)] if relays else [])],
         debug=False,
         # The document is ours (see openapi.py), the log is ours (see problems.py), the limit is the edge's.
         openapi_config=None,
@@ -155,6 +157,7 @@ def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, relea
     redis = container.redis()
     components = {
         "db": Component("database", "the database", container.storage().probe, needed=True),
+        "broker": Component("broker", "the message broker", container.publisher(), needed=False),
         "cache": Component("cache", "the shared cache", None if redis is None else RedisProbe(redis), needed=False),
     }
     return [

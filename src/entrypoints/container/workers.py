@@ -1,0 +1,36 @@
+"""The work that goes on beside the requests: in `postern relay`, or in the servers themselves (RELAY_EMBEDDED).
+
+Any number of processes may do it at once; each step takes what no other one has taken.
+"""
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from adapters.system.worker import Worker
+from entrypoints.container import Container
+
+_LOOK_SECONDS = 0.2
+"""How long new work may wait to be found."""
+_PURGE_SECONDS = 60.0
+
+Step = Callable[[], Awaitable[int]]
+
+
+def steps(container: Container) -> dict[str, tuple[Step, float]]:
+    """Return what there is to do by its name, each with the seconds to rest when there is nothing."""
+    found: dict[str, tuple[Step, float]] = {"purging events": (container.purge_events().step, _PURGE_SECONDS)}
+    if (relay := container.relay()) is not None:
+        found["relaying events"] = (relay.step, _LOOK_SECONDS)
+    return found
+
+
+@asynccontextmanager
+async def working(container: Container) -> AsyncIterator[None]:
+    """Do that work; at the end each worker finishes the step it is at, within five seconds."""
+    async with AsyncExitStack() as stack:
+        for name, (step, idle_seconds) in steps(container).items():
+            worker = Worker(name, step, random=random.random, idle_seconds=idle_seconds)
+            stack.push_async_callback(worker.close)
+            await worker.start()
+        yield
