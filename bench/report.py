@@ -1,12 +1,16 @@
 """The results as Markdown, for people."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from bench.figures import Figure, Summary
 from bench.goals import verdicts
 from bench.results import Results
 
 REPORT_LINE = 120
+GROWTH_CONNECTIONS = 16
+"""At which the smaller sizes are measured; of the main run, the rounds at as many."""
 
 
 def markdown(results: Results, *, plot: str | None = None) -> str:
@@ -17,6 +21,7 @@ def _lines(results: Results, plot: str | None) -> Iterator[str]:
     yield "# Side by side"
     yield ""
     yield from (f"- {name}: {text}" for name, text in results.about["shown"].items())
+    yield "- versions: " + ", ".join(f"{name} {version}" for name, version in results.about["versions"].items())
     yield ""
     yield (
         "Ratios are the figures; absolute numbers are this machine's. Each is the median over rounds in which all took "
@@ -30,8 +35,9 @@ def _lines(results: Results, plot: str | None) -> Iterator[str]:
     yield from _goals(results)
     yield from ("", f"## {results.most_connections} connections")
     for workload, title in results.workloads.items():
-        yield from ("", f"### {title[0].upper()}{title[1:]}", "")
-        yield from _workload(results, workload)
+        rows = list(_workload(results, workload))
+        if rows:
+            yield from ("", f"### {title[0].upper()}{title[1:]}", "", *rows)
     yield from ("", "## By connections", "")
     yield from _by_connections(results)
     if results.open_loop:
@@ -40,9 +46,23 @@ def _lines(results: Results, plot: str | None) -> Iterator[str]:
     if results.calm:
         yield from ("", "## Reads at a fixed rate while 200 log in", "")
         yield from _calm(results)
+    if results.drivers:
+        yield from ("", "## Time in the database, against the bare driver", "")
+        yield from _drivers(results)
+    if results.workers:
+        yield from ("", "## Two workers", "")
+        yield from _workers(results)
+    if results.growth:
+        yield from ("", "## As there is more of it", "")
+        yield from _growth(results)
     yield from ("", "## Start", "")
     yield from _starts(results)
     yield from _gaps(results)
+    if results.sections:
+        yield from ("", "## When each part was measured", "")
+        head = ("", "began", "commit", "load before", "s", "contenders")
+        keys = ("date", "commit", "load", "seconds", "contenders")
+        yield from table(head, [(name, *(each[key] for key in keys)) for name, each in results.sections.items()])
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -81,6 +101,8 @@ def _workload(results: Results, workload: str) -> Iterator[str]:
                 f"{found.peak_memory_mib.median:.0f}",
             )
         )
+    if not rows:
+        return
     head = (
         "",
         "requests/s",
@@ -165,12 +187,87 @@ def _calm(results: Results) -> Iterator[str]:
         yield from ("", f"The bare hash on that core: {results.bare_hashes_per_second:.0f} a second.")
 
 
+def _drivers(results: Results) -> Iterator[str]:
+    yield (
+        "The reader that serves requests, against its driver asking for the same: microseconds a query, sixteen in "
+        "flight, in process and in turns. The reader returns finished views, the driver bare rows."
+    )
+    yield ""
+    rows = [
+        (
+            each["what"], each["database"], each["driver"], f"{each['ours_us']:.0f}", f"{each['bare_us']:.0f}",
+            f"{each['ratio']:.2f} ({each['ratio_low']:.2f} to {each['ratio_high']:.2f})",
+        )
+        for each in results.drivers
+    ]  # fmt: skip
+    yield from table(("", "", "bare driver", "ours µs", "bare µs", "ratio"), rows)
+
+
+def _workers(results: Results) -> Iterator[str]:
+    yield (
+        "Computed, since the load generator shares both cores with two workers: (2 cores less what lay idle) / "
+        "processor time of the workers a request, to what one worker answers on a core of its own."
+    )
+    yield ""
+    rows = [
+        (
+            each["what"], each["database"], f"{each['one_rate']:,.0f}", f"{each['two_rate']:,.0f}",
+            f"{each['one_us']:.0f}", f"{each['two_us']:.0f}", f"{each['idle']:.0%}",
+            f"{each['scaling']:.2f} ({each['scaling_low']:.2f} to {each['scaling_high']:.2f})",
+        )
+        for each in results.workers
+    ]  # fmt: skip
+    head = ("", "", "one: requests/s", "two, sharing", "one: CPU µs", "two: CPU µs", "idle", "two to one")
+    yield from table(head, rows)
+
+
+def _growth(results: Results) -> Iterator[str]:
+    known = [*results.growth, *largest(results)]
+    for unit, title in (("posts", "Posts in all"), ("bytes", "Bytes of a post")):
+        of_unit = [each for each in known if unit in each]
+        sizes = sorted({each[unit] for each in of_unit})
+        if not sizes:
+            continue
+        yield from (
+            f"### {title}",
+            "",
+            f"Requests a second · p99 in ms · peak MiB, at {GROWTH_CONNECTIONS} connections.",
+            "",
+        )
+        cells: dict[tuple[str, str], dict[int, str]] = {}
+        for each in of_unit:
+            cells.setdefault((each["what"], each["database"]), {})[each[unit]] = _grown(each)
+        rows = [(*key, *(found.get(size, "") for size in sizes)) for key, found in cells.items()]
+        yield from table(("", "", *(f"{size:,}" for size in sizes)), rows)
+        yield ""
+    yield "How many posts their author has: see own posts of an author of 10, 1,000 and 100,000 above."
+
+
+def largest(results: Results) -> Iterator[dict[str, Any]]:
+    """Yield what the main run found of its own number of posts, in the form of the smaller ones."""
+    posts = results.about["sizes"]["posts"]
+    wanted = {(each["database"], each["what"]) for each in results.growth if "posts" in each}
+    for workload, title in results.workloads.items():
+        for database, what in sorted(wanted):
+            found = results.summary(workload, f"postern-{database}", GROWTH_CONNECTIONS)
+            if what == title and found:
+                yield {"database": database, "what": what, "posts": posts, "summary": asdict(found)}
+
+
+def _grown(each: dict[str, Any]) -> str:
+    if "fault" in each:
+        return f"**void**: {each['fault'][:REPORT_LINE]}"
+    found = each["summary"]
+    rate, p99, memory = (found[name]["median"] for name in ("requests_per_second", "p99", "peak_memory_mib"))
+    return f"{rate:,.0f} · {p99 / 1000:.1f} · {memory:.0f}"
+
+
 def _starts(results: Results) -> Iterator[str]:
     rows = [
         (results.titles[name], f"{start.seconds_to_ready:.2f}", _processes(start.idle_memory_mib))
         for name, start in results.starts.items()
     ]
-    yield from table(("", "s to the first connection", "idle MiB, by process"), rows)
+    yield from table(("", "s to ready", "idle MiB, by process"), rows)
 
 
 def _processes(memory: dict[str, float]) -> str:

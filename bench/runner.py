@@ -6,38 +6,63 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bench import openloop, wrk
-from bench.contenders import Contender, Unavailable
+from bench.contenders import Contender
 from bench.figures import Round
 from bench.http1 import MalformedAnswer
 from bench.processes import Cores, ServerFailed
 from bench.results import Calm, Results, Start
+from bench.servers import Unavailable
 from bench.workloads import NotOffered, Workload, WrongAnswer, size_fault
 
 FAULTS: Final = (WrongAnswer, ServerFailed, MalformedAnswer, wrk.WrkFailed, OSError)
 """What voids a figure instead of ending the run."""
-OPEN_LOOP: Final = ("own_posts_hit", "own_posts", "one_post", "mixed")
+OPEN_LOOP: Final = ("own_posts_hit", "one_post", "mixed")
 _OPEN_LOOP_SHARE: Final = 0.8
 """Of what a contender does in a closed loop: beyond it, a fixed rate only fills a queue."""
 LOG_INS_WAITING: Final = 200
 _CALM_RATE: Final = 200
+
+_AT_ONCE: Final = 2
+"""Databases that are filled at the same time."""
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
+    """How much of everything. Rounds are long and many where figures are compared: at the most connections."""
+
     rounds: int
-    seconds: float
+    seconds: int
+    brief_rounds: int
+    """At fewer connections, and of workloads that are a side of another."""
+    brief_seconds: int
     connections: Sequence[int]
     rates: Sequence[int]
     open_seconds: float
     warm_up_seconds: float
+
+    def pace(self, workload: Workload, connections: int) -> tuple[int, float]:
+        """Return how many rounds of how many seconds; no rounds where it is left out."""
+        most = connections == max(self.connections)
+        if workload.only_most_connections and not most:
+            return 0, 0
+        # What hashes takes its time, or a round would count many or none of the answers by chance.
+        least = workload.least_seconds if most else min(workload.least_seconds, 3)
+        if not most or workload.is_brief:
+            rounds = self.brief_rounds
+            if least > self.brief_seconds and not most:
+                rounds = 1
+            return rounds, max(self.brief_seconds, least)
+        return self.rounds, max(self.seconds, least)
 
 
 class Runner:
@@ -53,43 +78,61 @@ class Runner:
         self._directory = directory
         self._say = say
         self._sizes: dict[tuple[str, str], float] = {}
-        results.titles = {contender.name: contender.title for contender in contenders}
-        results.workloads = {workload.name: workload.title for workload in workloads}
-        results.compared_with = {each.name: each.compared_with for each in workloads if each.compared_with}
-        results.connections = list(plan.connections)
+        results.connections = sorted({*results.connections, *plan.connections})
 
-    def run(self) -> None:
-        """Measure everything; whatever happens, every server that was started is ended."""
-        entered: list[Contender] = []
+    @contextmanager
+    def everybody_ready(self) -> Iterator[list[Contender]]:
+        """Get everybody ready; whatever happens then, every server that was started is ended."""
+        everybody = list(self._contenders)
+        before = os.sched_getaffinity(0)
         try:
-            for contender in self._contenders:
-                entered.append(contender)
-                self._set_up(contender)
-            self._contenders = [each for each in entered if each.name not in self._results.absent]
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                ready = list(pool.map(self._make_ready, everybody))
+            for contender, is_ready in zip(everybody, ready, strict=True):
+                if is_ready:
+                    self._start(contender)
+            self._contenders = [each for each in everybody if each.servers]
             # From here on this process, and what it starts, keeps off the servers' core.
             os.sched_setaffinity(0, {self._cores.load})
             self._prepare()
-            for workload in self._workloads:
-                self._closed_loop(workload)
-            self._open_loops()
-            self._log_ins()
+            yield self._contenders
         finally:
-            for contender in reversed(entered):
+            os.sched_setaffinity(0, before)
+            for contender in reversed(everybody):
                 contender.tear_down()
 
-    def _set_up(self, contender: Contender) -> None:
+    def measure(self, workloads: Sequence[Workload]) -> None:
+        """Measure these in the closed loop, everybody in turns."""
+        for workload in workloads:
+            self._closed_loop(workload)
+
+    def _make_ready(self, contender: Contender) -> bool:
         begun = time.monotonic()
         try:
-            contender.set_up()
+            contender.prepare()
         except (Unavailable, *FAULTS) as error:
-            self._results.absent[contender.name] = str(error)
-            self._say(f"{contender.title} does not take part: {error}")
+            self._absent(contender, error)
+            return False
+        self._say(f"{contender.title}: the data is there after {time.monotonic() - begun:.0f} s")
+        return True
+
+    def _absent(self, contender: Contender, error: Exception) -> None:
+        self._results.absent[contender.name] = str(error)
+        self._say(f"{contender.title} does not take part: {error}")
+
+    def _start(self, contender: Contender) -> None:
+        try:
+            contender.start()
+        except (Unavailable, *FAULTS) as error:
+            self._absent(contender, error)
             return
+        self._results.absent.pop(contender.name, None)
         server = contender.servers[False]
         self._results.starts[contender.name] = Start(server.seconds_to_ready, server.memory_mib())
-        self._say(f"{contender.title} is ready after {time.monotonic() - begun:.0f} s, data included")
 
     def _prepare(self) -> None:
+        for workload in self._workloads:
+            self._results.forget(workload.name, {contender.name for contender in self._contenders})
         for workload, contender in itertools.product(self._workloads, self._contenders):
             if contender.takes_part_in(workload):
                 self._guarded(_prepare, workload, contender)
@@ -123,12 +166,14 @@ class Runner:
             self._guarded(self._check_before, workload, contender)
         files = {contender.name: self._file(workload, contender) for contender in self._entrants(workload)}
         for connections in self._plan.connections:
-            for number in range(self._plan.rounds):
+            rounds, seconds = self._plan.pace(workload, connections)
+            for number in range(rounds):
                 entrants = self._entrants(workload)
                 first = number % len(entrants) if entrants else 0
                 for contender in (*entrants[first:], *entrants[:first]):
-                    file = self._file(workload, contender) if workload.is_used_up else files[contender.name]
-                    self._guarded(self._round, workload, contender, file, connections)
+                    used_up = workload.is_used_up
+                    file = self._file(workload, contender, seconds) if used_up else files[contender.name]
+                    self._guarded(self._round, workload, contender, file, connections, seconds)
         for contender in self._entrants(workload):
             self._guarded(_verify, workload, contender)
         self._tell(workload)
@@ -147,7 +192,7 @@ class Runner:
     def _file(self, workload: Workload, contender: Contender, seconds: float | None = None) -> Path:
         session = contender.session_for(workload)
         host = contender.server_for(workload).host
-        requests = workload.requests(session, self._seconds(workload) if seconds is None else seconds)
+        requests = workload.requests(session, max(1, workload.least_seconds) if seconds is None else seconds)
         # One name a contender and workload: the runs before are over, and their files of no use.
         path = self._directory / f"{workload.name}-{contender.name}.requests"
         wrk.write_requests(path, (request.raw(host) for request in requests))
@@ -158,7 +203,7 @@ class Runner:
     ) -> wrk.WrkFigures:
         server = contender.server_for(workload)
         server.check_alive()
-        figures = wrk.run(file, host=server.host, connections=connections, seconds=seconds, core=self._cores.load)
+        figures = wrk.run(file, host=server.host, connections=connections, seconds=seconds, cores=[self._cores.load])
         server.check_alive()
         if fault := figures.fault():
             raise WrongAnswer(fault)
@@ -167,14 +212,11 @@ class Runner:
             raise WrongAnswer(fault)
         return figures
 
-    def _seconds(self, workload: Workload) -> float:
-        return max(self._plan.seconds, workload.least_seconds)
-
-    def _round(self, workload: Workload, contender: Contender, file: Path, connections: int) -> None:
+    def _round(self, workload: Workload, contender: Contender, file: Path, connections: int, seconds: float) -> None:
         server = contender.server_for(workload)
         server.forget_memory_peak()
         before = server.cpu_seconds()
-        figures = self._drive(workload, contender, file, connections, self._seconds(workload))
+        figures = self._drive(workload, contender, file, connections, seconds)
         worked = server.cpu_seconds() - before
         found = Round(
             requests_per_second=figures.requests_per_second,
@@ -192,7 +234,8 @@ class Runner:
         rates = ", ".join(f"{name} {each.requests_per_second.median:,.0f}" for name, each in found.items() if each)
         self._say(f"{workload.title}, {most} connections, requests/s: {rates or 'nobody'}")
 
-    def _open_loops(self) -> None:
+    def open_loops(self) -> None:
+        """Ask at fixed rates, as far as what is known of the closed loop allows."""
         for workload in self._workloads:
             if workload.name not in OPEN_LOOP:
                 continue
@@ -212,7 +255,7 @@ class Runner:
         told = f"p50 {figures.p50 / 1000:.2f} ms, p99 {figures.p99 / 1000:.2f} ms" if fault is None else fault
         self._say(f"{workload.title}, {rate}/s, {contender.name}: {told}")
 
-    def _log_ins(self) -> None:
+    def log_ins(self) -> None:
         """Read at a fixed rate while 200 wait to be logged in, and see what hashing alone can do."""
         by_name = {workload.name: workload for workload in self._workloads}
         if not {"log_in", "one_post"} <= set(by_name):
@@ -220,12 +263,13 @@ class Runner:
         self._results.bare_hashes_per_second = bare_hashes_per_second(self._cores.server)
         log_in, one_post = by_name["log_in"], by_name["one_post"]
         both = {each.name for each in self._entrants(log_in)} & {each.name for each in self._entrants(one_post)}
+        both -= {"floor"}
         for contender in self._contenders:
             if contender.name in both:
                 self._guarded(self._calm, one_post, contender, log_in)
 
     def _calm(self, one_post: Workload, contender: Contender, log_in: Workload) -> None:
-        seconds = max(3.0, self._plan.open_seconds)
+        seconds = max(3.0, min(5.0, self._plan.open_seconds))
         file = self._file(log_in, contender)
         host = contender.server_for(one_post).host
         raw = [request.raw(host) for request in one_post.requests(contender.session_for(one_post), seconds)]
@@ -234,7 +278,7 @@ class Runner:
         def log_many_in() -> None:
             try:
                 outcome.append(
-                    wrk.run(file, host=host, connections=LOG_INS_WAITING, seconds=seconds + 2, core=self._cores.load)
+                    wrk.run(file, host=host, connections=LOG_INS_WAITING, seconds=seconds + 2, cores=[self._cores.load])
                 )
             except (wrk.WrkFailed, OSError) as error:
                 outcome.append(error)

@@ -21,7 +21,7 @@ PREPARED: Final = 2_000
 """Requests that a read cycles through."""
 _MOST_WRITES_PER_SECOND: Final = 8_000
 _MOST_HASHES_PER_SECOND: Final = 500
-_HASHING_SECONDS: Final = 10
+_HASHING_SECONDS: Final = 6
 """64 hashes of 20 to 50 ms at once take up to three seconds, and then all are answered together: a short round would
 count many or none of them by chance."""
 _SIZE_TOLERANCE: Final = 0.15
@@ -105,6 +105,12 @@ class Workload(ABC):
     """A round is not shorter than this."""
     is_used_up: ClassVar[bool] = False
     """Whether a request can be sent once only, so that each run needs its own."""
+    families: ClassVar[tuple[str, ...] | None] = None
+    """Whose contenders it is asked of; None: everybody's."""
+    is_brief: ClassVar[bool] = False
+    """Whether short rounds will do: a side of another workload, which has the long ones."""
+    only_most_connections: ClassVar[bool] = False
+    """Whether it is left out at fewer connections."""
     compared_with: ClassVar[str | None] = None
     """The workload that contenders without this one are compared by."""
 
@@ -127,6 +133,7 @@ class Workload(ABC):
 class SignUp(Workload):
     name, title = "sign_up", "sign up"
     least_seconds = _HASHING_SECONDS
+    is_brief = True
     is_used_up = True
 
     def requests(self, session: Session, seconds: float) -> list[Request]:
@@ -153,6 +160,7 @@ class SignUp(Workload):
 class LogIn(Workload):
     name, title = "log_in", "log in"
     least_seconds = _HASHING_SECONDS
+    is_brief = True
 
     def requests(self, session: Session, seconds: float) -> list[Request]:
         del seconds
@@ -228,16 +236,19 @@ class OwnPostsUnchanged(Workload):
 
 class OwnPostsOfSmallAuthor(OwnPosts):
     name, title = "own_posts_10", "own posts, an author of 10"
+    families, is_brief, only_most_connections = ("postern",), True, True
     authors = (SMALL_AUTHOR,)
 
 
 class OwnPostsOfMediumAuthor(OwnPosts):
     name, title = "own_posts_1000", "own posts, an author of 1,000"
+    families, is_brief, only_most_connections = ("postern",), True, True
     authors = (MEDIUM_AUTHOR,)
 
 
 class OwnPostsOfLargeAuthor(OwnPosts):
     name, title = "own_posts_100000", "own posts, an author of 100,000"
+    families, is_brief, only_most_connections = ("postern",), True, True
     authors = (LARGE_AUTHOR,)
 
     def verify(self, session: Session) -> None:
@@ -297,14 +308,21 @@ class FeedNew(Feed):
 
 class FeedTop(Feed):
     name, title, sort = "feed_top", "feed top, first page", "top"
+    is_brief = True
 
 
 class FeedHot(Feed):
     name, title, sort = "feed_hot", "feed hot, first page", "hot"
+    is_brief = True
 
 
 class DeepFeed(Feed):
-    """The page at a fifth of the posts: page 10,000 of a million."""
+    """The page at a fifth of the posts: page 10,000 of a million.
+
+    Not of the FastAPI baseline: its pages are found by the same keyset, and the way there takes it minutes.
+    """
+
+    families, is_brief, only_most_connections = ("postern", "pocketbase"), True, True
 
     def page(self, data: Data) -> int:
         return data.posts // 100

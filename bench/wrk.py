@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -65,7 +65,7 @@ def write_requests(path: Path, requests: Iterable[bytes]) -> None:
             stream.write(b"%d\n" % len(request) + request)
 
 
-def run(requests: Path, *, host: str, connections: int, seconds: float, core: int) -> WrkFigures:
+def run(requests: Path, *, host: str, connections: int, seconds: float, cores: Collection[int]) -> WrkFigures:
     """Drive `host` with prepared requests. Raises `WrkFailed`."""
     command = [
         *(find_wrk(), "--threads", "1", "--connections", str(connections)),
@@ -73,7 +73,7 @@ def run(requests: Path, *, host: str, connections: int, seconds: float, core: in
         *("--script", str(SCRIPT), f"http://{host}", "--", str(requests)),
     ]
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})  # Inherited: wrk is pinned from its first instruction.
+    os.sched_setaffinity(0, set(cores))  # Inherited: wrk is pinned from its first instruction.
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=seconds + 2 * _PATIENCE_SECONDS, check=False

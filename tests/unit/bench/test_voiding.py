@@ -1,5 +1,6 @@
 """The runner with contenders that misbehave: what it voids, and what it leaves alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from bench.contenders import Contender, Surroundings
 from bench.data import Data
 from bench.goals import verdicts
 from bench.http1 import Request
+from bench.prepared import Prepared
 from bench.processes import Cores, ServerFailed
 from bench.report import markdown
 from bench.results import Results
@@ -18,7 +20,9 @@ from bench.runner import Plan, Runner
 from bench.workloads import NotOffered, Session, Workload, WrongAnswer
 
 CORES = Cores(server=0, load=0)
-PLAN = Plan(rounds=3, seconds=1, connections=(4,), rates=(), open_seconds=1, warm_up_seconds=0)
+PLAN = Plan(
+    rounds=3, seconds=1, brief_rounds=1, brief_seconds=1, connections=(4,), rates=(), open_seconds=1, warm_up_seconds=0
+)  # fmt: skip
 
 
 class FakeServer:
@@ -42,6 +46,7 @@ class FakeServer:
 
 
 class FakeContender(Contender):
+    family = "postern"
     database = ""
 
     def __init__(self, around: Surroundings, name: str, *, wrong_from: int = 1_000, starts: bool = True) -> None:
@@ -56,7 +61,10 @@ class FakeContender(Contender):
     def versions(self) -> dict[str, str]:
         return {}
 
-    def set_up(self) -> None:
+    def prepare(self) -> None:
+        """Nothing is needed."""
+
+    def start(self) -> None:
         if not self._starts:
             raise ServerFailed("no such port")
         server, session = FakeServer(), Session(ContractApi(has_validators=True), self.around.data, Client("x:0"))
@@ -95,7 +103,7 @@ class Voting(Listing):
 
 @pytest.fixture
 def around(tmp_path: Path) -> Surroundings:
-    return Surroundings(Data(10_000), CORES, tmp_path, {})
+    return Surroundings(Data(10_000), CORES, tmp_path, {}, Prepared(None))
 
 
 @pytest.fixture
@@ -103,7 +111,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Replace wrk; returns the files that it was to send, in their order."""
     sent: list[Path] = []
 
-    def run(file: Path, *, host: str, connections: int, seconds: float, core: int) -> wrk.WrkFigures:
+    def run(file: Path, *, host: str, connections: int, seconds: float, cores: Sequence[int]) -> wrk.WrkFigures:
         sent.append(file)
         return wrk.WrkFigures(1_000, 1.0, 4_000_000, 1_000, 2_000, 3_000, {})
 
@@ -113,10 +121,13 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def measured(around: Surroundings, *contenders: FakeContender, workload: Workload | None = None) -> Results:
-    results = Results({"shown": {}})
+    results = Results({"shown": {}, "versions": {}, "sizes": {"posts": 10_000}})
     workloads = [workload or Listing()]
     runner = Runner(contenders, workloads, PLAN, results, cores=CORES, directory=around.directory, say=lambda _: None)
-    runner.run()
+    results.titles = {contender.name: contender.title for contender in contenders}
+    results.workloads = {each.name: each.title for each in workloads}
+    with runner.everybody_ready():
+        runner.measure(workloads)
     return results
 
 

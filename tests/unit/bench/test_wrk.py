@@ -54,7 +54,7 @@ def test_prepared_requests_are_sent_in_their_order_and_all_of_them(tmp_path: Pat
     file = tmp_path / "requests"
     with serving(respond) as host:
         wrk.write_requests(file, [Request("GET", f"/{number}").raw(host) for number in range(7)])
-        figures = wrk.run(file, host=host, connections=1, seconds=1, core=min(os.sched_getaffinity(0)))
+        figures = wrk.run(file, host=host, connections=1, seconds=1, cores=[min(os.sched_getaffinity(0))])
     assert figures.fault() is None
     # The first is also what wrk tries the connection with.
     assert seen[:15] in (
@@ -71,5 +71,5 @@ def test_error_answers_of_a_real_run_are_a_fault(tmp_path: Path) -> None:
     file = tmp_path / "requests"
     with serving(lambda _: (500, b"no")) as host:
         wrk.write_requests(file, [Request("GET", "/").raw(host)])
-        figures = wrk.run(file, host=host, connections=2, seconds=1, core=min(os.sched_getaffinity(0)))
+        figures = wrk.run(file, host=host, connections=2, seconds=1, cores=[min(os.sched_getaffinity(0))])
     assert (figures.fault() or "").endswith("status errors")
