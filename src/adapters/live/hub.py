@@ -103,10 +103,15 @@ class LiveStream:
         self._writing_since: float | None = None
         self._idle_since = hub.now()
 
+    @property
+    def waiting_bytes(self) -> int:
+        return self._bytes
+
     def begin(self, position: int, words: bytes) -> None:
         """Set where it begins, and what is said before any event."""
         self.position = position
         self._put(_Piece(words, 0, position))
+        self._join()
 
     async def next(self) -> bytes | None:
         """Return what to write next; None: the stream is over. Until it is asked again, that is being written."""
@@ -136,9 +141,7 @@ class LiveStream:
     async def _catch_up(self) -> None:
         """Queue one page of what was missed; or, when nothing was, join the hub in the same turn of the loop."""
         goal = self._hub.position
-        if self.position >= goal:
-            self._has_joined = True
-            self._hub.join(self)
+        if self._join():
             return
         missed = await self._hub.missed_by(self)
         if self._has_ended:
@@ -147,6 +150,13 @@ class LiveStream:
             self._put(missed)
         # Of what was not there to be read, the hub has told: it is no longer kept.
         self.position = missed.position if missed.position > self.position else goal
+
+    def _join(self) -> bool:
+        """Have the hub fill it from now on, if there is nothing between the two."""
+        if self.position >= self._hub.position:
+            self._has_joined = True
+            self._hub.join(self)
+        return self._has_joined
 
     def offer(self, piece: _Piece) -> None:
         """Give it a piece of what happens, or cut it when too much waits already."""
