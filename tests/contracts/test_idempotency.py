@@ -57,7 +57,7 @@ class Shop:
     """One process that takes orders, with keys of its own that are in flight."""
 
     def __init__(self, storage: Storage, clock: SettableClock, customer: User) -> None:
-        self._place = retried(PlaceOrder(uow=storage.orders_units, ids=CountedIds(), clock=clock))
+        self._place = retried(storage.grouped(PlaceOrder(uow=storage.orders_units, ids=CountedIds(), clock=clock)))
         self._idempotency = Idempotency(kept=storage.kept_answers, vault=VAULT, clock=clock)
         self._customer = customer
 

@@ -149,8 +149,8 @@ async def test_of_cancelling_and_confirming_one_version_exactly_one_wins(
     order = an_order(alice)
     await given(storage, alice, admin)
     await placed(storage, order)
-    cancel = retried(CancelOrder(uow=storage.orders_units, clock=clock))
-    confirm = retried(MoveOrder(uow=storage.orders_units, clock=clock))
+    cancel = retried(storage.grouped(CancelOrder(uow=storage.orders_units, clock=clock)))
+    confirm = retried(storage.grouped(MoveOrder(uow=storage.orders_units, clock=clock)))
 
     async def story(number: int) -> OrderStatus:
         if number % 2:
@@ -175,8 +175,8 @@ async def test_of_cancelling_and_confirming_unguarded_each_wins_once_at_most_and
     order = an_order(alice)
     await given(storage, alice, admin)
     await placed(storage, order)
-    cancel = retried(CancelOrder(uow=storage.orders_units, clock=clock))
-    confirm = retried(MoveOrder(uow=storage.orders_units, clock=clock))
+    cancel = retried(storage.grouped(CancelOrder(uow=storage.orders_units, clock=clock)))
+    confirm = retried(storage.grouped(MoveOrder(uow=storage.orders_units, clock=clock)))
 
     async def story(number: int) -> OrderStatus:
         if number % 2:

@@ -101,7 +101,7 @@ async def test_of_twenty_edits_under_one_version_one_wins(storage: Storage, cloc
     alice = a_user()
     post = a_post(alice)
     await given(storage, alice, post)
-    use_case = retried(EditPost(uow=storage.posts_units, reader=storage.posts, clock=clock))
+    use_case = retried(storage.grouped(EditPost(uow=storage.posts_units, reader=storage.posts, clock=clock)))
 
     async def story(number: int) -> str:
         command = EditPostCommand(an_actor(alice), post.id, PostText(f"edit {number}"), if_version=1)
@@ -118,7 +118,7 @@ async def test_of_twenty_edits_of_whatever_is_there_none_is_lost(storage: Storag
     alice = a_user()
     post = a_post(alice)
     await given(storage, alice, post)
-    use_case = retried(EditPost(uow=storage.posts_units, reader=storage.posts, clock=clock))
+    use_case = retried(storage.grouped(EditPost(uow=storage.posts_units, reader=storage.posts, clock=clock)))
 
     async def story(number: int) -> int:
         return (await use_case.execute(EditPostCommand(an_actor(alice), post.id, PostText(f"edit {number}")))).version
@@ -150,7 +150,7 @@ async def test_every_post_of_twenty_published_at_once_is_there_and_counted(
     await given(storage, alice)
     before = await storage.revisions.current(alice.id)
     publish = PublishPost(uow=storage.posts_units, authors=storage.authors, ids=CountedIds(), clock=clock)
-    use_case = retried(publish)
+    use_case = retried(storage.grouped(publish))
 
     async def story(number: int) -> str:
         return (await use_case.execute(PublishPostCommand(an_actor(alice), PostText(f"post {number}")))).id

@@ -150,7 +150,9 @@ async def test_tombstones_go_with_their_last_answer(storage: Storage, clock: Set
 async def test_answering_and_deleting_at_once_leaves_a_sound_thread(storage: Storage, clock: SettableClock) -> None:
     alice, bob = a_user(), a_user()
     await given(storage, alice, bob)
-    answering = retried(PublishPost(uow=storage.posts_units, authors=storage.authors, ids=CountedIds(), clock=clock))
+    answering = retried(
+        storage.grouped(PublishPost(uow=storage.posts_units, authors=storage.authors, ids=CountedIds(), clock=clock))
+    )
 
     for _ in range(10):
         post = a_post(alice)

@@ -25,7 +25,7 @@ from tests.fakes import SettableClock
 
 async def vote(storage: Storage, clock: SettableClock, voter: User, post: Post, dir: int) -> VoteView:
     command = CastVoteCommand(an_actor(voter), post.id, Direction(dir))
-    return await retried(CastVote(uow=storage.posts_units, clock=clock)).execute(command)
+    return await retried(storage.grouped(CastVote(uow=storage.posts_units, clock=clock))).execute(command)
 
 
 async def counters(storage: Storage, post: Post, viewer: User | None = None) -> tuple[int, int, int, object]:

@@ -22,14 +22,17 @@ class OrdersUseCases(Infrastructure):
             ids=Infrastructure.ids,
             clock=Infrastructure.clock,
         ),
+        Infrastructure.storage.provided.grouped,
     )
     cancel_order = providers.Singleton(
         retried,
         providers.Singleton(CancelOrder, uow=Infrastructure.storage.provided.orders_units, clock=Infrastructure.clock),
+        Infrastructure.storage.provided.grouped,
     )
     move_order = providers.Singleton(
         retried,
         providers.Singleton(MoveOrder, uow=Infrastructure.storage.provided.orders_units, clock=Infrastructure.clock),
+        Infrastructure.storage.provided.grouped,
     )
     get_order = providers.Singleton(GetOrder, reader=Infrastructure.storage.provided.orders)
     list_orders = providers.Singleton(

@@ -49,6 +49,7 @@ class PostsUseCases(Infrastructure):
             ids=Infrastructure.ids,
             clock=Infrastructure.clock,
         ),
+        Infrastructure.storage.provided.grouped,
     )
     edit_post = providers.Singleton(
         retried,
@@ -58,6 +59,7 @@ class PostsUseCases(Infrastructure):
             reader=Infrastructure.storage.provided.posts,
             clock=Infrastructure.clock,
         ),
+        Infrastructure.storage.provided.grouped,
     )
     delete_post = providers.Singleton(
         retried,
@@ -67,6 +69,7 @@ class PostsUseCases(Infrastructure):
     cast_vote = providers.Singleton(
         retried,
         providers.Singleton(CastVote, uow=Infrastructure.storage.provided.posts_units, clock=Infrastructure.clock),
+        Infrastructure.storage.provided.grouped,
     )
     recount = providers.Singleton(Recount, audit=Infrastructure.storage.provided.counters)
     list_replies = providers.Singleton(

@@ -55,7 +55,7 @@ async def test_nothing_looks_wrong_while_votes_go_on_and_a_repair_loses_none(
     users = [a_user() for _ in range(6)]
     posts = [a_post(users[0]) for _ in range(4)]
     await given(storage, *users, *posts)
-    cast = retried(CastVote(uow=storage.posts_units, clock=SettableClock()))
+    cast = retried(storage.grouped(CastVote(uow=storage.posts_units, clock=SettableClock())))
 
     async def voting(seed: int) -> None:
         rng = random.Random(seed)
