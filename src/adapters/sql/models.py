@@ -36,6 +36,7 @@ from domain.orders.values import (
     STREET_MAX_LENGTH,
     ZIP_MAX_LENGTH,
 )
+from domain.webhooks.values import DESCRIPTION_MAX_LENGTH, EVENT_TYPE_MAX_LENGTH, URL_MAX_LENGTH
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -455,6 +456,73 @@ class RelayLetterRow(_EventColumns, Row):
     attempts: Mapped[int] = mapped_column(Integer)
     next_attempt_at: Mapped[datetime] = mapped_column(Moment)
     error: Mapped[str] = mapped_column(String(500))
+
+
+class WebhookEndpointRow(Row):
+    __tablename__ = "webhook_endpoints"
+    __table_args__ = (
+        CheckConstraint("disabled_reason IN ('by_hand', 'gone', 'failing')", name="disabled_reason"),
+        CheckConstraint("version >= 1", name="version"),
+        _MYSQL,
+    )
+
+    id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    url: Mapped[str] = mapped_column(String(URL_MAX_LENGTH))
+    event_types: Mapped[str] = mapped_column(Text)
+    description: Mapped[str | None] = mapped_column(String(DESCRIPTION_MAX_LENGTH))
+    enabled: Mapped[bool]
+    disabled_reason: Mapped[str | None] = mapped_column(String(16))
+    secret: Mapped[bytes] = mapped_column(Octets(255))
+    previous_secret: Mapped[bytes | None] = mapped_column(Octets(255))
+    previous_until: Mapped[datetime | None] = mapped_column(Moment)
+    from_position: Mapped[int] = mapped_column(BigInteger)
+    failing_since: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    updated_at: Mapped[datetime] = mapped_column(Moment)
+    version: Mapped[int] = mapped_column(Integer)
+
+
+class WebhookDeliveryRow(Row):
+    """No foreign key: deleting an endpoint must not wait for the deletion of a month of deliveries.
+
+    They are found through their endpoint alone, so they are gone with it, and are erased afterwards. While somebody
+    works on one, `claim` is set and `next_attempt_at` is when the claim runs out.
+    """
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        UniqueConstraint("endpoint_id", "event_id"),
+        Index(None, "endpoint_id", "next_attempt_at"),
+        Index(None, "endpoint_id", "status", "id"),
+        Index(None, "endpoint_id", "id"),
+        CheckConstraint("status IN ('pending', 'delivered', 'failed')", name="status"),
+        CheckConstraint("attempts >= 0", name="attempts"),
+        _MYSQL,
+    )
+
+    id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    endpoint_id: Mapped[UUID] = mapped_column(Id)
+    event_id: Mapped[UUID] = mapped_column(Id)
+    event_type: Mapped[str] = mapped_column(String(EVENT_TYPE_MAX_LENGTH))
+    body: Mapped[str] = mapped_column(LONG_TEXT)
+    status: Mapped[str] = mapped_column(String(16))
+    attempts: Mapped[int] = mapped_column(SmallInteger)
+    next_attempt_at: Mapped[datetime | None] = mapped_column(Moment)
+    claim: Mapped[UUID | None] = mapped_column(Id)
+    last_attempt_at: Mapped[datetime | None] = mapped_column(Moment)
+    last_status_code: Mapped[int | None] = mapped_column(SmallInteger)
+    last_error: Mapped[str | None] = mapped_column(String(32))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class WebhookCursorRow(Row):
+    """One row: how far the event log has been handed out to webhooks."""
+
+    __tablename__ = "webhook_cursor"
+    __table_args__ = (_SMALL_ROWS,)
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(BigInteger)
 
 
 def table_of(model: type[Row]) -> Table:
