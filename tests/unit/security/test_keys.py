@@ -14,9 +14,17 @@ CHAIN = "9f664f951b489e6d1037b98eb40aea393fe0778fc91ad85ad1231ab127861f6e"
 
 def test_every_purpose_has_a_key_of_its_own() -> None:
     keys = DerivedKeys("a secret")
-    all_keys = [*keys.access_tokens, *keys.cursors, *keys.kept_answers, *keys.refresh_chains, *keys.secret_boxes]
+    purposes = [
+        keys.access_tokens,
+        keys.cursors,
+        keys.kept_answers,
+        keys.pseudonyms,
+        keys.refresh_chains,
+        keys.secret_boxes,
+    ]
+    all_keys = [key for found in purposes for key in found]
 
-    assert len({key.secret for key in all_keys}) == 5
+    assert len({key.secret for key in all_keys}) == len(purposes) == 6
     assert {len(key.secret) for key in all_keys} == {32}
 
 
