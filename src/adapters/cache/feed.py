@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from cachetools import TLRUCache
 
-from adapters.cache.my_posts import ENTRY_OVERHEAD_BYTES, boot_time
+from adapters.cache.my_posts import ENTRY_OVERHEAD_BYTES, CacheStatistics, boot_time
 from application.posts.read_feed import PublicFeed, PublicFeedQuery
 from application.shared.views import EncodedPage
 
@@ -44,19 +44,34 @@ class CachedPublicFeed(PublicFeed):
         self._timer = timer
         self._entries: TLRUCache[PublicFeedQuery, _Entry] = TLRUCache(max_bytes, _expiry, timer, _size)
         self._flights: dict[PublicFeedQuery, asyncio.Task[EncodedPage]] = {}
+        self._hits = self._misses = 0
 
     @property
     def bytes(self) -> int:
         """What the entries take."""
         return int(self._entries.currsize)
 
+    @property
+    def statistics(self) -> CacheStatistics:
+        return CacheStatistics(
+            hits=self._hits,
+            misses=self._misses,
+            shared_hits=0,
+            bypasses=0,
+            entries=len(self._entries),
+            bytes=int(self._entries.currsize),
+        )
+
     async def page(self, query: PublicFeedQuery) -> EncodedPage:
         if self._ttl <= 0:
             return await self._inner.page(query)
         try:
-            return self._entries[query].page
+            entry = self._entries[query]
         except KeyError:
-            pass
+            self._misses += 1
+        else:
+            self._hits += 1
+            return entry.page
         # Shielded: a reader that is cancelled would cancel the load that the others wait for.
         return await asyncio.shield(self._flights.get(query) or self._begin(query))
 
