@@ -10,7 +10,8 @@ from entrypoints.container.identity import IdentityUseCases
 from entrypoints.container.live import LiveEvents
 from entrypoints.container.orders import OrdersUseCases
 from entrypoints.container.posts import PostsUseCases
+from entrypoints.container.telemetry import Telemetry
 
 
-class Container(IdentityUseCases, PostsUseCases, OrdersUseCases, EventsUseCases, LiveEvents):
+class Container(Telemetry, IdentityUseCases, PostsUseCases, OrdersUseCases, EventsUseCases, LiveEvents):
     """Every object of one process. All are singletons: stateless, or shared on purpose."""

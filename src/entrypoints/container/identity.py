@@ -43,10 +43,11 @@ from application.orders.export import OrdersExport
 from application.posts.export import PostsExport, VotesExport
 from application.shared.background import Deferred
 from entrypoints.container.infrastructure import Infrastructure
+from entrypoints.container.rate_limits import RateLimits, guarded_log_in, guarded_password_reset
 from entrypoints.container.retried import retried
 
 
-class IdentityUseCases(Infrastructure):
+class IdentityUseCases(RateLimits):
     """Accounts, sessions, credentials and administration."""
 
     send_verification = providers.Singleton(
@@ -90,19 +91,27 @@ class IdentityUseCases(Infrastructure):
         ),
     )
     request_password_reset = providers.Singleton(
-        Deferred,
+        guarded_password_reset,
         providers.Singleton(
-            retried,
+            Deferred,
             providers.Singleton(
-                RequestPasswordReset,
-                uow=Infrastructure.storage.provided.identity_units,
-                credentials=Infrastructure.storage.provided.credentials,
-                tokens=Infrastructure.one_time_tokens,
-                mails=Infrastructure.mails,
-                clock=Infrastructure.clock,
+                retried,
+                providers.Singleton(
+                    RequestPasswordReset,
+                    uow=Infrastructure.storage.provided.identity_units,
+                    credentials=Infrastructure.storage.provided.credentials,
+                    tokens=Infrastructure.one_time_tokens,
+                    mails=Infrastructure.mails,
+                    clock=Infrastructure.clock,
+                ),
             ),
+            Infrastructure.background,
         ),
-        Infrastructure.background,
+        settings=RateLimits.settings,
+        limiter=RateLimits.rate_limiter,
+        limits=RateLimits.limits,
+        origins=RateLimits.origins,
+        pseudonym=RateLimits.pseudonym,
     )
     reset_password = providers.Singleton(
         retried,
@@ -193,16 +202,25 @@ class IdentityUseCases(Infrastructure):
         ),
     )
     log_in = providers.Singleton(
-        retried,
+        guarded_log_in,
         providers.Singleton(
-            LogIn,
-            uow=Infrastructure.storage.provided.identity_units,
-            credentials=Infrastructure.storage.provided.credentials,
-            hasher=Infrastructure.hasher,
-            desk=Infrastructure.desk,
-            second_factor=Infrastructure.second_factor,
-            clock=Infrastructure.clock,
+            retried,
+            providers.Singleton(
+                LogIn,
+                uow=Infrastructure.storage.provided.identity_units,
+                credentials=Infrastructure.storage.provided.credentials,
+                hasher=Infrastructure.hasher,
+                desk=Infrastructure.desk,
+                second_factor=Infrastructure.second_factor,
+                clock=Infrastructure.clock,
+            ),
         ),
+        settings=RateLimits.settings,
+        limiter=RateLimits.rate_limiter,
+        limits=RateLimits.limits,
+        origins=RateLimits.origins,
+        pseudonym=RateLimits.pseudonym,
+        background=RateLimits.background,
     )
     refresh_session = providers.Singleton(
         retried,

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from adapters.system.periodic import Periodic
+from adapters.telemetry.board import WRITE_SECONDS
 from entrypoints.container import Container
 
 _SWEEP_SECONDS = 300.0
@@ -17,11 +18,13 @@ async def running(container: Container) -> AsyncIterator[None]:
     announced raises its fence in the database, and Redis is asked to invalidate before that fence is lowered.
     Each step is taken even when one before it fails.
     """
-    revisions, redis = container.redis_revisions(), container.redis()
+    revisions, redis, counting = container.redis_revisions(), container.redis(), container.rate_limit_redis()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(container.storage().close)
-        if redis is not None:
-            stack.push_async_callback(redis.close)
+        await _begin_telemetry(container, stack)
+        for connection in (redis, counting):
+            if connection is not None:
+                stack.push_async_callback(connection.close)
         if revisions is not None:
             stack.push_async_callback(revisions.close)
             await revisions.start()
@@ -43,3 +46,18 @@ async def running(container: Container) -> AsyncIterator[None]:
         stack.push_async_callback(container.mail_queue().close)
         stack.push_async_callback(container.background().close)  # before the mails, which it may still make
         yield
+
+
+async def _begin_telemetry(container: Container, stack: AsyncExitStack) -> None:
+    """Let the other workers see this one's numbers every second, and write the log to its end."""
+    board, log = container.metrics_board(), container.request_log()
+    stack.callback(board.close)
+    if log is not None:
+        stack.push_async_callback(log.close)
+
+    async def write() -> None:
+        board.write()
+
+    writer = Periodic("writing metrics", write, seconds=WRITE_SECONDS)
+    stack.push_async_callback(writer.close)
+    await writer.start()

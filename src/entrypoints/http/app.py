@@ -11,25 +11,30 @@ from adapters.shared.redis import RedisProbe
 from entrypoints.container import Container
 from entrypoints.container.lifecycle import running
 from entrypoints.container.workers import working
+from entrypoints.http.addresses import ClientAddresses
 from entrypoints.http.api_keys import ApiKeyDoor
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.browser import Browsers
 from entrypoints.http.edge import Edge
+from entrypoints.http.events.schemas import EventSchemaRoutes
 from entrypoints.http.exchange import Answer, Application, HttpRequest, no_content
 from entrypoints.http.idempotency import Creations
 from entrypoints.http.identity.administration import AdministrationRoutes, AdministrationUseCases
 from entrypoints.http.identity.credentials import CredentialRoutes, CredentialUseCases
 from entrypoints.http.identity.own_account import OwnAccountRoutes, OwnAccountUseCases
 from entrypoints.http.identity.routes import IdentityRoutes, IdentityUseCases
-from entrypoints.http.openapi import build_document
+from entrypoints.http.limits import EdgeLimits, EdgePolicy
 from entrypoints.http.live.routes import LiveRoutes
+from entrypoints.http.openapi import build_document
 from entrypoints.http.orders.routes import OrdersRoutes, OrdersUseCases
 from entrypoints.http.posts.routes import PostsRoutes, PostsUseCases
 from entrypoints.http.problems import handle
 from entrypoints.http.system.health import Component, health_routes
 from entrypoints.http.system.jwks import JwksRoutes
 from entrypoints.http.system.mailbox import mailbox_routes
+from entrypoints.http.system.metrics import MetricsRoutes
 from entrypoints.http.system.routes import SystemRoutes
+from entrypoints.http.telemetry import Telemetry
 
 API: Final = "/api/v1"
 
@@ -45,6 +50,10 @@ def create_app(container: Container) -> Application:
         cors_origins=settings.cors_origins,
         revocations=container.revocations(),
         api_keys=ApiKeyDoor(container.api_key_directory()),
+        auth=auth,
+        limits=_limits(container),
+        telemetry=Telemetry(container.request_metrics(), container.request_log()),
+        addresses=ClientAddresses(settings.trusted_proxies),
         direct=posts.direct(),
     )
 
@@ -79,6 +88,21 @@ def _litestar(container: Container, auth: Authenticator, posts: PostsRoutes) -> 
 def openapi_document(container: Container) -> dict[str, Any]:
     """Return the OpenAPI document of the application over `container`."""
     return build_document(create_litestar(container), version=version("postern"))
+
+
+def _limits(container: Container) -> EdgeLimits | None:
+    if not container.settings().rate_limit_enabled:
+        return None
+    limits = container.limits()
+    policy = EdgePolicy(
+        address=limits.address,
+        user=limits.user,
+        writes=limits.writes,
+        by_path={f"{API}/auth/signup": limits.sign_up, f"{API}/auth/refresh": limits.refresh},
+        by_path_of_user={f"{API}/auth/email/verify/resend": limits.verify},
+        counted_inside=frozenset({f"{API}/auth/login", f"{API}/auth/password/forgot"}),
+    )
+    return EdgeLimits(policy, shared=container.rate_limiter(), local=container.local_rate_limiter())
 
 
 def _authenticator(container: Container) -> Authenticator:
@@ -167,9 +191,17 @@ def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, relea
         *AdministrationRoutes(administration, auth, creations, base=API).handlers(),
         *posts.handlers(),
         *OrdersRoutes(orders, auth, creations, base=API).handlers(),
+        *EventSchemaRoutes(base=API).handlers(),
         *LiveRoutes(container.live_hub(), auth, container.revocations(), base=API).handlers(),
         *health_routes(components, container.clock(), version=release),
         *JwksRoutes(settings.signing_keys).handlers(),
+        *MetricsRoutes(
+            container.metrics_board(),
+            allowed=settings.metrics_allowed,
+            token=settings.metrics_token,
+            trusts_proxies=bool(settings.trusted_proxies),
+            version=release,
+        ).handlers(),
         *(() if mailbox is None else mailbox_routes(mailbox, version=release)),
     ]
 

@@ -1,7 +1,7 @@
 """Bearer authentication (RFC 6750): from the `Authorization` header to the actor."""
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from application.identity.ports import AccessTokens, Revocations, VerifiedAccess
 from application.identity.revocations import generation_of
@@ -20,6 +20,15 @@ _REMEMBERED: Final = 10_000
 """Tokens; about 1 KiB each, so some 10 MiB at the most."""
 
 
+class _Known(NamedTuple):
+    """What a token that held says."""
+
+    access: VerifiedAccess
+    generation: int
+    actor: Actor
+    user_id: str
+
+
 class Authenticator:
     """Says who is calling.
 
@@ -34,7 +43,24 @@ class Authenticator:
         self._clock = clock
         self._revocations = revocations
         self._capacity = remembered
-        self._remembered: dict[bytes, tuple[VerifiedAccess, int, Actor]] = {}
+        self._remembered: dict[bytes, _Known] = {}
+
+    def recognise(self, exchange: Exchange, credentials: bytes) -> None:
+        """Leave on the exchange whose credentials it carries, or why they hold for nobody. Raises nothing.
+
+        For limits and the log, which are not to refuse anybody; whoever asks for the caller gets to hear it.
+        """
+        key = exchange.api_key
+        if key is None:
+            try:
+                known = self._known(exchange, credentials)
+                self._admit(known)
+            except PosternError as error:
+                exchange.refusal = error
+            else:
+                exchange.user_id = known.user_id
+        elif isinstance(key, Actor):
+            exchange.user_id = str(key.user_id)
 
     def caller(self, exchange: Exchange, scope: Scope | None = None) -> Actor | None:
         """Return the caller; None without credentials. Raises `Unauthenticated` or `InvalidToken` for bad ones.
@@ -49,10 +75,9 @@ class Authenticator:
         credentials = exchange.fields.get(b"authorization")
         if credentials is None:
             return None
-        known = self._remembered.get(credentials)
-        if known is None:
-            known = self._verify(credentials, repeated=b"authorization" in exchange.repeated)
-        return self._admit(*known)
+        if exchange.refusal is not None:
+            raise exchange.refusal
+        return self._admit(self._known(exchange, credentials))
 
     def signed_in(self, exchange: Exchange, scope: Scope | None = None) -> Actor:
         """Return the caller. Raises `Unauthenticated` without credentials, and what `caller` raises."""
@@ -61,7 +86,11 @@ class Authenticator:
             raise Unauthenticated
         return actor
 
-    def _verify(self, credentials: bytes, *, repeated: bool) -> tuple[VerifiedAccess, int, Actor]:
+    def _known(self, exchange: Exchange, credentials: bytes) -> _Known:
+        known = self._remembered.get(credentials)
+        return known or self._verify(credentials, repeated=b"authorization" in exchange.repeated)
+
+    def _verify(self, credentials: bytes, *, repeated: bool) -> _Known:
         if repeated:
             raise InvalidToken("There must be exactly one Authorization header.")
         match = _BEARER.fullmatch(credentials)
@@ -71,19 +100,21 @@ class Authenticator:
             raise Unauthenticated("The Authorization header must use the scheme Bearer.")
         access = self._tokens.verify(match[1].decode("ascii"))
         generation = generation_of(access.token_id, access.session_id)
-        known = access, generation, Actor(access.user_id, access.role, access.session_id)
+        actor = Actor(access.user_id, access.role, access.session_id)
+        known = _Known(access, generation, actor, str(access.user_id))
         if len(self._remembered) >= self._capacity:
             del self._remembered[next(iter(self._remembered))]
         self._remembered[credentials] = known
         return known
 
-    def _admit(self, access: VerifiedAccess, generation: int, actor: Actor) -> Actor:
+    def _admit(self, known: _Known) -> Actor:
         """Let a token that once held pass, or not: the one door that each of them goes through at each use.
 
         What may have ended it is time, or an event: its session was closed, or its account has another role by now.
         Revocations are in memory. The edge has made sure that they are known as of a moment ago, or tried to; when
         they are not, nobody is let in on the strength of a token, and `StorageUnavailable` says so.
         """
+        access, generation, actor, _ = known
         if self._clock.now().timestamp() >= access.expires_at:
             raise InvalidToken
         if self._revocations.cover(access.session_id, generation):

@@ -16,8 +16,9 @@ from entrypoints.http.exchange import Answer, Exchange
 
 DirectRead = Callable[[Exchange, bytes], Awaitable[Answer]]
 """Takes the exchange and the raw query string. Raises what is to be answered with a problem."""
-DirectReadOfOne = Callable[[Exchange, bytes, str], Awaitable[Answer]]
-"""Takes the last segment of the path besides: the id, as the caller spelt it."""
+DirectReadOfOne = tuple[str, Callable[[Exchange, bytes, str], Awaitable[Answer]]]
+"""The template of its route, for log and metrics; it takes the last segment of the path besides: the id, as the caller
+spelt it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +33,11 @@ class DirectRoutes:
         """Begin to answer a GET of `path`; None when it is the router's to answer."""
         read = self.reads.get(path)
         if read is not None:
+            exchange.route = path
             return read(exchange, query_string)
         collection, _, last = path.rpartition("/")
         read_of_one = self.reads_of_one.get(collection)
         if read_of_one is None or not last:
             return None
-        return read_of_one(exchange, query_string, last)
+        exchange.route, answer = read_of_one
+        return answer(exchange, query_string, last)

@@ -8,14 +8,19 @@ than a stack of middleware: each layer costs every request, and a stack is where
 import logging
 import re
 import secrets
+import time
 from collections.abc import Iterable
 from typing import Final
 
 from adapters.system.origin import ContextOrigins
+from adapters.telemetry.metrics import RequestMetrics
 from application.identity.ports import Revocations
+from entrypoints.http.addresses import ClientAddresses
 from entrypoints.http.api_keys import ApiKeyDoor
+from entrypoints.http.auth import Authenticator
 from entrypoints.http.direct import DirectRoutes
 from entrypoints.http.exchange import Answer, Application, Exchange, Message, Receive, Scope, Send
+from entrypoints.http.limits import EdgeLimits
 from entrypoints.http.problems import (
     BadRequest,
     BodyTooLarge,
@@ -25,6 +30,8 @@ from entrypoints.http.problems import (
     UriTooLong,
     answer_for,
 )
+from entrypoints.http.ratelimit_fields import ratelimit_fields
+from entrypoints.http.telemetry import Telemetry
 
 _log = logging.getLogger("postern.http")
 
@@ -58,6 +65,8 @@ EXPOSED_HEADERS: Final = (
     "Idempotent-Replayed"
 )
 PREFLIGHT_SECONDS: Final = 600
+PREFLIGHT: Final = "preflight"
+"""What the log and the metrics call a preflight, which is answered before it has a route."""
 
 
 class HostPolicy:
@@ -143,14 +152,21 @@ class Cors:
 class _Respond:
     """Sends an answer with what every answer carries, and without its content for a HEAD."""
 
-    __slots__ = ("_common", "_is_head", "_is_http1", "_send", "has_started")
+    __slots__ = ("_common", "_is_head", "_is_http1", "_send", "sent", "status")
 
     def __init__(self, send: Send, common: tuple[tuple[bytes, bytes], ...], *, is_head: bool, is_http1: bool) -> None:
         self._send = send
         self._common = common
         self._is_head = is_head
         self._is_http1 = is_http1
-        self.has_started = False
+        self.status = 0
+        """As it was sent; 0 before."""
+        self.sent = 0
+        """Bytes of content so far."""
+
+    def tell(self, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+        """Put `headers` on the answer too, whatever it will be."""
+        self._common += headers
 
     async def give(self, answer: Answer) -> None:
         """Send an answer of data in one go, as `__call__` would send it in two."""
@@ -158,13 +174,14 @@ class _Respond:
         headers = [*answer.headers, *self._common, _DATA_POLICY]
         if status not in {204, 304}:
             headers.append((b"content-length", b"%d" % len(body)))
-        self.has_started = True
+        content = b"" if self._is_head else body
+        self.status, self.sent = status, len(content)
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": b"" if self._is_head else body, "more_body": False})
+        await self._send({"type": "http.response.body", "body": content, "more_body": False})
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.has_started = True
+            self.status = message["status"]
             headers = [*message["headers"], *self._common]
             if all(name != b"content-security-policy" for name, _ in message["headers"]):
                 headers.append(_DATA_POLICY)
@@ -174,6 +191,8 @@ class _Respond:
             message = {"type": "http.response.start", "status": message["status"], "headers": headers}
         elif self._is_head:
             message = {"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)}
+        else:
+            self.sent += len(message.get("body", b""))
         await self._send(message)
 
 
@@ -190,9 +209,17 @@ class Edge:
         event_streams: frozenset[str] = frozenset({"/api/v1/events"}),
         revocations: Revocations | None = None,
         api_keys: ApiKeyDoor | None = None,
+        auth: Authenticator | None = None,
+        limits: EdgeLimits | None = None,
+        telemetry: Telemetry | None = None,
+        addresses: ClientAddresses | None = None,
         direct: DirectRoutes | None = None,
     ) -> None:
         self._app = app
+        self._auth = auth
+        self._limits = limits
+        self._telemetry = telemetry or Telemetry(RequestMetrics())
+        self._addresses = addresses or ClientAddresses(())
         self._api_keys = api_keys
         self._direct = direct or DirectRoutes()
         self._event_streams = event_streams
@@ -211,8 +238,10 @@ class Edge:
             await self._app(scope, receive, send)
 
     async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
         exchange = Exchange(scope)
         exchange.request_id = _request_id(exchange)
+        self._locate(scope, exchange)
         method: str = scope["method"]
         path: str = scope["path"]
         # What the common headers are is known before anything happens, so they go on every answer, errors included.
@@ -222,34 +251,58 @@ class Edge:
             (b"x-request-id", exchange.request_id.encode("ascii")),
         )
         respond = _Respond(send, common, is_head=method == "HEAD", is_http1=scope["http_version"] in {"1.0", "1.1"})
+        telemetry = self._telemetry
+        telemetry.metrics.in_flight += 1
         try:
-            self._guard(scope, exchange, path)
-            if method == "OPTIONS" and (preflight := self._cors.preflight(exchange)) is not None:
-                await preflight(scope, receive, respond)
-                return
-            credentials = exchange.fields.get(b"authorization")
-            if credentials is not None:
-                # Here, once, because it may wait: whoever asks who is calling is told without waiting.
-                await self._settle(exchange, credentials)
-            if method in {"GET", "HEAD"}:
-                answering = self._direct.find(path, exchange, scope["query_string"])
-                if answering is not None:
-                    await respond.give(await answering)
-                    return
-                # A HEAD is a GET whose content is not sent (RFC 9110, section 9.3.2): the same headers for certain.
-                scope["method"] = "GET"
-            else:
-                receive = _bounded(receive)
-            # Only who writes leaves a trace, and asks where the request came from.
-            self._origins.begin(scope.get("client"), exchange.fields, exchange.request_id)
-            exchange.attach(scope)
-            await self._app(scope, receive, respond)
+            await self._answer(exchange, scope, receive, respond)
         except Exception as error:
-            if respond.has_started:
+            if respond.status:
                 # Half an answer is out; all that is left is to break off, which is the server's to do.
                 _log.error("%s %s broke off (request %s)", method, path, exchange.request_id)
                 raise
+            exchange.failure = error
             await answer_for(error, exchange.request_id, method=method, path=path)(scope, receive, respond)
+        finally:
+            telemetry.metrics.in_flight -= 1
+            seconds = time.perf_counter() - began
+            telemetry.finish(scope, exchange, method, status=respond.status, sent=respond.sent, seconds=seconds)
+
+    async def _answer(self, exchange: Exchange, scope: Scope, receive: Receive, respond: _Respond) -> None:
+        """Take a request through everything that all requests pass, in this order, to whoever answers it."""
+        method, path = scope["method"], scope["path"]
+        self._guard(scope, exchange, path)
+        if method == "OPTIONS" and (preflight := self._cors.preflight(exchange)) is not None:
+            exchange.route = PREFLIGHT
+            await preflight(scope, receive, respond)
+            return
+        credentials = exchange.fields.get(b"authorization")
+        if credentials is not None:
+            # Here, once, because it may wait: whoever asks who is calling is told without waiting.
+            await self._settle(exchange, credentials)
+        if self._limits is not None:
+            standings = await self._limits.take(method, path, address=exchange.address, user_id=exchange.user_id)
+            respond.tell(ratelimit_fields(standings))
+        if method in {"GET", "HEAD"}:
+            answering = self._direct.find(path, exchange, scope["query_string"])
+            if answering is not None:
+                await respond.give(await answering)
+                return
+            # A HEAD is a GET whose content is not sent (RFC 9110, section 9.3.2): the same headers for certain.
+            scope["method"] = "GET"
+        else:
+            receive = _bounded(receive)
+        # Only who writes leaves a trace, and asks where the request came from.
+        self._origins.begin(scope.get("client"), exchange.fields, exchange.request_id)
+        exchange.attach(scope)
+        await self._app(scope, receive, respond)
+
+    def _locate(self, scope: Scope, exchange: Exchange) -> None:
+        """Find out whose address the request comes from; everything further in goes by that."""
+        peer = scope.get("client")
+        if peer:
+            address = exchange.address = self._addresses.of(peer[0], exchange.fields)
+            if address != peer[0]:
+                scope["client"] = address, 0
 
     async def _settle(self, exchange: Exchange, credentials: bytes) -> None:
         """See to it that what is known of the credentials is known as of now."""
@@ -258,6 +311,8 @@ class Edge:
             await revocations.catch_up()
         if self._api_keys is not None:
             await self._api_keys.settle(exchange, credentials)
+        if self._auth is not None:
+            self._auth.recognise(exchange, credentials)
 
     def _guard(self, scope: Scope, exchange: Exchange, path: str) -> None:
         """Raise for a request that must not go any further."""

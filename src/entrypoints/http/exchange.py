@@ -24,7 +24,19 @@ _KEY: Final = "postern.exchange"
 class Exchange:
     """The header fields of one request, read once, and the id that goes with it everywhere."""
 
-    __slots__ = ("api_key", "fields", "is_head", "repeated", "request_id", "size")
+    __slots__ = (
+        "address",
+        "api_key",
+        "failure",
+        "fields",
+        "is_head",
+        "refusal",
+        "repeated",
+        "request_id",
+        "route",
+        "size",
+        "user_id",
+    )
 
     def __init__(self, scope: Scope) -> None:
         """Read the fields of `scope`; a repeated one is joined by commas (RFC 9110, section 5.3) and remembered."""
@@ -47,6 +59,16 @@ class Exchange:
         self.request_id = ""
         self.api_key: Actor | PosternError | None = None
         """Whom the API key of the request speaks for, or why it holds for nobody; None without one."""
+        self.refusal: PosternError | None = None
+        """Why the credentials of the request were found to hold for nobody, so that this is found out once."""
+        self.failure: Exception | None = None
+        """What was answered with a problem."""
+        self.user_id = ""
+        """Whose credentials the request carries, for limits and the log; empty for nobody's, or none that hold."""
+        self.address = ""
+        """The client's, behind the proxies that are trusted."""
+        self.route = ""
+        """The template of the route, from whoever answers before the router does; empty leaves it to the router."""
 
     def field(self, name: bytes) -> str | None:
         """Return a field's value; None without it. Bytes become characters one by one, as HTTP has it."""

@@ -259,7 +259,7 @@ _HEADERS: Final[dict[str, Json]] = {
 _PROBLEM_HEADERS: Final[dict[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),
     405: ("Allow",),
-    429: ("Retry-After",),
+    429: ("Retry-After", "RateLimit-Policy", "RateLimit"),
     503: ("Retry-After",),
 }
 
@@ -428,6 +428,7 @@ def _conditional(name: str, description: str) -> Json:
 def _responses(operation: Operation) -> Json:
     names = (
         "X-Request-Id",
+        *(("RateLimit-Policy", "RateLimit") if operation.negotiates else ()),
         *(("ETag", "Cache-Control") if operation.cacheable else ()),
         *operation.headers,
         *(("Idempotent-Replayed",) if operation.idempotent else ()),

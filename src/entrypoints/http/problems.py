@@ -515,10 +515,9 @@ def _headers(error: PosternError) -> tuple[tuple[bytes, bytes], ...]:
             return ((b"allow", error.allow.encode()),)
         case UnsupportedMediaType():
             return ((b"accept", b"application/json"),)
-        case RateLimited():
-            return ((b"retry-after", b"%d" % error.retry_after_seconds), *ratelimit_fields(error.standings))
-        case Unavailable() | TooManyStreams() | IdempotencyInFlight():
-            return ((b"retry-after", b"%d" % error.retry_after_seconds),)
+        case Unavailable() | TooManyStreams() | IdempotencyInFlight() | RateLimited():
+            left = ratelimit_fields(error.standings) if isinstance(error, RateLimited) else ()
+            return ((b"retry-after", b"%d" % error.retry_after_seconds), *left)
         case _:
             return ()
 

@@ -45,6 +45,9 @@ def settings(**overrides: str) -> Settings:
             "SECRET_KEY": "a key for tests, and for tests alone, 48 bytes long",
             "ALLOWED_HOSTS": "testserver,*.example.org",
             "CORS_ORIGINS": "https://app.example.com",
+            # Most tests ask far more than anybody does in earnest, and nobody reads their log.
+            "RATE_LIMIT_ENABLED": "false",
+            "REQUEST_LOG": "false",
             # Most tests look at the feed right after they have changed it.
             "FEED_CACHE_SECONDS": "0",
             **overrides,

@@ -96,6 +96,7 @@ ROWS: Final[dict[str, Row]] = {
     "getJsonWebKeySet": public(404),  # tokens are signed with HS256 in tests
     "getIndex": public(),
     "getHealth": public(),
+    "getMetrics": public(),  # from this machine, which tests are
     "getLiveness": public(),
     "getReadiness": public(),
     "getDatabaseHealth": public(),

@@ -113,6 +113,7 @@ def test_operation_ids_never_change(contract: Contract) -> None:
         "getDatabaseHealth",
         "getHealth",
         "getIndex",
+        "getMetrics",
         "getJsonWebKeySet",
         "getLiveness",
         "getMyAccount",

@@ -348,7 +348,7 @@ class PostsRoutes:
     def direct(self) -> DirectRoutes:
         return DirectRoutes(
             reads={self._posts: self.read_feed, f"{self._base}/users/me/posts": self.read_my_posts},
-            reads_of_one={self._posts: self.read_post},
+            reads_of_one={self._posts: (f"{self._posts}/{{post_id}}", self.read_post)},
         )
 
     async def list_posts(self, request: HttpRequest) -> Answer:

@@ -1,0 +1,87 @@
+"""What is measured, and who tells."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from dependency_injector import providers
+
+from adapters.cache.feed import CachedPublicFeed
+from adapters.cache.my_posts import CachedMyPosts
+from adapters.shared.redis import RedisConnection
+from adapters.telemetry.board import MetricsBoard, Sample, Source
+from adapters.telemetry.metrics import RequestMetrics
+from adapters.telemetry.process import process_samples
+from adapters.telemetry.request_log import RequestLog, as_json, as_text
+from entrypoints.container.posts import PostsUseCases
+from entrypoints.container.rate_limits import RateLimits
+from entrypoints.settings import Environment, Settings
+
+METRICS_DIRECTORY = "POSTERN_METRICS_DIRECTORY"
+"""Where the workers of one server leave their numbers for each other. `postern serve` makes it and tells its workers
+by this variable; it is no setting, since nobody else has a use for it."""
+
+_STANDARD_ERROR = 2
+
+
+def _request_log(settings: Settings) -> RequestLog | None:
+    if not settings.request_log:
+        return None
+    is_watched = settings.environment is Environment.DEVELOPMENT and sys.stderr.isatty()
+    return RequestLog(_STANDARD_ERROR, render=as_text if is_watched else as_json)
+
+
+def _directory() -> Path | None:
+    name = os.environ.get(METRICS_DIRECTORY)
+    return Path(name) if name else None
+
+
+def _caches(my_posts: CachedMyPosts, feed: CachedPublicFeed) -> Source:
+    def samples() -> Iterator[Sample]:
+        own, public = my_posts.statistics, feed.statistics
+        for cache, statistics in (("own-posts", own), ("public-feed", public)):
+            labels = (("cache", cache),)
+            yield "postern_cache_hits_total", labels, statistics.hits
+            yield "postern_cache_misses_total", labels, statistics.misses
+            yield "postern_cache_shared_hits_total", labels, statistics.shared_hits
+            yield "postern_cache_bypasses_total", labels, statistics.bypasses
+            yield "postern_cache_entries", labels, statistics.entries
+            yield "postern_cache_bytes", labels, statistics.bytes
+
+    return samples
+
+
+def _connections(cache: RedisConnection | None, limits: RedisConnection | None) -> Source:
+    def samples() -> Iterator[Sample]:
+        for name, connection in (("cache", cache), ("limits", limits)):
+            if connection is not None:
+                yield "postern_redis_up", (("connection", name),), connection.is_usable
+
+    return samples
+
+
+def _log(log: RequestLog | None) -> Source:
+    return lambda: [("postern_request_log_lost_total", (), 0 if log is None else log.lost)]
+
+
+def _process() -> Source:
+    return process_samples
+
+
+class Telemetry(PostsUseCases, RateLimits):
+    """The request log, and the metrics of this process and of its sisters."""
+
+    request_metrics = providers.Singleton(RequestMetrics)
+    request_log = providers.Singleton(_request_log, PostsUseCases.settings)
+    metrics_board = providers.Singleton(
+        MetricsBoard,
+        request_metrics,
+        providers.List(
+            providers.Singleton(_caches, PostsUseCases.my_posts, PostsUseCases.public_feed),
+            providers.Singleton(_connections, PostsUseCases.redis, RateLimits.rate_limit_redis),
+            providers.Singleton(_log, request_log),
+            providers.Singleton(_process),
+        ),
+        directory=providers.Singleton(_directory),
+    )

@@ -1,0 +1,72 @@
+"""`GET /metrics`, for Prometheus."""
+
+import hmac
+from typing import Final
+
+from litestar.handlers import HTTPRouteHandler
+
+from adapters.telemetry.board import MetricsBoard
+from adapters.telemetry.exposition import expose
+from domain.shared.errors import Forbidden, Unauthenticated
+from entrypoints.http.addresses import Network, is_within
+from entrypoints.http.exchange import NO_STORE, Answer, Exchange, HttpRequest
+from entrypoints.http.openapi import Operation, endpoint
+from entrypoints.http.paging import refuse_parameters
+
+METRICS: Final = Operation(
+    id="getMetrics",
+    summary="Tell how the service does, to Prometheus",
+    tag="system",
+    description="The sum of all workers, in the text format of Prometheus, or in OpenMetrics for those who ask for it. "
+    "Only for the networks of `METRICS_ALLOWED`, which is this machine unless configured otherwise, and with the "
+    "bearer token `METRICS_TOKEN`, if there is one. A request that a proxy passed on is nobody's of this machine, "
+    "wherever the proxy runs, unless `TRUSTED_PROXIES` names it.",
+    answer_description="The metrics.",
+    media_type="text/plain",
+    text_example='http_requests_total{method="GET",route="/api/v1/posts",status="200"} 42.0\n',
+    headers=("Cache-Control",),
+    stores=False,
+    negotiates=False,
+    raises=(Unauthenticated, Forbidden),
+)
+
+_PASSED_ON: Final = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via")
+
+
+class MetricsRoutes:
+    """Tells the metrics to those who may know them."""
+
+    def __init__(
+        self,
+        board: MetricsBoard,
+        *,
+        allowed: tuple[Network, ...],
+        token: str | None,
+        trusts_proxies: bool,
+        version: str,
+    ) -> None:
+        self._board = board
+        self._allowed = allowed
+        self._token = None if token is None else token.encode("ascii")
+        self._trusts_proxies = trusts_proxies
+        self._version = version
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        return [endpoint("GET", "/metrics", METRICS)(self.metrics)]
+
+    async def metrics(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        self._admit(exchange)
+        refuse_parameters(request.scope["query_string"])
+        body, content_type = expose(self._board, version=self._version, accept=exchange.field(b"accept") or "")
+        return Answer(200, body, ((b"content-type", content_type.encode("ascii")), NO_STORE))
+
+    def _admit(self, exchange: Exchange) -> None:
+        # Where no proxy is trusted, the address of one that passed this on says nothing of who asks.
+        is_passed_on = not self._trusts_proxies and any(name in exchange.fields for name in _PASSED_ON)
+        if is_passed_on or not is_within(exchange.address, self._allowed):
+            raise Forbidden("The metrics are not for this network.")
+        if self._token is not None:
+            scheme, _, given = exchange.fields.get(b"authorization", b"").partition(b" ")
+            if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
+                raise Unauthenticated("The metrics take a bearer token of their own.")
