@@ -291,6 +291,12 @@ def _name(text: str) -> str:
     return text
 
 
+def _synchronous(text: str) -> str:
+    if text.lower() not in {"full", "normal"}:
+        raise ValueError
+    return text.lower()
+
+
 def _yes_or_no(text: str) -> bool:
     words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
     if text.lower() not in words:
@@ -397,6 +403,13 @@ class Settings:
         default="10",
         expected="seconds from 0.05 to 3600",
         about="How long one statement may take.",
+    )
+    database_synchronous: str = _setting(
+        _synchronous,
+        default="full",
+        expected="full or normal",
+        about="SQLite: with `full` what was acknowledged survives a loss of power; with `normal` a commit does not "
+        "wait for the disk, and the last moments may be lost with the power, though never the file's consistency.",
     )
     redis_url: str | None = _setting(
         cast("Callable[[str], str | None]", _redis_url),
@@ -664,6 +677,7 @@ class Settings:
             pool_timeout_seconds=self.database_pool_timeout_seconds,
             connect_timeout_seconds=self.database_connect_timeout_seconds,
             statement_timeout_seconds=self.database_statement_timeout_seconds,
+            survives_power_loss=self.database_synchronous == "full",
         )
 
     @cached_property
