@@ -1,0 +1,189 @@
+"""One idempotency key, a hundred clients, and workers that are killed in the middle of it: one order."""
+
+import asyncio
+import http.client
+import json
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from adapters.sql.migrate import upgrade
+from tests.backends import SQL_BACKENDS, Databases
+from tests.integration.cli.conftest import Server, Shell, StartServer, eventually
+
+CLIENTS = 100
+PATIENCE_SECONDS = 90
+"""For a client to get its answer; workers take seconds to come back on a busy machine."""
+CRASH_LOOP_SECONDS = 7
+BODY = {
+    "items": [{"product_id": "sku-1", "quantity": 2}],
+    "shipping_address": {"street": "1 Main Street", "city": "Springfield", "state": "IL", "zip": "62701"},
+}
+LOCK = {
+    "mariadb": "LOCK TABLES orders WRITE",
+    "mysql": "LOCK TABLES orders WRITE",
+    "postgresql": "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE",
+}
+STUCK = {
+    "mariadb": "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE :beginning",
+    "mysql": "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE :beginning",
+    "postgresql": "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE :beginning "
+    "AND wait_event_type = 'Lock'",
+}
+
+
+@dataclass
+class Site:
+    """A server of two workers on a database of its own, and a customer."""
+
+    backend: str
+    server: Server
+    engine: AsyncEngine
+    headers: dict[str, str] = field(default_factory=dict)
+
+    async def number(self, statement: str, **parameters: str) -> int:
+        async with self.engine.connect() as connection:
+            return int((await connection.execute(text(statement), parameters)).scalar_one())
+
+    async def stuck(self, statement: str) -> int:
+        """Return how many connections are held up in a statement that begins so."""
+        return await self.number(STUCK[self.backend], beginning=f"{statement}%")
+
+    @asynccontextmanager
+    async def orders_locked(self) -> AsyncIterator[None]:
+        """Hold up whoever writes an order, in the middle of the transaction that has claimed the key."""
+        async with self.engine.connect() as connection:
+            await connection.execute(text(LOCK[self.backend]))
+            yield
+            if self.backend != "postgresql":
+                await connection.execute(text("UNLOCK TABLES"))
+
+    def kill_workers(self, workers: Sequence[int]) -> None:
+        for worker in workers:
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+
+
+@pytest.fixture(params=[backend for backend in SQL_BACKENDS if backend != "sqlite"])
+def site(request: pytest.FixtureRequest, shell: Shell, start: StartServer, databases: Databases) -> Iterator[Site]:
+    backend = str(request.param)
+    databases.url(backend)  # Skips, or fails in CI, without a server.
+    url = databases.create(backend, "_idempotency")
+    upgrade(url)
+    server = start(DATABASE_URL=url, WORKERS="2", RATE_LIMIT_ENABLED="false", PASSWORD_HASH_MEMORY_KIB="8192")
+    found = Site(backend, server, create_async_engine(url, poolclass=NullPool))
+    status, pair = server.request(
+        "POST", "/api/v1/auth/signup", {"email": "ada@example.com", "password": "a quiet harbour at dawn"}
+    )
+    assert status == 201, pair
+    found.headers = {"Authorization": f"Bearer {pair['access_token']}", "Content-Type": "application/json"}
+    yield found
+    server.stop()
+    databases.drop(backend, url)
+
+
+@dataclass
+class Outcome:
+    answer: bytes = b""
+    headers: dict[str, Any] = field(default_factory=dict)
+    seen: Counter[str] = field(default_factory=Counter)
+
+
+def insist(site: Site, key: str) -> Outcome:
+    """Place the order as a client does that is sure of its key: again and again until it has its answer."""
+    outcome = Outcome()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", site.server.port, timeout=30)
+        try:
+            connection.request("POST", "/api/v1/orders", json.dumps(BODY), {**site.headers, "Idempotency-Key": key})
+            with connection.getresponse() as response:
+                body = response.read()
+                outcome.headers = dict(response.getheaders())
+        except (OSError, http.client.HTTPException):
+            outcome.seen["broken"] += 1
+            time.sleep(random.uniform(0.05, 0.2))
+            continue
+        finally:
+            connection.close()
+        outcome.seen[str(response.status)] += 1
+        if response.status != 409:
+            outcome.answer = body
+            return outcome
+        assert json.loads(body)["type"] == "/problems/idempotency-in-flight", body
+        time.sleep(random.uniform(0.05, 0.2))
+    raise TimeoutError(f"no answer: {outcome.seen}")
+
+
+async def all_insist(site: Site, key: str, pool: ThreadPoolExecutor) -> list[Outcome]:
+    loop = asyncio.get_running_loop()
+    return list(await asyncio.gather(*(loop.run_in_executor(pool, insist, site, key) for _ in range(CLIENTS))))
+
+
+def check(outcomes: list[Outcome]) -> Counter[str]:
+    """Demand one and the same answer for all, and at most one who got it as the first."""
+    seen: Counter[str] = sum((outcome.seen for outcome in outcomes), Counter())
+    assert set(seen) <= {"201", "409", "broken"}, seen
+    assert len({outcome.answer for outcome in outcomes}) == 1
+    for name in ("location", "etag"):
+        assert len({outcome.headers[name] for outcome in outcomes}) == 1
+    # None, when the worker died after the commit and before the answer.
+    assert [outcome.headers.get("idempotent-replayed") for outcome in outcomes].count(None) <= 1
+    return seen
+
+
+@pytest.mark.timeout(300)
+async def test_workers_killed_while_they_hold_the_key_leave_one_order(site: Site) -> None:
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        async with site.orders_locked():
+            asking = asyncio.create_task(all_insist(site, "held", pool))
+            # One worker has claimed the key and would write the order; what the other does with it waits for that.
+            for _ in range(600):
+                if await site.stuck("INSERT INTO orders") and await site.stuck("INSERT INTO idempotency_keys"):
+                    break
+                await asyncio.sleep(0.05)
+            assert await site.stuck("INSERT INTO") == 2, "a worker waits with more than one connection"
+            killed = site.server.workers()
+            site.kill_workers(killed)
+            assert await asyncio.to_thread(
+                eventually, lambda: len(site.server.workers()) == 2 and not {*site.server.workers()} & {*killed}
+            )
+        outcomes = await asking
+    seen = check(outcomes)
+    assert seen["broken"] > 0
+    assert await site.number("SELECT COUNT(*) FROM orders") == 1
+    assert await site.number("SELECT COUNT(*) FROM idempotency_keys") == 1
+
+
+@pytest.mark.timeout(300)
+async def test_workers_killed_at_any_moment_leave_one_order_a_key(site: Site) -> None:
+    rounds = 3
+    seen: Counter[str] = Counter()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        for number in range(rounds):
+            workers = site.server.workers()
+            assert len(workers) == 2
+            asking = asyncio.create_task(all_insist(site, f"round-{number}", pool))
+            for worker in workers:
+                await asyncio.sleep(random.uniform(0, 0.2))
+                site.kill_workers([worker])
+            killed_at = time.monotonic()
+            seen += check(await asking)
+            # The server takes a worker that dies young twice for one that cannot start, and gives up.
+            await asyncio.sleep(max(0.0, killed_at + CRASH_LOOP_SECONDS - time.monotonic()))
+            assert await asyncio.to_thread(eventually, lambda: len(site.server.workers()) == 2)
+    assert seen["201"] == rounds * CLIENTS
+    assert await site.number("SELECT COUNT(*) FROM orders") == rounds
+    assert await site.number("SELECT COUNT(*) FROM idempotency_keys") == rounds
