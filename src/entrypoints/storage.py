@@ -20,6 +20,7 @@ from adapters.memory.search import MemoryPostSearch
 from adapters.memory.store import MemoryStore
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.memory.votes import MemoryVoteReader
+from adapters.memory.webhooks import MemoryDeliveryRetention, MemoryWebhookReader, MemoryWebhooksUnitOfWork
 from adapters.sql.audit import SqlAuditReader
 from adapters.sql.authors import SqlAuthorDirectory
 from adapters.sql.ballots import SqlCounterAudit, purge_past_ranks
@@ -40,6 +41,7 @@ from adapters.sql.revocations import SqliteRevocationLog, SqlRevocationLog
 from adapters.sql.search import SqlPostSearch
 from adapters.sql.unit_of_work import SqlUnitOfWork
 from adapters.sql.votes import SqlVoteReader
+from adapters.sql.webhooks import SqlDeliveryRetention, SqlWebhookReader, SqlWebhooksUnitOfWork
 from adapters.system.ids import Uuid7Generator
 from adapters.system.origin import ContextOrigins
 from application.events.ports import RelayLedger, RelayQueue
@@ -70,6 +72,7 @@ from application.shared.grouping import Grouping
 from application.shared.health import Probe
 from application.shared.idempotency import KeptAnswers
 from application.shared.unit_of_work import CommitListener
+from application.webhooks.ports import DeliveryRetention, WebhookReader, WebhooksUnitOfWork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,9 @@ class Storage:
     identity_units: Callable[[], IdentityUnitOfWork]
     posts_units: Callable[[], PostsUnitOfWork]
     orders_units: Callable[[], OrdersUnitOfWork]
+    webhooks_units: Callable[[], WebhooksUnitOfWork]
+    webhooks: WebhookReader
+    deliveries: DeliveryRetention
     grouped: Grouping
     accounts: AccountReader
     credentials: CredentialsReader
@@ -131,6 +137,9 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         identity_units=units,
         posts_units=units,
         orders_units=units,
+        webhooks_units=lambda: MemoryWebhooksUnitOfWork(store, recorder, listeners),
+        webhooks=MemoryWebhookReader(store),
+        deliveries=MemoryDeliveryRetention(store),
         grouped=MemoryGrouping(),
         accounts=MemoryAccountReader(store),
         credentials=MemoryCredentialsReader(store),
@@ -187,6 +196,9 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
         identity_units=units,
         posts_units=units,
         orders_units=units,
+        webhooks_units=lambda: SqlWebhooksUnitOfWork(database, recorder, listeners),
+        webhooks=SqlWebhookReader(database),
+        deliveries=SqlDeliveryRetention(database),
         grouped=SqlGrouping(database),
         accounts=SqlAccountReader(database),
         credentials=SqlCredentialsReader(database),

@@ -20,8 +20,8 @@ from application.events.ports import Letter
 from application.identity.audit import AuditRecord, Recorder
 from application.identity.revocations import Revocation, revocation_of
 from application.shared.errors import TransientFailure
-from application.shared.idempotency import KeptAnswer
 from application.shared.event_log import LoggedEvent
+from application.shared.idempotency import KeptAnswer
 from domain.identity.api_key import ApiKey
 from domain.identity.events import ProfileChanged
 from domain.identity.one_time_token import OneTimeToken, Purpose
@@ -34,7 +34,9 @@ from domain.posts.post import Post
 from domain.posts.ranking import hot_rank, microseconds
 from domain.posts.vote import NO_VOTES, Direction, Tally
 from domain.shared.events import Aggregate, DomainEvent
-from domain.shared.ids import ApiKeyId, OrderId, PostId, SessionId, UserId
+from domain.shared.ids import ApiKeyId, DeliveryId, OrderId, PostId, SessionId, UserId, WebhookId
+from domain.webhooks.delivery import Delivery
+from domain.webhooks.endpoint import WebhookEndpoint
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -243,6 +245,10 @@ class MemoryStore:
         self.orders: dict[OrderId, Order] = {}
         self.kept_answers: dict[tuple[UserId, str], KeptAnswer] = {}
         """By whose and which idempotency key."""
+        self.webhooks: dict[WebhookId, WebhookEndpoint] = {}
+        self.deliveries: dict[DeliveryId, Delivery] = {}
+        self.handed_out = {0: 0}
+        """How far the event log has been handed out to webhooks, under a key that means nothing."""
         self.feed = SortedIds()
         self.threads: dict[PostId, SortedIds] = {}
         self.feeds: dict[UserId, SortedIds] = {}
@@ -315,6 +321,9 @@ class Transaction:
         self.posts: Overlay[PostId, PostRecord] = Overlay(store.posts)
         self.votes: Overlay[tuple[UserId, PostId], VoteRecord] = Overlay(store.votes)
         self.orders: Overlay[OrderId, Order] = Overlay(store.orders)
+        self.webhooks: Overlay[WebhookId, WebhookEndpoint] = Overlay(store.webhooks)
+        self.deliveries: Overlay[DeliveryId, Delivery] = Overlay(store.deliveries)
+        self.handed_out: Overlay[int, int] = Overlay(store.handed_out)
         self.kept_answers: Overlay[tuple[UserId, str], KeptAnswer] = Overlay(store.kept_answers)
 
     async def lock(self) -> None:
@@ -417,6 +426,9 @@ class Transaction:
         self.posts.apply_to(store.posts)
         self.votes.apply_to(store.votes)
         self.orders.apply_to(store.orders)
+        self.webhooks.apply_to(store.webhooks)
+        self.deliveries.apply_to(store.deliveries)
+        self.handed_out.apply_to(store.handed_out)
         self.kept_answers.apply_to(store.kept_answers)
         for author_id in {changed_author(event) for event in events}:
             if author_id is not None:

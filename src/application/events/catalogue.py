@@ -54,6 +54,13 @@ from domain.posts.events import PostDeleted, PostEdited, PostEvent, PostPublishe
 from domain.shared.actor import Role
 from domain.shared.events import DomainEvent
 from domain.shared.ids import UserId
+from domain.webhooks.events import (
+    WebhookDeleted,
+    WebhookDisabledByRule,
+    WebhookEdited,
+    WebhookRegistered,
+    WebhookSecretRotated,
+)
 
 E = TypeVar("E", bound=DomainEvent)
 
@@ -269,6 +276,16 @@ INTERNAL: Final[Mapping[type[DomainEvent], str]] = {
     SecondFactorEnabled: "security: it would tell which accounts are harder to get into",
     SessionOpened: "security: it would tell when somebody is there",
     SessionRevoked: "security: it would tell when somebody is there",
+    WebhookDeleted: "it is about where events go, and for the audit trail alone",
+    WebhookDisabledByRule: "it is about where events go, and for the audit trail alone",
+    WebhookEdited: "it is about where events go, and for the audit trail alone",
+    WebhookRegistered: "it is about where events go, and for the audit trail alone",
+    WebhookSecretRotated: "it is about where events go, and for the audit trail alone",
+    WebhookDeleted: "concerns the installation: for the audit trail alone",
+    WebhookDisabledByRule: "concerns the installation: for the audit trail alone",
+    WebhookEdited: "concerns the installation: for the audit trail alone",
+    WebhookRegistered: "concerns the installation: for the audit trail alone",
+    WebhookSecretRotated: "concerns the installation: for the audit trail alone",
 }
 """Every domain event that stays in, and why."""
 
@@ -276,6 +293,9 @@ SCHEMAS: Final[Mapping[tuple[str, int], type[Data]]] = {
     (event.name, entry.version): entry.schema for event, entry in CATALOGUE.items()
 }
 """Every schema that was ever published, also of versions that nothing sends any more, by type and version."""
+
+PUBLIC_TYPES: Final = frozenset(event.name for event, entry in CATALOGUE.items() if entry.public)
+"""The types that anybody may see live."""
 
 TYPES: Final[Sequence[str]] = tuple(sorted({name for name, _ in SCHEMAS}))
 """Every type there is."""

@@ -1,0 +1,273 @@
+"""Webhooks in memory."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from adapters.memory.store import MemoryStore, Transaction
+from adapters.memory.unit_of_work import MemoryUnitOfWork
+from application.identity.audit import Recorder
+from application.shared.errors import VersionConflict
+from application.shared.unit_of_work import CommitListener
+from application.webhooks.ports import (
+    DeliveryRepository,
+    DeliveryRetention,
+    DeliverySlice,
+    FanOutCursor,
+    WebhookReader,
+    WebhookRepository,
+    WebhookSlice,
+    WebhooksUnitOfWork,
+)
+from application.webhooks.views import (
+    DeliveryDetailView,
+    WebhookView,
+    delivery_detail_view,
+    delivery_view,
+    webhook_view,
+)
+from domain.shared.ids import DeliveryId, WebhookId, smallest_id_at
+from domain.webhooks.delivery import Delivery, DeliveryStatus
+from domain.webhooks.endpoint import WebhookEndpoint
+from domain.webhooks.errors import DeliveryNotFound, WebhookNotFound
+
+T = TypeVar("T")
+
+
+def _detached_endpoint(endpoint: WebhookEndpoint) -> WebhookEndpoint:
+    """Return a copy that shares nothing mutable with `endpoint` and has no events."""
+    return WebhookEndpoint.restore(
+        id=endpoint.id,
+        url=endpoint.url,
+        event_types=endpoint.event_types,
+        description=endpoint.description,
+        enabled=endpoint.enabled,
+        disabled_reason=endpoint.disabled_reason,
+        secret=endpoint.secret,
+        previous_secret=endpoint.previous_secret,
+        previous_until=endpoint.previous_until,
+        from_position=endpoint.from_position,
+        failing_since=endpoint.failing_since,
+        created_at=endpoint.created_at,
+        updated_at=endpoint.updated_at,
+        version=endpoint.version,
+    )
+
+
+def _detached_delivery(delivery: Delivery) -> Delivery:
+    """Return a copy that shares nothing mutable with `delivery`."""
+    return Delivery.restore(
+        id=delivery.id,
+        endpoint_id=delivery.endpoint_id,
+        event_id=delivery.event_id,
+        event_type=delivery.event_type,
+        body=delivery.body,
+        status=delivery.status,
+        attempts=delivery.attempts,
+        next_attempt_at=delivery.next_attempt_at,
+        claim=delivery.claim,
+        last_attempt_at=delivery.last_attempt_at,
+        last_status_code=delivery.last_status_code,
+        last_error=delivery.last_error,
+        created_at=delivery.created_at,
+    )
+
+
+class MemoryWebhookRepository(WebhookRepository):
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def add(self, endpoint: WebhookEndpoint) -> None:
+        await self._transaction.lock()
+        self._transaction.webhooks.put(endpoint.id, _detached_endpoint(endpoint))
+        self._transaction.touch(endpoint)
+
+    async def count(self) -> int:
+        return sum(1 for _ in self._transaction.webhooks.values())
+
+    async def get(self, webhook_id: WebhookId) -> WebhookEndpoint:
+        await self._transaction.lock()
+        endpoint = self._transaction.webhooks.get(webhook_id)
+        if endpoint is None:
+            raise WebhookNotFound
+        return _detached_endpoint(endpoint)
+
+    async def save(self, endpoint: WebhookEndpoint) -> None:
+        stored = await self._as_loaded(endpoint)
+        endpoint.version += 1
+        kept = _detached_endpoint(endpoint)
+        kept.failing_since = None if endpoint.failing_since is None else stored.failing_since
+        self._transaction.webhooks.put(endpoint.id, kept)
+        self._transaction.touch(endpoint)
+
+    async def remove(self, endpoint: WebhookEndpoint) -> None:
+        await self._as_loaded(endpoint)
+        self._transaction.webhooks.remove(endpoint.id)
+        self._transaction.touch(endpoint)
+
+    async def enabled(self) -> Sequence[WebhookEndpoint]:
+        found = (endpoint for endpoint in self._transaction.webhooks.values() if endpoint.enabled)
+        return [_detached_endpoint(endpoint) for endpoint in sorted(found, key=lambda endpoint: endpoint.id)]
+
+    async def note_health(self, webhook_id: WebhookId, *, failing_since: datetime | None) -> None:
+        await self._transaction.lock()
+        endpoint = self._transaction.webhooks.get(webhook_id)
+        if endpoint is not None:
+            kept = _detached_endpoint(endpoint)
+            kept.failing_since = failing_since
+            self._transaction.webhooks.put(webhook_id, kept)
+
+    async def _as_loaded(self, endpoint: WebhookEndpoint) -> WebhookEndpoint:
+        await self._transaction.lock()
+        stored = self._transaction.webhooks.get(endpoint.id)
+        if stored is None or stored.version != endpoint.version:
+            raise VersionConflict
+        return stored
+
+
+class MemoryDeliveryRepository(DeliveryRepository):
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def add_all(self, deliveries: Sequence[Delivery]) -> None:
+        await self._transaction.lock()
+        known = {(kept.endpoint_id, kept.event_id) for kept in self._transaction.deliveries.values()}
+        for delivery in deliveries:
+            if (delivery.endpoint_id, delivery.event_id) in known:
+                raise ValueError(f"the event {delivery.event_id} is queued for this endpoint already")
+            self._transaction.deliveries.put(delivery.id, _detached_delivery(delivery))
+
+    async def get(self, delivery_id: DeliveryId, *, of: WebhookId) -> Delivery:
+        await self._transaction.lock()
+        delivery = self._transaction.deliveries.get(delivery_id)
+        if delivery is None or delivery.endpoint_id != of:
+            raise DeliveryNotFound
+        return _detached_delivery(delivery)
+
+    async def save(self, delivery: Delivery) -> None:
+        await self._transaction.lock()
+        self._transaction.deliveries.put(delivery.id, _detached_delivery(delivery))
+
+    async def claim(self, of: WebhookId, *, now: datetime, until: datetime, claim: UUID, limit: int) -> list[Delivery]:
+        await self._transaction.lock()
+        due = [
+            (kept.next_attempt_at, kept.id, kept)
+            for kept in self._transaction.deliveries.values()
+            if kept.endpoint_id == of and kept.next_attempt_at is not None and kept.next_attempt_at <= now
+        ]
+        found = [_detached_delivery(kept) for _, _, kept in sorted(due, key=lambda entry: entry[:2])[:limit]]
+        for delivery in found:
+            delivery.claim, delivery.next_attempt_at = claim, until
+            await self.save(delivery)
+        return found
+
+    async def replay_failed(self, of: WebhookId, *, since: datetime, now: datetime, limit: int) -> int:
+        await self._transaction.lock()
+        oldest = smallest_id_at(since)
+        failed = [
+            kept
+            for kept in self._transaction.deliveries.values()
+            if kept.endpoint_id == of and kept.status is DeliveryStatus.FAILED and kept.id >= oldest
+        ]
+        failed = sorted(failed, key=lambda kept: kept.id)[:limit]
+        for kept in failed:
+            delivery = _detached_delivery(kept)
+            delivery.replay(at=now)
+            await self.save(delivery)
+        return len(failed)
+
+
+class MemoryFanOutCursor(FanOutCursor):
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def lock(self) -> int:
+        await self._transaction.lock()
+        return self._transaction.handed_out.get(0) or 0
+
+    async def move(self, position: int) -> None:
+        self._transaction.handed_out.put(0, position)
+
+
+class MemoryWebhooksUnitOfWork(MemoryUnitOfWork, WebhooksUnitOfWork):
+    """One transaction on webhooks; good for one `async with`."""
+
+    def __init__(self, store: MemoryStore, recorder: Recorder, listeners: Sequence[CommitListener] = ()) -> None:
+        super().__init__(store, recorder, listeners)
+        self._webhooks = MemoryWebhookRepository(self._transaction)
+        self._deliveries = MemoryDeliveryRepository(self._transaction)
+        self._fan_out = MemoryFanOutCursor(self._transaction)
+
+    @property
+    def webhooks(self) -> MemoryWebhookRepository:
+        return self._webhooks
+
+    @property
+    def deliveries(self) -> MemoryDeliveryRepository:
+        return self._deliveries
+
+    @property
+    def fan_out(self) -> MemoryFanOutCursor:
+        return self._fan_out
+
+
+class MemoryWebhookReader(WebhookReader):
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def get(self, webhook_id: WebhookId) -> WebhookView | None:
+        endpoint = self._store.webhooks.get(webhook_id)
+        return None if endpoint is None else webhook_view(endpoint)
+
+    async def newest(self, *, limit: int, before: WebhookId | None) -> WebhookSlice:
+        found = _newest(self._store.webhooks.values(), lambda endpoint: endpoint.id, before)
+        return WebhookSlice([webhook_view(endpoint) for endpoint in found[:limit]], more=len(found) > limit)
+
+    async def delivery(self, delivery_id: DeliveryId, *, of: WebhookId) -> DeliveryDetailView | None:
+        delivery = self._store.deliveries.get(delivery_id)
+        return None if delivery is None or delivery.endpoint_id != of else delivery_detail_view(delivery)
+
+    async def deliveries(
+        self, *, of: WebhookId, status: DeliveryStatus | None, limit: int, before: DeliveryId | None
+    ) -> DeliverySlice:
+        wanted = (
+            kept
+            for kept in self._store.deliveries.values()
+            if kept.endpoint_id == of and (status is None or kept.status is status)
+        )
+        found = _newest(wanted, lambda delivery: delivery.id, before)
+        return DeliverySlice([delivery_view(delivery) for delivery in found[:limit]], more=len(found) > limit)
+
+    async def due(self, now: datetime) -> Sequence[WebhookId]:
+        waiting = {
+            kept.endpoint_id
+            for kept in self._store.deliveries.values()
+            if kept.next_attempt_at is not None and kept.next_attempt_at <= now
+        }
+        return [
+            endpoint.id for endpoint in self._store.webhooks.values() if endpoint.enabled and endpoint.id in waiting
+        ]
+
+
+class MemoryDeliveryRetention(DeliveryRetention):
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def purge(self, *, before: datetime, limit: int) -> int:
+        oldest = smallest_id_at(before)
+        async with self._store.write_lock:
+            kept = self._store.deliveries
+            gone = [
+                delivery.id
+                for delivery in kept.values()
+                if delivery.id < oldest or delivery.endpoint_id not in self._store.webhooks
+            ][:limit]
+            for delivery_id in gone:
+                del kept[delivery_id]
+        return len(gone)
+
+
+def _newest(found: Iterable[T], id_of: Callable[[T], UUID], before: UUID | None) -> list[T]:
+    wanted = [item for item in found if before is None or id_of(item) < before]
+    return sorted(wanted, key=id_of, reverse=True)
