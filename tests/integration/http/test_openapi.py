@@ -134,6 +134,7 @@ def test_operation_ids_never_change(contract: Contract) -> None:
         "listProblems",
         "listUsers",
         "logIn",
+        "listenToEvents",
         "moveOrder",
         "logOut",
         "logOutEverywhere",
