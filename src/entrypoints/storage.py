@@ -24,6 +24,7 @@ from adapters.memory.webhooks import MemoryDeliveryRetention, MemoryWebhookReade
 from adapters.sql.audit import SqlAuditReader
 from adapters.sql.authors import SqlAuthorDirectory
 from adapters.sql.ballots import SqlCounterAudit, purge_past_ranks
+from adapters.sql.commits import SqliteCommits
 from adapters.sql.credentials import SqlApiKeyReader
 from adapters.sql.database import Database
 from adapters.sql.directory import SqlSessionReader, SqlUserReader
@@ -67,6 +68,7 @@ from application.posts.ports import (
     VoteReader,
 )
 from application.posts.search import PostSearch
+from application.shared.commits import CommitMarks
 from application.shared.event_log import EventLog
 from application.shared.grouping import Grouping
 from application.shared.health import Probe
@@ -108,6 +110,8 @@ class Storage:
     search: PostSearch
     authors: AuthorDirectory
     revisions: AuthorRevisions
+    commits: CommitMarks | None
+    """None where a look at it would cost as much as a read."""
     probe: Probe
     close: Callable[[], Awaitable[None]]
 
@@ -161,6 +165,7 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         search=MemoryPostSearch(store, posts),
         authors=MemoryAuthorDirectory(store),
         revisions=MemoryAuthorRevisions(store),
+        commits=None,
         probe=MemoryProbe(),
         close=close,
     )
@@ -177,6 +182,7 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
     # revision is one look-up by primary key.
     sqlite_file = database.sqlite_file
     revisions = SqlAuthorRevisions(database) if sqlite_file is None else SqliteAuthorRevisions(sqlite_file)
+    commits = None if sqlite_file is None else SqliteCommits(sqlite_file)
 
     posts = SqlPostReader(database)
     events, relay = SqlEventLog(database), relay_over(database)
@@ -190,6 +196,8 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
     async def close() -> None:
         await revocations.close()
         await revisions.close()
+        if commits is not None:
+            await commits.close()
         await database.dispose()
 
     return Storage(
@@ -220,6 +228,7 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
         search=SqlPostSearch(database, posts),
         authors=SqlAuthorDirectory(database),
         revisions=revisions,
+        commits=commits,
         probe=SqlProbe(database),
         close=close,
     )

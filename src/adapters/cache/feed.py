@@ -1,4 +1,4 @@
-"""The cache of the public feed: encoded pages in this process's memory, for a few seconds."""
+"""Caches of the feed in this process's memory: for strangers for some seconds, for others as long as it is true."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,8 +6,11 @@ from typing import Final, NamedTuple
 
 from cachetools import TLRUCache
 
-from adapters.cache.my_posts import ENTRY_OVERHEAD_BYTES, CacheStatistics, boot_time
-from application.posts.read_feed import PublicFeed, PublicFeedQuery
+from adapters.cache.my_posts import CacheStatistics
+from adapters.cache.pages import ENTRY_OVERHEAD_BYTES, Loaded, RevisedPages, boot_time
+from application.posts.list_feed import ListFeedQuery
+from application.posts.read_feed import ExactFeed, PublicFeed, PublicFeedQuery
+from application.shared.commits import CommitMarks
 from application.shared.views import EncodedPage
 
 FEED_CACHE_BYTES: Final = 16 * 1_048_576
@@ -104,3 +107,49 @@ def _expiry(_query: PublicFeedQuery, entry: _Entry, _now: float) -> float:
 def _size(entry: _Entry) -> int:
     page = entry.page
     return ENTRY_OVERHEAD_BYTES + len(page.body) + len(page.etag) + len(page.next_cursor or "")
+
+
+CHECKED_FEED_SECONDS: Final = 60.0
+"""How long a page is kept at the most. Nothing in it ages before something is committed, but for the moment that the
+cursor of a ranked page is as of, and ranks are known for an hour."""
+
+
+class CheckedFeed(ExactFeed):
+    """Serves a page again to the same viewer as long as nothing at all was committed since before its load began.
+
+    `RevisedPages` says why that is exact: the mark of the commits stands in for a revision. It promises more than what
+    one has written oneself, and is lost with every write of anybody; that pays where a look at the mark costs a
+    hundredth of a page. A page holds its viewer's own votes, so viewers share none.
+    """
+
+    def __init__(
+        self,
+        inner: ExactFeed,
+        *,
+        commits: CommitMarks,
+        ttl_seconds: float,
+        max_bytes: int = FEED_CACHE_BYTES,
+        timer: Callable[[], float] = boot_time,
+    ) -> None:
+        self._inner = inner
+        self._commits = commits
+        self._ttl = ttl_seconds
+        self._pages: RevisedPages[ListFeedQuery] = RevisedPages(max_bytes=max_bytes, timer=timer)
+
+    @property
+    def bytes(self) -> int:
+        """What the pages take."""
+        return self._pages.bytes
+
+    async def page(self, query: ListFeedQuery) -> EncodedPage:
+        mark = self._commits.current() if self._ttl > 0 else None
+        if mark is None:
+            return await self._inner.page(query)
+        page = self._pages.kept(query, mark)
+        if page is not None:
+            return page
+
+        async def load(expires_at: float) -> Loaded:
+            return Loaded(await self._inner.page(query), expires_at)
+
+        return await self._pages.loaded(query, mark, self._ttl, load)

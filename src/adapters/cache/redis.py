@@ -50,7 +50,8 @@ from typing import Final
 
 import msgspec
 
-from adapters.cache.my_posts import PageKey, SharedPages, StoredPage, boot_time
+from adapters.cache.my_posts import PageKey, SharedPages, StoredPage
+from adapters.cache.pages import boot_time
 from adapters.shared.redis import Command, RedisConnection
 from adapters.shared.tasks import end
 from application.posts.ports import AuthorRevisions

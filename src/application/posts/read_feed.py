@@ -40,17 +40,35 @@ class StoredPublicFeed(PublicFeed):
         return encode_page(await self._list_feed.execute(ListFeedQuery(query.page, None, sort=query.sort)))
 
 
+class ExactFeed(Protocol):
+    """Reads pages of the feed as they are stored; the port that a cache stands behind which knows what is current."""
+
+    async def page(self, query: ListFeedQuery) -> EncodedPage:
+        """Return a page that holds every write which was acknowledged before. Raises `InvalidCursor`."""
+        ...
+
+
+class StoredExactFeed(ExactFeed):
+    """Reads the page from storage each time."""
+
+    def __init__(self, *, list_feed: ListFeed) -> None:
+        self._list_feed = list_feed
+
+    async def page(self, query: ListFeedQuery) -> EncodedPage:
+        return encode_page(await self._list_feed.execute(query))
+
+
 class ReadFeed:
     """Answer for the feed: from a short-lived cache for those who are not signed in and ask for all of it.
 
     Somebody who is signed in may have just written, and is always shown what is stored.
     """
 
-    def __init__(self, *, list_feed: ListFeed, public: PublicFeed) -> None:
-        self._list_feed = list_feed
+    def __init__(self, *, exact: ExactFeed, public: PublicFeed) -> None:
+        self._exact = exact
         self._public = public
 
     async def execute(self, query: ListFeedQuery) -> EncodedPage:
         if query.viewer is None and query.author is None and query.period == ALWAYS:
             return await self._public.page(PublicFeedQuery(query.sort, query.page))
-        return encode_page(await self._list_feed.execute(query))
+        return await self._exact.page(query)

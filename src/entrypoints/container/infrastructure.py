@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from dependency_injector import containers, providers
 
-from adapters.cache.my_posts import boot_time
+from adapters.cache.pages import boot_time
 from adapters.cache.redis import RedisAuthorRevisions
 from adapters.live.bell import CommitBell
 from adapters.mail.account_mails import TemplatedAccountMails

@@ -2,7 +2,7 @@
 
 from dependency_injector import providers
 
-from adapters.cache.feed import CachedPublicFeed
+from adapters.cache.feed import CHECKED_FEED_SECONDS, CachedPublicFeed, CheckedFeed
 from adapters.cache.my_posts import CachedMyPosts
 from adapters.cache.redis import RedisAuthorRevisions, RedisPageStore
 from adapters.shared.redis import RedisConnection
@@ -15,15 +15,23 @@ from application.posts.list_feed import ListFeed
 from application.posts.list_my_posts import ListMyPosts, StoredMyPosts
 from application.posts.list_replies import ListReplies
 from application.posts.publish_post import PublishPost
-from application.posts.read_feed import ReadFeed, StoredPublicFeed
+from application.posts.read_feed import ExactFeed, ReadFeed, StoredExactFeed, StoredPublicFeed
 from application.posts.recount import Recount
 from application.posts.search_posts import SearchPosts
 from entrypoints.container.infrastructure import Infrastructure
 from entrypoints.container.retried import retried
+from entrypoints.storage import Storage
 
 
 def _page_store(redis: RedisConnection | None, redis_revisions: RedisAuthorRevisions | None) -> RedisPageStore | None:
     return None if redis is None or redis_revisions is None else RedisPageStore(redis)
+
+
+def _exact_feed(stored: ExactFeed, storage: Storage, cache_ttl_seconds: float) -> ExactFeed:
+    # Elsewhere than on SQLite nothing tells for less than a page costs whether it is still current.
+    if storage.commits is None:
+        return stored
+    return CheckedFeed(stored, commits=storage.commits, ttl_seconds=min(cache_ttl_seconds, CHECKED_FEED_SECONDS))
 
 
 class PostsUseCases(Infrastructure):
@@ -86,7 +94,13 @@ class PostsUseCases(Infrastructure):
         providers.Singleton(StoredPublicFeed, list_feed=list_feed),
         ttl_seconds=Infrastructure.settings.provided.feed_cache_seconds,
     )
-    read_feed = providers.Singleton(ReadFeed, list_feed=list_feed, public=public_feed)
+    exact_feed = providers.Singleton(
+        _exact_feed,
+        providers.Singleton(StoredExactFeed, list_feed=list_feed),
+        Infrastructure.storage,
+        Infrastructure.settings.provided.cache_ttl_seconds,
+    )
+    read_feed = providers.Singleton(ReadFeed, exact=exact_feed, public=public_feed)
     search_posts = providers.Singleton(
         SearchPosts, search=Infrastructure.storage.provided.search, cursors=Infrastructure.cursors
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dependency_injector import providers
 
-from adapters.cache.my_posts import boot_time
+from adapters.cache.pages import boot_time
 from adapters.rate_limit.redis import RedisRateLimiter
 from adapters.rate_limit.windows import MemoryRateLimiter
 from adapters.security.keys import DerivedKeys

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from adapters.cache.feed import CachedPublicFeed
-from adapters.cache.my_posts import ENTRY_OVERHEAD_BYTES
+from adapters.cache.pages import ENTRY_OVERHEAD_BYTES
 from application.posts.read_feed import PublicFeed, PublicFeedQuery
 from application.shared.errors import StorageUnavailable
 from application.shared.paging import InvalidCursor, PageRequest

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from adapters.cache.my_posts import ENTRY_OVERHEAD_BYTES, CachedMyPosts, PageKey, SharedPages, StoredPage
+from adapters.cache.my_posts import CachedMyPosts, PageKey, SharedPages, StoredPage
+from adapters.cache.pages import ENTRY_OVERHEAD_BYTES
 from application.posts.ports import AuthorRevisions, MyPostsReader
 from application.shared.errors import StorageUnavailable
 from application.shared.paging import InvalidCursor, PageRequest

@@ -1,0 +1,63 @@
+"""Whether anything was committed to a SQLite file, as the file itself tells."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from application.shared.commits import CommitMarks
+
+
+class SqliteCommits(CommitMarks):
+    """`PRAGMA data_version` changes with each commit by another connection, of this process or any other.
+
+    It is asked on the event loop, over a connection of its own that only reads, so that every commit is another's:
+    there is nothing to wait for in a write-ahead log, and a hop to a thread would cost ten times as much. The numbers
+    of two connections have nothing to do with each other; after each failure there is a new one, so what was kept
+    under numbers of the old is told by the count of connections, in the upper half.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._connections = 0
+
+    def current(self) -> int | None:
+        # Locked for a moment (recovery after a crash), or not there: nobody can say.
+        with contextlib.suppress(sqlite3.OperationalError):
+            version: int = self.read_one("PRAGMA data_version")[0]
+            return self._connections << 32 | version
+        return None
+
+    def read_one(self, statement: str, parameters: tuple[Any, ...] = ()) -> Any:
+        """Read a row by its key over the same connection; None when there is none. It must be a short read.
+
+        Raises `sqlite3.OperationalError`, and begins anew with a new connection the next time.
+        """
+        try:
+            connection = self._connection or self._connect()
+            return connection.execute(statement, parameters).fetchone()
+        except sqlite3.OperationalError:
+            self._forget()
+            raise
+
+    async def close(self) -> None:
+        self._forget()
+
+    def _connect(self) -> sqlite3.Connection:
+        # timeout=0: the event loop never sleeps in here. No thread check: whoever closes it may be another one.
+        self._connections += 1
+        self._connection = sqlite3.connect(
+            f"file:{quote(str(self._path))}?mode=ro",
+            uri=True,
+            timeout=0,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        return self._connection
+
+    def _forget(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

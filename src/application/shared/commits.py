@@ -1,0 +1,14 @@
+"""Whether anything at all was committed since."""
+
+from typing import Protocol
+
+
+class CommitMarks(Protocol):
+    """Tells one state of storage from another, for almost nothing: what was read is still true while its mark is."""
+
+    def current(self) -> int | None:
+        """Return a number that is another after each commit, by any process, that was acknowledged before the call.
+
+        None when that cannot be told just now.
+        """
+        ...
