@@ -524,7 +524,7 @@ class Settings:
         default="10",
         expected="a whole number from 1 to 100000",
         about="How many of them one account may have, or one address that is not signed in; who wants more is "
-        "answered 429. Behind a proxy all addresses may be one: raise it there.",
+        "answered 429. Behind a proxy, name it in TRUSTED_PROXIES, or all callers have one address.",
     )
     smtp_url: str | None = _setting(
         cast("Callable[[str], str | None]", _smtp_url),

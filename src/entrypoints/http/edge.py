@@ -300,6 +300,7 @@ class Edge:
         """Find out whose address the request comes from; everything further in goes by that."""
         peer = scope.get("client")
         if peer:
+            exchange.peer = peer
             address = exchange.address = self._addresses.of(peer[0], exchange.fields)
             if address != peer[0]:
                 scope["client"] = address, 0

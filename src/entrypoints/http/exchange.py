@@ -30,6 +30,7 @@ class Exchange:
         "failure",
         "fields",
         "is_head",
+        "peer",
         "refusal",
         "repeated",
         "request_id",
@@ -67,6 +68,8 @@ class Exchange:
         """Whose credentials the request carries, for limits and the log; empty for nobody's, or none that hold."""
         self.address = ""
         """The client's, behind the proxies that are trusted."""
+        self.peer: tuple[str, int] | None = None
+        """Who is at the other end of the connection: the client, or the proxy in front."""
         self.route = ""
         """The template of the route, from whoever answers before the router does; empty leaves it to the router."""
 

@@ -95,13 +95,13 @@ class LiveRoutes:
         after = position_of(exchange.fields.get(b"last-event-id"))
         if exchange.is_head:
             return Answer(200, b"", HEADERS)
-        client, server = request.scope["client"], request.scope["server"]
+        peer, server = exchange.peer, request.scope["server"]
         stream = await self._hub.open(
             Reader(None if actor is None else actor.user_id, types),
             ("address", client[0] if client else None) if actor is None else actor.user_id,
             after=after,
             is_over=lambda: actor is not None and self._has_lost(exchange),
-            abort=lambda: abort_connection(client, server),
+            abort=lambda: abort_connection(peer, server),
         )
         return EventStreamAnswer(stream, self._admission(exchange, actor))
 
