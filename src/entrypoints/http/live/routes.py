@@ -98,7 +98,7 @@ class LiveRoutes:
         peer, server = exchange.peer, request.scope["server"]
         stream = await self._hub.open(
             Reader(None if actor is None else actor.user_id, types),
-            ("address", client[0] if client else None) if actor is None else actor.user_id,
+            exchange.address if actor is None else actor.user_id,
             after=after,
             is_over=lambda: actor is not None and self._has_lost(exchange),
             abort=lambda: abort_connection(peer, server),
