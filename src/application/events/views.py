@@ -7,6 +7,7 @@ A schema that was published is never changed in a way that an older consumer wou
 beside it (see `docs/events/`).
 """
 
+from inspect import cleandoc
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -151,6 +152,19 @@ _ENCODER = msgspec.json.Encoder()
 def encoded(data: Data) -> bytes:
     """Return the JSON object that stands for `data`."""
     return _ENCODER.encode(data)
+
+
+def schema_of(type: str, version: int, data: type[Data]) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the data of a type and version."""
+    # What a type refers to stands within it, so that the schema is complete by itself.
+    (_,), components = msgspec.json.schema_components([data], ref_template="#/$defs/{name}")
+    schema: dict[str, Any] = components[data.__name__]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": f"{type}, version {version}",
+        "description": cleandoc(str(data.__doc__)),
+    }
 
 
 class Envelopes:

@@ -92,6 +92,8 @@ ROWS: Final[dict[str, Row]] = {
     "moveOrder": only_admins(200),
     # events
     "listenToEvents": readable(),
+    "listEventSchemas": public(),
+    "getEventSchema": public(),
     # system
     "getJsonWebKeySet": public(404),  # tokens are signed with HS256 in tests
     "getIndex": public(),
@@ -100,6 +102,7 @@ ROWS: Final[dict[str, Row]] = {
     "getLiveness": public(),
     "getReadiness": public(),
     "getDatabaseHealth": public(),
+    "getBrokerHealth": public(404),  # none is configured in tests
     "getCacheHealth": public(404),  # none is configured in tests
     "getOpenApiDocument": public(),
     "listProblems": public(),

@@ -201,6 +201,8 @@ async def test_head_has_the_headers_of_get_and_no_body(
         "order_id": ordered.json()["id"],
         "user_id": alice.id,
         "slug": "stale",
+        "type": "post.published",
+        "version": "1",
     }
     paths = [path for path, item in contract.document["paths"].items() if "get" in item]
     paths += ["/docs", "/redoc", "/favicon.ico", "/nowhere", POSTS + "?limit=0"]

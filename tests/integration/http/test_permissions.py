@@ -81,6 +81,8 @@ async def a_world(container: Container) -> World:
         "user_id": owner.id,
         "session_id": next(session["id"] for session in sessions if not session["current"]),
         "slug": "stale",
+        "type": "post.published",
+        "version": "1",
     }
     suspended = await client.put(
         f"/api/v1/users/{world.accounts['suspended'].id}/suspension", json={}, headers=world.accounts["admin"].auth

@@ -37,6 +37,7 @@ async def test_it_is_live_ready_and_its_database_up(client: httpx.AsyncClient) -
     assert database["status"] == "up"
     assert 0 <= database["latency_ms"] < 1000
     assert problem(await client.get("/health/cache")) == (404, "not-configured")
+    assert problem(await client.get("/health/broker")) == (404, "not-configured")
 
 
 class DownProbe:

@@ -1,0 +1,90 @@
+"""The schemas of events: `GET /api/v1/events/schemas`, and one of each type and version."""
+
+from typing import Annotated, Final
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+
+from application.events.catalogue import PUBLIC_TYPES, SCHEMAS
+from application.events.views import schema_of
+from entrypoints.http.conditional import PUBLIC, bytes_tag, representation
+from entrypoints.http.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.openapi import Operation, Parameter, endpoint
+from entrypoints.http.paging import refuse_parameters
+from entrypoints.http.problems import NoSuchRoute
+
+
+class EventSchemaEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A type of events, and a version of what it says."""
+
+    type: Annotated[str, msgspec.Meta(examples=["post.published"])]
+    version: Annotated[int, msgspec.Meta(ge=1)]
+    description: str
+    public: Annotated[bool, msgspec.Meta(description="Whether everybody sees such events live.")]
+    schema: Annotated[str, msgspec.Meta(description="Where the JSON Schema is.")]
+
+
+class EventSchemas(msgspec.Struct, frozen=True, kw_only=True):
+    """Every type of events there is."""
+
+    items: list[EventSchemaEntry]
+
+
+LIST: Final = Operation(
+    id="listEventSchemas",
+    summary="List every type of events",
+    tag="events",
+    description="What events there are, and where the JSON Schema of the `data` of each is. A schema never changes "
+    "what it demands: a new version comes beside it, and `dataschema` of an event names the one that it follows.",
+    answer=EventSchemas,
+    answer_description="The types.",
+    cacheable=True,
+)
+READ: Final = Operation(
+    id="getEventSchema",
+    summary="Read the schema of an event's data",
+    tag="events",
+    description="JSON Schema 2020-12. It is what `dataschema` of an event leads to.",
+    parameters=(
+        Parameter("type", "path", "The `type` of events.", {"type": "string"}, "post.published"),
+        Parameter("version", "path", "The version of the schema.", {"type": "integer", "minimum": 1}, 1),
+    ),
+    answer_description="The schema.",
+    cacheable=True,
+    raises=(NoSuchRoute,),
+)
+
+
+class EventSchemaRoutes:
+    def __init__(self, *, base: str) -> None:
+        self._base = f"{base}/events/schemas"
+        found = {(type_, str(version)): schema_of(type_, version, data) for (type_, version), data in SCHEMAS.items()}
+        self._schemas = {key: msgspec.json.encode(schema) for key, schema in found.items()}
+        entries = [
+            EventSchemaEntry(
+                type=type_,
+                version=version,
+                description=found[type_, str(version)]["description"],
+                public=type_ in PUBLIC_TYPES,
+                schema=f"{self._base}/{type_}/{version}",
+            )
+            for type_, version in sorted(SCHEMAS)
+        ]
+        self._index = msgspec.json.encode(EventSchemas(items=entries))
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        return [
+            endpoint("GET", self._base, LIST)(self.list),
+            endpoint("GET", f"{self._base}/{{type:str}}/{{version:str}}", READ)(self.read),
+        ]
+
+    async def list(self, request: HttpRequest) -> Answer:
+        refuse_parameters(request.scope["query_string"])
+        return representation(Exchange.of(request.scope), self._index, bytes_tag(self._index), PUBLIC)
+
+    async def read(self, request: HttpRequest) -> Answer:
+        refuse_parameters(request.scope["query_string"])
+        body = self._schemas.get((request.path_params["type"], request.path_params["version"]))
+        if body is None:
+            raise NoSuchRoute
+        return representation(Exchange.of(request.scope), body, bytes_tag(body), PUBLIC)
