@@ -8,17 +8,23 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.sql.database import Database
-from adapters.sql.mapping import new_post_values, user_values
-from adapters.sql.models import PostRow, UserRow, table_of
+from adapters.sql.mapping import new_order_values, new_post_values, user_values
+from adapters.sql.models import IdempotencyKeyRow, OrderRow, PostRow, UserRow, table_of
 from application.posts.ports import ALWAYS, Period, RankedPlace
 from domain.posts.post import Post
 from domain.posts.ranking import Sort, hot_rank
 from domain.shared.ids import PostId
 from entrypoints.storage import sql_storage
-from tests.builders import NOW, a_post, a_user
+from tests.builders import NOW, a_post, a_user, an_order
 from tests.integration.sql.conftest import Captured, OpenDatabase, writing
 
 AUTHORS, POSTS_EACH = 40, 100
+PRIMARY_OF_ORDERS = {
+    "sqlite": "sqlite_autoindex_orders_1",
+    "postgresql": "orders_pkey",
+    "mariadb": "PRIMARY",
+    "mysql": "PRIMARY",
+}
 
 
 async def filled(database: Database, behind: AsyncEngine, backend: str) -> tuple[Any, list[Any]]:
@@ -50,21 +56,21 @@ async def explained(behind: AsyncEngine, backend: str, captured: Captured) -> st
     return "\n".join(" ".join(f"{key}={value}" for key, value in row.items()) for row in rows)
 
 
-def is_along_an_index(plan: str, backend: str, index: str) -> bool:
-    """Tell whether the plan begins with `posts`, by `index`, and neither sorts nor reads the whole table."""
+def is_along_an_index(plan: str, backend: str, index: str, table: str = "posts") -> bool:
+    """Tell whether the plan begins with `table`, by `index`, and neither sorts nor reads the whole table."""
     first = plan.partition("\n")[0]
     match backend:
         case "sqlite":
             # It looks the one author up first, which changes nothing.
-            by_index = f"SEARCH posts USING INDEX {index}" in plan
+            by_index = f"SEARCH {table} USING INDEX {index}" in plan
             return by_index and "TEMP B-TREE" not in plan and "SCAN" not in plan
         case "postgresql":
             # A page that was cut before it was joined may be put in order after that, with its 21 rows.
-            cut = "Limit" in plan and plan.index("Limit") < plan.index(f"Index Scan Backward using {index} on posts")
+            cut = "Limit" in plan and plan.index("Limit") < plan.index(f"Index Scan Backward using {index} on {table}")
             sorts_more = "Sort" in plan and plan.index("Sort") > plan.index("Limit")
-            return cut and not sorts_more and "Seq Scan on posts" not in plan and "Filter: (author_id" not in plan
+            return cut and not sorts_more and f"Seq Scan on {table}" not in plan and "Filter: (author_id" not in plan
         case _:
-            begins = "table=posts" in first and f"key={index}" in first and "type=ALL" not in first
+            begins = f"table={table}" in first and f"key={index}" in first and "type=ALL" not in first
             return begins and "filesort" not in plan and "temporary" not in plan
 
 
@@ -133,6 +139,61 @@ async def test_a_thread_runs_along_its_index(
         assert len(found.items) == 20
         plan = (await explained(behind, sql_backend, captured)).replace("Index Scan using", "Index Scan Backward using")
         assert is_along_an_index(plan, sql_backend, "ix_posts_reply_to_id"), plan
+
+
+async def test_the_lists_of_orders_run_along_an_index_at_any_depth(
+    open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str, captured: Captured
+) -> None:
+    database = open_with()
+    storage = sql_storage(database)
+    customers = [a_user() for _ in range(AUTHORS)]
+    seldom, often = customers[0], customers[1]
+    # Somebody whose few orders are the oldest of all is where walking along the wrong index costs most.
+    orders = [an_order(seldom) for _ in range(50)]
+    orders += [an_order(customer) for _ in range(POSTS_EACH) for customer in customers[1:]]
+    async with writing(database) as session:
+        users = [{**user_values(user), "version": 1} for user in customers]
+        await session.execute(insert(table_of(UserRow)), users)
+        await session.execute(insert(table_of(OrderRow)), [new_order_values(order) for order in orders])
+    async with behind.connect() as connection:
+        await connection.exec_driver_sql(f"ANALYZE{' TABLE' if sql_backend in {'mariadb', 'mysql'} else ''} orders")
+    middle = {user: [order.id for order in orders if order.customer_id == user.id][25] for user in (seldom, often)}
+    own = "ix_orders_user_id_id"
+    lists = [(user.id, own, before) for user in (seldom, often) for before in (None, middle[user])]
+    lists += [(None, PRIMARY_OF_ORDERS[sql_backend], before) for before in (None, middle[often])]
+
+    for customer, index, before in lists:
+        captured.statements.clear()
+        found = await storage.orders.newest(limit=20, before=before, customer=customer)
+        assert len(found.items) == 20
+        captured.statements.pop()  # that of the lines
+        plan = await explained(behind, sql_backend, captured)
+        assert is_along_an_index(plan, sql_backend, index, "orders"), plan
+
+
+async def test_old_idempotency_keys_are_found_along_their_index(
+    open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str, captured: Captured
+) -> None:
+    database = open_with()
+    storage = sql_storage(database)
+    owner = a_user()
+    keys = [
+        {"owner_id": owner.id, "idempotency_key": f"key-{n}", "created_at": NOW + timedelta(seconds=n), "answer": b""}
+        for n in range(AUTHORS * POSTS_EACH)
+    ]
+    async with writing(database) as session:
+        await session.execute(insert(table_of(UserRow)), [{**user_values(owner), "version": 1}])
+        await session.execute(insert(table_of(IdempotencyKeyRow)), keys)
+    analyze = "ANALYZE TABLE" if sql_backend in {"mariadb", "mysql"} else "ANALYZE"
+    async with behind.connect() as connection:
+        await connection.exec_driver_sql(f"{analyze} idempotency_keys")
+    captured.statements.clear()
+
+    assert await storage.kept_answers.purge(until=NOW + timedelta(hours=1), limit=20) == 20
+    captured.statements[:] = [sent for sent in captured.statements if sent[0].startswith("SELECT")]
+    plan = await explained(behind, sql_backend, captured)
+    plan = plan.replace("Index Scan using", "Index Scan Backward using")
+    assert is_along_an_index(plan, sql_backend, "ix_idempotency_keys_created_at", "idempotency_keys"), plan
 
 
 async def test_the_revision_and_the_account_are_found_by_their_keys(
