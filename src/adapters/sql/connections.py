@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from sqlalchemy import Executable, Result
 
@@ -44,6 +44,16 @@ class Unit(ABC):
         raise RuntimeError("it is durable with its own commit")
 
 
+class PoolState(NamedTuple):
+    """One pool of connections at one moment."""
+
+    name: str
+    size: int
+    """How many there may be, those opened under load included."""
+    open: int
+    in_use: int
+
+
 class Connections(ABC):
     """All connections that one process has to a database."""
 
@@ -58,6 +68,10 @@ class Connections(ABC):
 
     @abstractmethod
     async def dispose(self) -> None: ...
+
+    def pools(self) -> Sequence[PoolState]:
+        """Tell how the pools are that have been opened; none where there are none."""
+        return ()
 
     async def grouped(self, story: Callable[[], Coroutine[Any, Any, R]]) -> R:
         """Run a use case that waits for nothing but this database; where it pays, under one commit with others."""

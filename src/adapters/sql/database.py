@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Executable, make_url
 
 from adapters.sql.compiled import AnyRow, Parameters
-from adapters.sql.connections import Connections, Unit
+from adapters.sql.connections import Connections, PoolState, Unit
 from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.base import Dialect, Limits
 from adapters.sql.errors import CAUGHT, translated
@@ -103,6 +103,10 @@ class Database:
             return await self._connections.fetch_one(statement, parameters, brief=brief)
         except CAUGHT as error:
             raise translated(error, self.dialect) from error
+
+    def pools(self) -> Sequence[PoolState]:
+        """Tell how many connections there are, and how many of them are in use."""
+        return self._connections.pools()
 
     def unit(self) -> Unit:
         """Return what runs the statements of one unit of work."""

@@ -1,19 +1,21 @@
 """Connections to a database server: two pools, made when they are first needed."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import URL, Executable, Result, event
+from sqlalchemy import URL, Connection, Engine, Executable, Result, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
 from sqlalchemy.util import greenlet_spawn
 
-from adapters.sql.compiled import AnyRow, Parameters, Rows, rows_of
-from adapters.sql.connections import Connections, Unit
+from adapters.sql.compiled import AnyRow, Parameters, Rows, compiled, rows_of
+from adapters.sql.connections import Connections, PoolState, Unit
 from adapters.sql.dialects.base import Dialect, Limits
 
 
@@ -46,30 +48,32 @@ class PooledConnections(Connections):
 
     async def fetch_all(self, statement: Executable, parameters: Parameters, *, brief: bool) -> Sequence[AnyRow]:
         del brief
-        return await greenlet_spawn(self._read_all, statement, parameters)
+        return await greenlet_spawn(self._read, statement, parameters)
 
     async def fetch_one(self, statement: Executable, parameters: Parameters, *, brief: bool) -> AnyRow | None:
         del brief
-        return await greenlet_spawn(self._read_one, statement, parameters)
+        rows = await greenlet_spawn(self._read, statement, parameters)
+        return rows[0] if rows else None
 
     # AsyncConnection would do the same in three hops to a greenlet and a task of its own for giving the connection
     # back, which takes a third of the time of a short read.
-    def _read_all(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow]:
+    def _read(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow]:
         with self._reads.sync_engine.connect() as connection:
-            return connection.execute(statement, parameters).all()
-
-    def _read_one(self, statement: Executable, parameters: Parameters) -> AnyRow | None:
-        with self._reads.sync_engine.connect() as connection:
-            return connection.execute(statement, parameters).first()
+            return _run(connection, statement, parameters).rows
 
     def unit(self) -> Unit:
-        return _PooledUnit(AsyncSession(self._writes, autoflush=False, expire_on_commit=False))
+        return _PooledUnit(self._writes.sync_engine)
 
     async def dispose(self) -> None:
         for name in ("_reads", "_writes"):
             engine: AsyncEngine | None = vars(self).pop(name, None)
             if engine is not None:
                 await engine.dispose()
+
+    def pools(self) -> Sequence[PoolState]:
+        # Those that nobody has needed yet are not made for this.
+        found = {name: self.__dict__.get(attribute) for name, attribute in (("reads", "_reads"), ("writes", "_writes"))}
+        return [_state(name, engine) for name, engine in found.items() if engine is not None]
 
     @cached_property
     def _reads(self) -> AsyncEngine:
@@ -111,21 +115,80 @@ class PooledConnections(Connections):
         return engine
 
 
+def _state(name: str, engine: AsyncEngine) -> PoolState:
+    pool = engine.sync_engine.pool
+    if not isinstance(pool, QueuePool):
+        raise TypeError(f"{name} is no pool with a size")
+    in_use = pool.checkedout()
+    return PoolState(name, pool.size() + pool._max_overflow, pool.checkedin() + in_use, in_use)  # noqa: SLF001 - told nowhere else
+
+
 class _PooledUnit(Unit):
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
+    """One transaction on a connection of the pool for writing. Everything happens in greenlets, as `AsyncSession` does
+    it, but a session is there only for the statements that need one.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None
+        self._session: Session | None = None
 
     async def execute(self, statement: Executable, parameters: Parameters | Sequence[Parameters]) -> Result[Any]:
-        return await self._session.execute(statement, parameters)
+        return await greenlet_spawn(self._execute, statement, parameters)
 
     async def run(self, statement: Executable, parameters: Parameters) -> Rows:
-        return rows_of(await self._session.execute(statement, parameters))
+        return await greenlet_spawn(self._run, statement, parameters)
 
     async def commit(self) -> None:
-        await self._session.commit()
+        if self._connection is not None:
+            await greenlet_spawn(self._connection.commit)
 
     async def close(self) -> None:
-        await self._session.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            # Whoever closes may be cancelled in the middle; the connection goes back to its pool all the same.
+            await asyncio.shield(asyncio.ensure_future(greenlet_spawn(self._close, connection)))
+
+    def _begun(self) -> Connection:
+        if self._connection is None:
+            connection = self._engine.connect()
+            # What is sent with the first statement, if anything: the drivers see to that.
+            connection.begin()
+            self._connection = connection
+        return self._connection
+
+    def _run(self, statement: Executable, parameters: Parameters) -> Rows:
+        return _run(self._begun(), statement, parameters)
+
+    def _execute(self, statement: Executable, parameters: Parameters | Sequence[Parameters]) -> Result[Any]:
+        if self._session is None:
+            self._session = Session(self._begun(), autoflush=False, expire_on_commit=False)
+        # Buffered: rows are read when nobody is in a greenlet any more.
+        return self._session.execute(statement, parameters, execution_options={"prebuffer_rows": True})
+
+    def _close(self, connection: Connection) -> None:
+        try:
+            if self._session is not None:
+                self._session.close()
+        finally:
+            connection.close()
+
+
+def _run(connection: Connection, statement: Executable, parameters: Parameters) -> Rows:
+    """Run a statement by the driver's own cursor, where its text does not depend on its values."""
+    plan = compiled(statement, connection.dialect, parameters)
+    if plan is None:
+        return rows_of(connection.execute(statement, parameters))
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(plan.sql, plan.bind(parameters))
+        fetched = Rows(plan.rows(cursor.fetchall()) if plan.returns_rows else (), cursor.rowcount)
+        cursor.close()
+    except BaseException as error:  # noqa: BLE001 # a cancellation too: the connection is in the middle of something
+        # SQLAlchemy's own verdict: it wraps the error, and throws away what is lost, the connection or all of its age.
+        sql = plan.sql if isinstance(error, connection.dialect.loaded_dbapi.Error) else None
+        connection._handle_dbapi_exception(error, sql, None, cursor, None)  # noqa: SLF001 # nothing public does
+    return fetched
 
 
 def _ping_after_idle(engine: AsyncEngine, seconds: float) -> None:

@@ -3,7 +3,9 @@
 import errno
 import logging
 import multiprocessing
+import os
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ import click
 from entrypoints.cli.failures import AddressUnavailable, CommandFailed
 from entrypoints.cli.loading import load_settings
 from entrypoints.cli.schema import bring_up_to_date, require_current_schema
-from entrypoints.cli.worker import allow_connections, load_app
+from entrypoints.cli.worker import METRICS_DIRECTORY, allow_connections, load_app
 from entrypoints.settings import MEMORY_URL, Environment, LogLevel, Settings
 
 BACKLOG = 2048
@@ -122,12 +124,15 @@ def run(settings: Settings, address: str) -> None:
     )
     ready = threading.Thread(target=_announce, args=(server, settings, address), name="announce", daemon=True)
     server.on_startup(ready.start)
-    try:
-        server.serve(target_loader=load_app, wrap_loader=False)
-    except FatalError as error:
-        raise CommandFailed(f"the server did not start: {error}") from error
-    except SystemExit as stopped:
-        raise CommandFailed("the workers do not keep running; the reason is above") from stopped
+    # Of mode 0700: nobody else makes up numbers. It outlives every worker, and so does what they counted.
+    with tempfile.TemporaryDirectory(prefix="postern-metrics-") as metrics:
+        os.environ[METRICS_DIRECTORY] = metrics
+        try:
+            server.serve(target_loader=load_app, wrap_loader=False)
+        except FatalError as error:
+            raise CommandFailed(f"the server did not start: {error}") from error
+        except SystemExit as stopped:
+            raise CommandFailed("the workers do not keep running; the reason is above") from stopped
     click.echo("Stopped.")
 
 

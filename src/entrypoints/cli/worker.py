@@ -8,8 +8,12 @@ import threading
 from collections.abc import Callable
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any, Final
 
+METRICS_DIRECTORY: Final = "POSTERN_METRICS_DIRECTORY"
+"""Where the workers of one server leave their numbers for each other. `postern serve` makes it and tells its workers
+by this variable; it is no setting, since nobody else has a use for it."""
 OPEN_FILES: Final = 256
 """Besides connections of callers: to the database, files, and what the runtime needs."""
 
@@ -24,6 +28,7 @@ def load_app() -> Any:
     from entrypoints.settings import Settings  # noqa: PLC0415
 
     container = Container(settings=Settings.load())
+    container.metrics_directory.override(Path(os.environ[METRICS_DIRECTORY]))
     _hang_up_first(container.live_hub().hang_up)
     return create_app(container)
 

@@ -51,6 +51,7 @@ async def running(container: Container) -> AsyncIterator[None]:
 async def _begin_telemetry(container: Container, stack: AsyncExitStack) -> None:
     """Let the other workers see this one's numbers every second, and write the log to its end."""
     board, log = container.metrics_board(), container.request_log()
+    board.write()  # A worker counts as living from the start.
     stack.callback(board.close)
     if log is not None:
         stack.push_async_callback(log.close)

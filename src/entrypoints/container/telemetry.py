@@ -1,6 +1,5 @@
 """What is measured, and who tells."""
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from dependency_injector import providers
 from adapters.cache.feed import CachedPublicFeed
 from adapters.cache.my_posts import CachedMyPosts
 from adapters.shared.redis import RedisConnection
+from adapters.sql.database import Database
 from adapters.telemetry.board import MetricsBoard, Sample, Source
 from adapters.telemetry.metrics import RequestMetrics
 from adapters.telemetry.process import process_samples
@@ -17,10 +17,6 @@ from adapters.telemetry.request_log import RequestLog, as_json, as_text
 from entrypoints.container.posts import PostsUseCases
 from entrypoints.container.rate_limits import RateLimits
 from entrypoints.settings import Environment, Settings
-
-METRICS_DIRECTORY = "POSTERN_METRICS_DIRECTORY"
-"""Where the workers of one server leave their numbers for each other. `postern serve` makes it and tells its workers
-by this variable; it is no setting, since nobody else has a use for it."""
 
 _STANDARD_ERROR = 2
 
@@ -30,11 +26,6 @@ def _request_log(settings: Settings) -> RequestLog | None:
         return None
     is_watched = settings.environment is Environment.DEVELOPMENT and sys.stderr.isatty()
     return RequestLog(_STANDARD_ERROR, render=as_text if is_watched else as_json)
-
-
-def _directory() -> Path | None:
-    name = os.environ.get(METRICS_DIRECTORY)
-    return Path(name) if name else None
 
 
 def _caches(my_posts: CachedMyPosts, feed: CachedPublicFeed) -> Source:
@@ -48,6 +39,17 @@ def _caches(my_posts: CachedMyPosts, feed: CachedPublicFeed) -> Source:
             yield "postern_cache_bypasses_total", labels, statistics.bypasses
             yield "postern_cache_entries", labels, statistics.entries
             yield "postern_cache_bytes", labels, statistics.bytes
+
+    return samples
+
+
+def _pools(database: Database | None) -> Source:
+    def samples() -> Iterator[Sample]:
+        for pool in () if database is None else database.pools():
+            labels = (("pool", pool.name),)
+            yield "postern_database_pool_size", labels, pool.size
+            yield "postern_database_pool_open", labels, pool.open
+            yield "postern_database_pool_in_use", labels, pool.in_use
 
     return samples
 
@@ -74,14 +76,17 @@ class Telemetry(PostsUseCases, RateLimits):
 
     request_metrics = providers.Singleton(RequestMetrics)
     request_log = providers.Singleton(_request_log, PostsUseCases.settings)
+    metrics_directory: providers.Provider[Path | None] = providers.Object(None)
+    """Where the workers of one server leave their numbers for each other; None where there are no others."""
     metrics_board = providers.Singleton(
         MetricsBoard,
         request_metrics,
         providers.List(
             providers.Singleton(_caches, PostsUseCases.my_posts, PostsUseCases.public_feed),
+            providers.Singleton(_pools, PostsUseCases.database),
             providers.Singleton(_connections, PostsUseCases.redis, RateLimits.rate_limit_redis),
             providers.Singleton(_log, request_log),
             providers.Singleton(_process),
         ),
-        directory=providers.Singleton(_directory),
+        directory=metrics_directory,
     )

@@ -38,7 +38,10 @@ class Shell:
 
     def environment(self, overrides: dict[str, str]) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if name not in setting_infos()}
-        return inherited | self.variables | overrides
+        ours = self.variables | overrides
+        # These tests are one address, which signs up and logs in more often than anybody does in earnest.
+        unlimited = {} if ours.get("ENVIRONMENT") == "production" else {"RATE_LIMIT_ENABLED": "false"}
+        return inherited | unlimited | ours
 
     def run(self, *arguments: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

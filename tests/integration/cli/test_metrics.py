@@ -1,0 +1,111 @@
+"""Metrics and the request log of a real server with several workers."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import time
+
+from tests.integration.cli.conftest import Server, Shell, StartServer
+
+
+def scrape(server: Server) -> str:
+    # A connection of its own each time, so that the kernel picks a worker anew.
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection.request("GET", "/metrics")
+    with connection.getresponse() as response:
+        text = response.read().decode()
+    connection.close()
+    assert response.status == 200, text
+    return text
+
+
+def value(text: str, sample: str) -> float:
+    match = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)
+    return 0.0 if match is None else float(match[1])
+
+
+LIVENESS = 'http_requests_total{method="GET",route="/health/live",status="200"}'
+
+
+def ask(server: Server, times: int) -> None:
+    for _ in range(times):
+        assert server.request("GET", "/health/live")[0] == 200
+
+
+def settled(server: Server, total: float) -> None:
+    """Wait until every scrape, wherever it goes, tells `total`."""
+    deadline = time.monotonic() + 20
+    while (found := {value(scrape(server), LIVENESS) for _ in range(8)}) != {total}:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
+
+
+def test_any_worker_tells_the_sum_of_all_and_a_dead_one_takes_nothing_along(shell: Shell, start: StartServer) -> None:
+    assert shell.run("migrate").returncode == 0
+    server = start(WORKERS="3")
+    before = value(scrape(server), LIVENESS)
+    ask(server, 60)
+    settled(server, before + 60)
+
+    told = []
+    for _ in range(2):
+        ask(server, 10)
+        told.append(value(scrape(server), LIVENESS))
+        victim = server.workers()[0]
+        os.kill(victim, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while victim in server.workers() or len(server.workers()) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        time.sleep(0.5)  # until the new worker listens
+        told += [value(scrape(server), LIVENESS) for _ in range(6)]
+
+    assert told == sorted(told)
+    assert told[-1] > before + 60
+    deadline = time.monotonic() + 20
+    while value(scrape(server), "postern_workers") != 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert value(scrape(server), "process_resident_memory_bytes") > 1_000_000
+
+
+def test_numbers_are_the_servers_own_and_gone_with_it(shell: Shell, start: StartServer) -> None:
+    assert shell.run("migrate").returncode == 0
+    folder = shell.folder / "temporary"
+    folder.mkdir()
+    server = start(WORKERS="2", TMPDIR=str(folder))
+    ask(server, 10)
+    scrape(server)
+
+    (directory,) = folder.glob("postern-metrics-*")
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert server.stop() == 0
+    assert list(folder.iterdir()) == []
+
+
+def test_every_request_leaves_one_line_of_json_without_anything_secret(server: Server) -> None:
+    account = {"email": "ada@example.com", "password": "a quiet harbour at dawn"}
+    _, signed_up = server.request("POST", "/api/v1/auth/signup", account)
+    token = signed_up["access_token"]
+    auth = {"Authorization": f"Bearer {token}"}
+    _, post = server.request("POST", "/api/v1/posts", {"text": "Nobody else's business"}, auth)
+    server.request("GET", f"/api/v1/posts/{post['id']}", headers={**auth, "X-Request-Id": "find-me"})
+    server.request("GET", "/api/v1/posts?q=private+thoughts", headers=auth)
+    assert server.stop() == 0
+
+    # Development logs its mails too, as what they are.
+    log = [line for line in server.log.read_text().splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in log]
+    assert [(line["method"], line["route"], line["status"]) for line in lines] == [
+        ("POST", "/api/v1/auth/signup", 201),
+        ("POST", "/api/v1/posts", 201),
+        ("GET", "/api/v1/posts/{post_id}", 200),
+        ("GET", "/api/v1/posts", 200),
+    ]
+    assert lines[2]["request_id"] == "find-me"
+    assert lines[2]["user_id"] == signed_up["user"]["id"]
+    assert lines[2]["client"] == "127.0.0.1"
+    for secret in (*account.values(), token, signed_up["refresh_token"], "business", "thoughts", post["id"]):
+        assert not any(secret in line for line in log)
