@@ -1,0 +1,118 @@
+"""What every rate limiter does, in memory and in Redis; and that memory counts as the library does."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+
+import pytest
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+
+from adapters.rate_limit.redis import RedisRateLimiter
+from adapters.rate_limit.windows import MemoryRateLimiter, WindowStorage
+from adapters.shared.redis import RedisConnection
+from application.shared.rate_limit import Charge, Limit, RateLimiter, Standing
+
+THREE = Limit("three", 3, 60)
+HUNDRED = Limit("hundred", 100, 60)
+
+
+class Unreachable(RateLimiter):
+    """Stands where nothing may fall back to."""
+
+    async def take(self, charges: object) -> list[Standing]:
+        raise AssertionError(charges)
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def limiter(request: pytest.FixtureRequest) -> AsyncIterator[RateLimiter]:
+    if request.param == "memory":
+        yield MemoryRateLimiter()
+        return
+    connection = RedisConnection(request.getfixturevalue("redis_url"), name="limits")
+    yield RedisRateLimiter(connection, Unreachable(), prefix=f"test:{secrets.token_hex(8)}:")
+    await connection.close()
+
+
+async def once(limiter: RateLimiter, limit: Limit, subject: str, cost: int = 1) -> Standing:
+    (standing,) = await limiter.take([Charge(limit, subject, cost)])
+    return standing
+
+
+async def test_the_amount_may_be_used_up_and_the_next_is_one_too_many(limiter: RateLimiter) -> None:
+    standings = [await once(limiter, THREE, "alice") for _ in range(4)]
+
+    assert [standing.remaining for standing in standings] == [2, 1, 0, -1]
+    assert [standing.is_exceeded for standing in standings] == [False, False, False, True]
+    assert all(50 < standing.resets_in <= 60 for standing in standings)
+
+
+async def test_subjects_and_limits_are_counted_apart(limiter: RateLimiter) -> None:
+    await once(limiter, THREE, "alice")
+
+    assert (await once(limiter, THREE, "bob")).remaining == 2
+    assert (await once(limiter, HUNDRED, "alice")).remaining == 99
+
+
+async def test_several_charges_are_all_counted_also_when_one_is_over(limiter: RateLimiter) -> None:
+    for _ in range(3):
+        await once(limiter, THREE, "alice")
+
+    standings = await limiter.take([Charge(THREE, "alice"), Charge(HUNDRED, "alice")])
+
+    assert [(standing.limit, standing.remaining) for standing in standings] == [(THREE, -1), (HUNDRED, 99)]
+    assert (await once(limiter, HUNDRED, "alice")).remaining == 98
+
+
+async def test_no_charge_at_all_is_no_question(limiter: RateLimiter) -> None:
+    assert await limiter.take([]) == []
+
+
+async def test_looking_counts_nothing(limiter: RateLimiter) -> None:
+    assert [(await once(limiter, THREE, "alice", 0)).remaining for _ in range(3)] == [3, 3, 3]
+    await once(limiter, THREE, "alice")
+    assert (await once(limiter, THREE, "alice", 0)).remaining == 2
+
+
+async def test_what_is_taken_back_may_be_used_again(limiter: RateLimiter) -> None:
+    for _ in range(3):
+        await once(limiter, THREE, "alice")
+
+    assert (await once(limiter, THREE, "alice", -1)).remaining == 1
+    assert (await once(limiter, THREE, "alice")).remaining == 0
+
+
+async def test_the_window_ends_and_everything_is_there_again(limiter: RateLimiter) -> None:
+    brief = Limit("brief", 1, 1)
+    assert [(await once(limiter, brief, "alice")).is_exceeded for _ in range(2)] == [False, True]
+
+    await asyncio.sleep(1.1)
+
+    assert not (await once(limiter, brief, "alice")).is_exceeded
+
+
+async def test_a_window_is_not_prolonged_by_what_comes_during_it(limiter: RateLimiter) -> None:
+    first = await once(limiter, THREE, "alice")
+    await asyncio.sleep(0.1)
+    assert (await once(limiter, THREE, "alice")).resets_in < first.resets_in - 0.05
+
+
+async def test_fifty_at_once_use_up_exactly_what_there_is(limiter: RateLimiter) -> None:
+    ten = Limit("ten", 10, 60)
+    standings = await asyncio.gather(*(once(limiter, ten, "alice") for _ in range(50)))
+
+    assert sum(not standing.is_exceeded for standing in standings) == 10
+
+
+def test_memory_decides_as_the_library_does() -> None:
+    item = RateLimitItemPerSecond(5, 60)
+    library = MemoryStorage()
+    ours, theirs = FixedWindowRateLimiter(WindowStorage()), FixedWindowRateLimiter(library)
+    try:
+        for subject, cost in [("a", 1), ("a", 2), ("b", 5), ("a", 2), ("a", 1), ("b", 1), ("a", 1)]:
+            assert ours.test(item, subject, cost=cost) == theirs.test(item, subject, cost=cost)
+            assert ours.hit(item, subject, cost=cost) == theirs.hit(item, subject, cost=cost)
+            assert ours.get_window_stats(item, subject).remaining == theirs.get_window_stats(item, subject).remaining
+    finally:
+        library.timer.cancel()
