@@ -206,7 +206,7 @@ def _drivers(results: Results) -> Iterator[str]:
 def _workers(results: Results) -> Iterator[str]:
     yield (
         "Computed, since the load generator shares both cores with two workers: (2 cores less what lay idle) / "
-        "processor time of the workers a request, to what one worker answers on a core of its own."
+        "processor time of the workers a request, to the same of one worker on a core of its own."
     )
     yield ""
     rows = [
@@ -275,7 +275,7 @@ def _processes(memory: dict[str, float]) -> str:
 
 
 def _gaps(results: Results) -> Iterator[str]:
-    absent = [(results.titles[name], reason) for name, reason in results.absent.items()]
+    absent = [(results.titles.get(name, name), reason) for name, reason in results.absent.items()]
     if absent:
         yield from ("", "## Did not take part", "")
         yield from table(("", "why"), absent)

@@ -3,12 +3,12 @@
 There are two cores, and the load generator needs some of them, so this is arithmetic on what was counted, not a plain
 measurement, and it is said as such:
 
-- One worker has a core of its own, the generator the other, as everywhere in this benchmark. It answers R1 a second.
+- One worker has a core of its own, the generator the other, as everywhere in this benchmark.
 - Two workers, the generator and the database server then share both cores. The processes' own accounts say how much
   processor time a request took the workers (contention between them included: locks, caches, the kernel's socket), and
   /proc/stat how much of both cores lay idle while something waited.
 - If the generator were elsewhere, the workers would have what it took, and waiting would idle as it did: they would
-  answer (2 cores less idle) / time per request. That divided by R1 is the figure.
+  answer (2 cores less idle) / time per request. That, divided by the same for one worker on one core, is the figure.
 """
 
 import os
@@ -63,10 +63,10 @@ def _scaling(contender: Postern, two: Server, workload: Workload, around: Surrou
     both = [around.cores.load, around.cores.server]
     rounds: list[dict[str, float]] = []
     for number in range(_ROUNDS + 1):
-        alone = _round(one, files[0], [around.cores.load], both)
+        alone = _round(one, files[0], [around.cores.load], [around.cores.server])
         shared = _round(two, files[1], both, both)
         if number:  # The first is for warming up.
-            scaling = (2 - 2 * shared["idle"]) / (shared["us"] / 1e6) / alone["rate"]
+            scaling = 2 * (1 - shared["idle"]) / shared["us"] / ((1 - alone["idle"]) / alone["us"])
             rounds.append(
                 {
                     "scaling": scaling, "one_rate": alone["rate"], "two_rate": shared["rate"],
@@ -79,7 +79,7 @@ def _scaling(contender: Postern, two: Server, workload: Workload, around: Surrou
 
 
 def _round(server: Server, file: Path, cores: Sequence[int], watched: Sequence[int]) -> dict[str, float]:
-    """Return answers a second, microseconds of the workers' processors each, and the idle share of both cores.
+    """Return answers a second, microseconds of the workers' processors each, and the idle share of what is watched.
 
     Raises `WrongAnswer`.
     """
@@ -90,11 +90,11 @@ def _round(server: Server, file: Path, cores: Sequence[int], watched: Sequence[i
     elapsed = time.perf_counter() - begun
     worked, idle = server.cpu_seconds() - worked, _idle_seconds(watched) - idle
     # wrk takes a moment to start and to end, in which nobody has anything to do.
-    idle = max(0.0, idle - 2 * (elapsed - figures.seconds))
+    idle = max(0.0, idle - len(watched) * (elapsed - figures.seconds))
     return {
         "rate": figures.requests_per_second,
         "us": worked / figures.requests * 1e6,
-        "idle": min(1.0, idle / (2 * figures.seconds)),
+        "idle": min(1.0, idle / (len(watched) * figures.seconds)),
     }
 
 
