@@ -9,6 +9,7 @@ import pytest
 import application
 import domain
 from application.shared.errors import Unavailable
+from application.shared.idempotency import IdempotencyKeyReused
 from domain.shared.errors import (
     Conflict,
     FieldError,
@@ -20,7 +21,7 @@ from domain.shared.errors import (
     Unauthenticated,
 )
 
-FAMILIES = (Invalid, Unauthenticated, Forbidden, NotFound, Conflict, Stale, Unavailable)
+FAMILIES = (Invalid, Unauthenticated, Forbidden, NotFound, Conflict, Stale, Unavailable, IdempotencyKeyReused)
 
 
 def descendants(cls: type[PosternError]) -> Iterator[type[PosternError]]:
