@@ -68,6 +68,10 @@ format: $(DEVELOPMENT_READY) ## Format, and fix what can be fixed safely
 torture: $(DEVELOPMENT_READY) ## Cast 100,000 random votes from 8 processes on every database, and count (ARGS=)
 	PYTHONPATH=src:. $(BIN)/python -m tools.torture_votes $(ARGS)
 
+.PHONY: torture-events
+torture-events: $(DEVELOPMENT_READY) ## Relay 10,000 events by 4 relays that are killed 20 times, to RabbitMQ and Redis (ARGS=)
+	PYTHONPATH=src:. $(BIN)/python -m tools.torture_events $(ARGS)
+
 .PHONY: depth
 depth: $(DEVELOPMENT_READY) ## Compare page 10,000 of each list with page 1 on a million posts (ARGS="sqlite mariadb")
 	PYTHONPATH=src:. $(BIN)/python -m bench.depth $(or $(ARGS),sqlite)
@@ -75,6 +79,10 @@ depth: $(DEVELOPMENT_READY) ## Compare page 10,000 of each list with page 1 on a
 .PHONY: counts
 counts: $(DEVELOPMENT_READY) ## Hold the hot paths to their instructions in bench/counts.json (ARGS=--write: new figures)
 	$(BIN)/python -m bench.counts $(ARGS)
+
+.PHONY: profile
+profile: $(DEVELOPMENT_READY) ## Say where the CPU time of a request goes, as in docs/performance.md (ARGS=)
+	PYTHONPATH=src:. $(BIN)/python -m bench.profile $(ARGS)
 
 .PHONY: check
 check: lint types test counts ## Lint, types, tests and instruction counts
@@ -84,7 +92,7 @@ migrate: $(RUNTIME_READY) ## Bring the database's schema up to date (DATABASE_UR
 	@$(BIN)/postern migrate
 
 .PHONY: bench
-bench: $(BENCH_READY) ## Measure Postern side by side with others, into bench/results (ARGS=; needs wrk and two cores)
+bench: $(BENCH_READY) ## Measure Postern side by side with others, half an hour (ARGS="--only PART"; needs wrk and two cores)
 	$(BIN)/python -m bench $(ARGS)
 
 .PHONY: bench-quick
