@@ -227,7 +227,7 @@ class SqlApiKeyReader(ApiKeyReader):
         self._database = database
 
     async def by_hash(self, hash: ApiKeyHash) -> ApiKeyGrant | None:
-        row = await self._database.fetch_one(_GRANT, {"hash": hash.digest})
+        row = await self._database.fetch_one(_GRANT, {"hash": hash.digest}, brief=True)
         if row is None:
             return None
         id, user_id, role, status, scopes, expires_at, last_used_at = row

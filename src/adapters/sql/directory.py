@@ -76,7 +76,7 @@ class SqlUserReader(UserReader):
         self._database = database
 
     async def find(self, user_id: UserId, *, full: bool) -> Versioned[UserView] | None:
-        row = await self._database.fetch_one(_ONE, {"at_id": user_id})
+        row = await self._database.fetch_one(_ONE, {"at_id": user_id}, brief=True)
         return None if row is None else Versioned(_user_view(row, full=full), row.version)
 
     async def newest(self, *, limit: int, before: UserId | None, prefix: str | None, full: bool) -> UserSlice:

@@ -171,10 +171,10 @@ class SqlCredentialsReader(CredentialsReader):
         self._database = database
 
     async def by_email(self, email_key: str) -> Credentials | None:
-        return _credentials(await self._database.fetch_one(_CREDENTIALS_BY_EMAIL, {"key": email_key}))
+        return _credentials(await self._database.fetch_one(_CREDENTIALS_BY_EMAIL, {"key": email_key}, brief=True))
 
     async def by_id(self, user_id: UserId) -> Credentials | None:
-        return _credentials(await self._database.fetch_one(_CREDENTIALS_BY_ID, {"at_id": user_id}))
+        return _credentials(await self._database.fetch_one(_CREDENTIALS_BY_ID, {"at_id": user_id}, brief=True))
 
 
 class SqlAccountReader(AccountReader):
@@ -182,7 +182,7 @@ class SqlAccountReader(AccountReader):
         self._database = database
 
     async def account(self, user_id: UserId) -> Versioned[AccountView] | None:
-        row = await self._database.fetch_one(_ACCOUNT, {"at_id": user_id})
+        row = await self._database.fetch_one(_ACCOUNT, {"at_id": user_id}, brief=True)
         if row is None:
             return None
         id, email, email_verified, username, name, phone, role, created_at, updated_at, version = row
