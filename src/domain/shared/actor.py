@@ -24,6 +24,8 @@ class Scope(StrEnum):
 
     POSTS_READ = "posts:read"
     POSTS_WRITE = "posts:write"
+    ORDERS_READ = "orders:read"
+    ORDERS_WRITE = "orders:write"
     PROFILE_READ = "profile:read"
     PROFILE_WRITE = "profile:write"
 

@@ -18,7 +18,11 @@ from entrypoints.container import Container
 from tests.fakes import SettableClock
 from tests.integration.http.conftest import PASSWORD, Account, SignUp, a_container, bearer, faults, problem
 
-AUTH, ME, POSTS = "/api/v1/auth", "/api/v1/users/me", "/api/v1/posts"
+AUTH, ME, POSTS, ORDERS = "/api/v1/auth", "/api/v1/users/me", "/api/v1/posts", "/api/v1/orders"
+AN_ORDER = {
+    "items": [{"product_id": "sku-1", "quantity": 1}],
+    "shipping_address": {"street": "1 Main Street", "city": "Springfield", "state": "IL", "zip": "62701"},
+}
 OTHER = "two walruses in the library"
 COOKIE = "__Secure-postern_refresh"
 OWN_PAGE = {"x-csrf-protection": "1"}
@@ -434,6 +438,8 @@ async def test_an_api_key_is_shown_once_and_does_what_its_scopes_say(client: htt
     [
         ("posts:read", {"read posts"}),
         ("posts:write", {"write posts"}),
+        ("orders:read", {"read orders"}),
+        ("orders:write", {"write orders"}),
         ("profile:read", {"read profile"}),
         ("profile:write", {"write profile"}),
     ],
@@ -445,6 +451,8 @@ async def test_a_scope_opens_its_own_door_and_no_other(
     answers = {
         "read posts": await client.get(POSTS, headers=auth),
         "write posts": await client.post(POSTS, json={"text": "x"}, headers=auth),
+        "read orders": await client.get(ORDERS, headers=auth),
+        "write orders": await client.post(ORDERS, json=AN_ORDER, headers=auth),
         "read profile": await client.get(ME, headers=auth),
         "write profile": await client.patch(ME, json={"name": "A"}, headers=auth),
     }
@@ -487,9 +495,14 @@ async def test_an_administrators_key_administers_nothing(
         user.role = Role.ADMIN
         await uow.users.save(user)
         await uow.commit()
-    auth = bearer((await a_key(client, alice, "posts:read", "posts:write"))["key"])
+    auth = bearer((await a_key(client, alice, "posts:read", "posts:write", "orders:read", "orders:write"))["key"])
     post = await client.post(POSTS, json={"text": "bob's"}, headers=bob.auth)
+    order = await client.post(ORDERS, json=AN_ORDER, headers=bob.auth)
 
+    assert problem(await client.get(order.headers["location"], headers=auth)) == (404, "order-not-found")
+    assert problem(await client.get(ORDERS, params={"all": "true"}, headers=auth)) == (403, "forbidden")
+    moved = await client.patch(order.headers["location"], json={"status": "confirmed"}, headers=auth)
+    assert problem(moved) == (403, "insufficient-scope")
     assert problem(await client.delete(post.headers["location"], headers=auth))[0] == 403
     assert problem(await client.get("/api/v1/audit", headers=auth)) == (403, "insufficient-scope")
 

@@ -26,7 +26,7 @@ from domain.orders.errors import (
     OrderStepSkipped,
     OrderUnmoved,
 )
-from domain.shared.actor import Actor
+from domain.shared.actor import Actor, Scope
 from domain.shared.errors import Forbidden
 from domain.shared.ids import OrderId, UserId
 from entrypoints.http.auth import Authenticator
@@ -68,6 +68,7 @@ PLACE: Final = Operation(
     tag="orders",
     describes=PlaceOrder,
     auth=Auth.REQUIRED,
+    scope=Scope.ORDERS_WRITE,
     body=PlaceOrderBody,
     body_example={"items": _ITEMS, "shipping_address": _ADDRESS},
     status=201,
@@ -84,6 +85,7 @@ LIST: Final = Operation(
     tag="orders",
     describes=ListOrders,
     auth=Auth.REQUIRED,
+    scope=Scope.ORDERS_READ,
     parameters=(
         *PAGE,
         id_parameter("user", "Only this user's orders instead of your own; another's for administrators."),
@@ -108,6 +110,7 @@ READ: Final = Operation(
     tag="orders",
     describes=GetOrder,
     auth=Auth.REQUIRED,
+    scope=Scope.ORDERS_READ,
     parameters=(_ORDER_ID,),
     answer=OrderView,
     answer_description="The order.",
@@ -122,6 +125,7 @@ CANCEL: Final = Operation(
     tag="orders",
     describes=CancelOrder,
     auth=Auth.REQUIRED,
+    scope=Scope.ORDERS_WRITE,
     parameters=(_ORDER_ID,),
     answer=OrderView,
     answer_description="The order, cancelled.",
