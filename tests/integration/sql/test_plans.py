@@ -13,7 +13,7 @@ from adapters.sql.models import IdempotencyKeyRow, OrderRow, PostRow, UserRow, t
 from application.posts.ports import ALWAYS, Period, RankedPlace
 from domain.posts.post import Post
 from domain.posts.ranking import Sort, hot_rank
-from domain.shared.ids import PostId
+from domain.shared.ids import OrderId, PostId, UserId
 from entrypoints.storage import sql_storage
 from tests.builders import NOW, a_post, a_user, an_order
 from tests.integration.sql.conftest import Captured, OpenDatabase, writing
@@ -159,6 +159,7 @@ async def test_the_lists_of_orders_run_along_an_index_at_any_depth(
         await connection.exec_driver_sql(f"ANALYZE{' TABLE' if sql_backend in {'mariadb', 'mysql'} else ''} orders")
     middle = {user: [order.id for order in orders if order.customer_id == user.id][25] for user in (seldom, often)}
     own = "ix_orders_user_id_id"
+    lists: list[tuple[UserId | None, str, OrderId | None]]
     lists = [(user.id, own, before) for user in (seldom, often) for before in (None, middle[user])]
     lists += [(None, PRIMARY_OF_ORDERS[sql_backend], before) for before in (None, middle[often])]
 
