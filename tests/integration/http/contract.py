@@ -65,7 +65,8 @@ class Contract:
         if media_type == "text/html":
             return  # The pages for people; programs never get one.
         assert media_type in content, f"{where} answers {media_type}"
-        self._validate(response.json(), content[media_type]["schema"], where)
+        value = response.json() if media_type.endswith("json") else response.text
+        self._validate(value, content[media_type]["schema"], where)
 
     def _check_problem(self, response: httpx.Response) -> None:
         assert response.headers["content-type"] == "application/problem+json"
