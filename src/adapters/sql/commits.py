@@ -1,6 +1,5 @@
 """Whether anything was committed to a SQLite file, as the file itself tells."""
 
-import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,12 @@ class SqliteCommits(CommitMarks):
         self._connections = 0
 
     def current(self) -> int | None:
-        # Locked for a moment (recovery after a crash), or not there: nobody can say.
-        with contextlib.suppress(sqlite3.OperationalError):
+        try:
             version: int = self.read_one("PRAGMA data_version")[0]
-            return self._connections << 32 | version
-        return None
+        except sqlite3.OperationalError:
+            # Locked for a moment (recovery after a crash), or not there: nobody can say.
+            return None
+        return self._connections << 32 | version
 
     def read_one(self, statement: str, parameters: tuple[Any, ...] = ()) -> Any:
         """Read a row by its key over the same connection; None when there is none. It must be a short read.

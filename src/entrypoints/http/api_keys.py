@@ -21,9 +21,10 @@ class ApiKeyDoor:
     def __init__(self, directory: ApiKeyDirectory) -> None:
         self._directory = directory
 
+    MARK: Final = b" pk_"
+    """Credentials without it are no API key; cheaper to find than the pattern, for every request."""
+
     async def settle(self, exchange: Exchange, credentials: bytes) -> None:
-        if b" pk_" not in credentials:  # a hundred times cheaper than to find out by the pattern, for every request
-            return
         match = _API_KEY.fullmatch(credentials)
         if match is not None:
             exchange.api_key = await self._owner(match[1].decode("ascii"))

@@ -48,13 +48,14 @@ class Authenticator:
     def recognise(self, exchange: Exchange, credentials: bytes) -> None:
         """Leave on the exchange whose credentials it carries, or why they hold for nobody. Raises nothing.
 
-        For limits and the log, which are not to refuse anybody; whoever asks for the caller gets to hear it.
+        Once a request, as it comes in. Limits and the log go by it, which are not to refuse anybody; whoever asks for
+        the caller gets to hear it.
         """
         key = exchange.api_key
         if key is None:
             try:
                 known = self._known(exchange, credentials)
-                self._admit(known)
+                exchange.actor = self._admit(known)
             except PosternError as error:
                 exchange.refusal = error
             else:
@@ -78,6 +79,13 @@ class Authenticator:
         if exchange.refusal is not None:
             raise exchange.refusal
         return self._admit(self._known(exchange, credentials))
+
+    def recognised(self, exchange: Exchange, scope: Scope | None = None) -> Actor | None:
+        """Return the caller as they were recognised when the request came in; else what `caller` returns, or raises.
+
+        For a read that is answered at once. What takes its time, or lasts, asks `caller`, as often as it wants to know.
+        """
+        return exchange.actor or self.caller(exchange, scope)
 
     def signed_in(self, exchange: Exchange, scope: Scope | None = None) -> Actor:
         """Return the caller. Raises `Unauthenticated` without credentials, and what `caller` raises."""

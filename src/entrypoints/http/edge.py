@@ -5,6 +5,7 @@ have (host, lengths, sizes), HEAD, CORS, security headers, and an answer for wha
 than a stack of middleware: each layer costs every request, and a stack is where 404s slip past half of them.
 """
 
+import itertools
 import logging
 import re
 import secrets
@@ -241,13 +242,15 @@ class Edge:
         began = time.perf_counter()
         exchange = Exchange(scope)
         exchange.request_id = _request_id(exchange)
-        self._locate(scope, exchange)
+        peer = scope.get("client")
+        if peer:
+            self._locate(scope, exchange, peer)
         method: str = scope["method"]
         path: str = scope["path"]
         # What the common headers are is known before anything happens, so they go on every answer, errors included.
         common = (
             *_SECURITY,
-            *self._cors.headers(exchange, path),
+            *(self._cors.headers(exchange, path) if b"origin" in exchange.fields else self._cors.always),
             (b"x-request-id", exchange.request_id.encode("ascii")),
         )
         respond = _Respond(send, common, is_head=method == "HEAD", is_http1=scope["http_version"] in {"1.0", "1.1"})
@@ -278,7 +281,13 @@ class Edge:
         credentials = exchange.fields.get(b"authorization")
         if credentials is not None:
             # Here, once, because it may wait: whoever asks who is calling is told without waiting.
-            await self._settle(exchange, credentials)
+            revocations, api_keys, auth = self._revocations, self._api_keys, self._auth
+            if revocations is not None and not revocations.are_known():
+                await revocations.catch_up()
+            if api_keys is not None and api_keys.MARK in credentials:
+                await api_keys.settle(exchange, credentials)
+            if auth is not None:
+                auth.recognise(exchange, credentials)
         if self._limits is not None:
             standings = await self._limits.take(method, path, address=exchange.address, user_id=exchange.user_id)
             respond.tell(ratelimit_fields(standings))
@@ -296,24 +305,12 @@ class Edge:
         exchange.attach(scope)
         await self._app(scope, receive, respond)
 
-    def _locate(self, scope: Scope, exchange: Exchange) -> None:
+    def _locate(self, scope: Scope, exchange: Exchange, peer: tuple[str, int]) -> None:
         """Find out whose address the request comes from; everything further in goes by that."""
-        peer = scope.get("client")
-        if peer:
-            exchange.peer = peer
-            address = exchange.address = self._addresses.of(peer[0], exchange.fields)
-            if address != peer[0]:
-                scope["client"] = address, 0
-
-    async def _settle(self, exchange: Exchange, credentials: bytes) -> None:
-        """See to it that what is known of the credentials is known as of now."""
-        revocations = self._revocations
-        if revocations is not None and not revocations.are_known():
-            await revocations.catch_up()
-        if self._api_keys is not None:
-            await self._api_keys.settle(exchange, credentials)
-        if self._auth is not None:
-            self._auth.recognise(exchange, credentials)
+        exchange.peer = peer
+        address = exchange.address = self._addresses.of(peer[0], exchange.fields)
+        if address != peer[0]:
+            scope["client"] = address, 0
 
     def _guard(self, scope: Scope, exchange: Exchange, path: str) -> None:
         """Raise for a request that must not go any further."""
@@ -347,7 +344,14 @@ class Edge:
 def _request_id(exchange: Exchange) -> str:
     """Return the caller's request id when it is fit to be logged, else a new one."""
     given = exchange.fields.get(b"x-request-id")
-    return given.decode("ascii") if given is not None and _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given.decode("ascii")
+    return f"{_PROCESS}{next(_requests):016x}"
+
+
+_PROCESS: Final = secrets.token_hex(8)
+_requests: Final = itertools.count()
+"""An id has to be unique, not secret: the randomness of 64 bits for each process, and not a system call for each id."""
 
 
 def _bounded(receive: Receive) -> Receive:

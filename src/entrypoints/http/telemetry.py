@@ -38,7 +38,7 @@ class Telemetry:
                     method,
                     route,
                     status,
-                    round(seconds * 1000, 3),
+                    int(seconds * 1_000_000) / 1000,
                     sent,
                     exchange.request_id,
                     exchange.address,

@@ -28,6 +28,7 @@ from domain.posts.errors import AuthorGone, AuthorNotFound, NotYourPost, PostCha
 from domain.posts.ranking import Sort
 from domain.posts.search import QUERY_MAX_LENGTH, QUERY_MAX_PHRASES, SearchQuery
 from domain.shared.actor import Actor, Scope
+from domain.shared.errors import Unauthenticated
 from domain.shared.ids import PostId, UserId
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.body import decode, read, receive
@@ -355,7 +356,7 @@ class PostsRoutes:
         return await self.read_feed(Exchange.of(request.scope), request.scope["query_string"])
 
     async def read_feed(self, exchange: Exchange, query_string: bytes) -> Answer:
-        viewer = _viewer(self._auth.caller(exchange, FEED.scope))
+        viewer = _viewer(self._auth.recognised(exchange, FEED.scope))
         asked = _read_feed_query(query_string, self._posts)
         if asked.search is None:
             feed = ListFeedQuery(asked.page, viewer, asked.author, asked.sort, asked.period)
@@ -370,7 +371,7 @@ class PostsRoutes:
         return await self.read_post(exchange, query_string, request.path_params["post_id"])
 
     async def read_post(self, exchange: Exchange, query_string: bytes, id: str) -> Answer:
-        viewer = _viewer(self._auth.caller(exchange, READ.scope))
+        viewer = _viewer(self._auth.recognised(exchange, READ.scope))
         refuse_parameters(query_string)
         post_id = PostId(path_id({"post_id": id}, "post_id"))
         post = await self._use.get_post.execute(GetPostQuery(post_id, viewer))
@@ -421,7 +422,9 @@ class PostsRoutes:
         return await self.read_my_posts(Exchange.of(request.scope), request.scope["query_string"])
 
     async def read_my_posts(self, exchange: Exchange, query_string: bytes) -> Answer:
-        actor = self._auth.signed_in(exchange, MINE.scope)
+        actor = self._auth.recognised(exchange, MINE.scope)
+        if actor is None:
+            raise Unauthenticated
         wanted, next_page = _read_page_query(query_string, self._my_posts)
         page = await self._use.list_my_posts.execute(ListMyPostsQuery(actor, wanted))
         return _page(exchange, page, PRIVATE, next_page.link(page.next_cursor))
