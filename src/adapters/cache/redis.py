@@ -54,13 +54,12 @@ from adapters.cache.my_posts import PageKey, SharedPages, StoredPage
 from adapters.cache.pages import boot_time
 from adapters.shared.redis import Command, RedisConnection
 from adapters.shared.tasks import end
+from application.events.own_posts import changed_author
 from application.posts.ports import AuthorRevisions
 from application.shared.errors import StorageUnavailable, TransientFailure, Unavailable
 from application.shared.fence import CacheFence
 from application.shared.unit_of_work import CommitListener
 from application.shared.views import EncodedPage
-from domain.identity.events import ProfileChanged
-from domain.posts.events import PostEvent, VoteCast
 from domain.shared.events import DomainEvent
 from domain.shared.ids import UserId
 
@@ -201,7 +200,7 @@ class RedisAuthorRevisions(AuthorRevisions, CommitListener):
                 return None  # Evicted at once: a Redis without memory to spare.
 
     async def committed(self, events: Sequence[DomainEvent]) -> None:
-        authors = {author for event in events if (author := _affected(event)) is not None}
+        authors = {author for event in events if (author := changed_author(event)) is not None}
         if not authors:
             return
         # The write is committed: whoever stops waiting for it must not keep the others from hearing of it.
@@ -280,16 +279,3 @@ def _look_at_failure(task: asyncio.Task[None]) -> None:
     # nothing, which is slow and safe.
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("%s of the cache's revisions failed", task.get_name(), exc_info=error)
-
-
-def _affected(event: DomainEvent) -> UserId | None:
-    """Return whose own list shows what this event changed."""
-    match event:
-        case PostEvent():
-            return event.author_id
-        case VoteCast() if event.is_own:
-            return event.author_id
-        case ProfileChanged():
-            return event.user_id
-        case _:
-            return None

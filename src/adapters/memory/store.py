@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from application.events.catalogue import logged
+from application.events.own_posts import changed_author
 from application.events.ports import Letter
 from application.identity.audit import AuditRecord, Recorder
 from application.identity.revocations import Revocation, revocation_of
@@ -23,13 +24,11 @@ from application.shared.errors import TransientFailure
 from application.shared.event_log import LoggedEvent
 from application.shared.idempotency import KeptAnswer
 from domain.identity.api_key import ApiKey
-from domain.identity.events import ProfileChanged
 from domain.identity.one_time_token import OneTimeToken, Purpose
 from domain.identity.second_factor import SecondFactor
 from domain.identity.session import Session
 from domain.identity.user import User
 from domain.orders.order import Order
-from domain.posts.events import PostEvent, VoteCast
 from domain.posts.post import Post
 from domain.posts.ranking import hot_rank, microseconds
 from domain.posts.vote import NO_VOTES, Direction, Tally
@@ -465,16 +464,3 @@ class Transaction:
                 store.feeds[known.post.author_id].discard(post_id)
                 if record is None and known.post.reply_to is not None:
                     store.threads[known.post.reply_to].discard(post_id)
-
-
-def changed_author(event: DomainEvent) -> UserId | None:
-    """Return whose list of own posts looks different after `event`; None: nobody's."""
-    match event:
-        case PostEvent():
-            return event.author_id
-        case VoteCast() if event.is_own:
-            return event.author_id
-        case ProfileChanged():
-            return event.user_id
-        case _:
-            return None

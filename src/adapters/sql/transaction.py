@@ -14,13 +14,11 @@ from adapters.sql.dialects.base import Dialect
 from adapters.sql.errors import CAUGHT, Named, translated
 from adapters.sql.models import AuditRow, RevocationRow, table_of
 from adapters.sql.outbox import rows_for, statement_for
+from application.events.own_posts import changed_author
 from application.identity.audit import AuditRecord, Recorder
 from application.identity.revocations import revocation_of
 from application.shared.errors import VersionConflict
-from domain.identity.events import ProfileChanged
-from domain.posts.events import PostEvent, VoteCast
 from domain.shared.events import Aggregate, DomainEvent
-from domain.shared.ids import UserId
 
 _RECORD = insert(table_of(AuditRow))
 
@@ -168,16 +166,3 @@ def _audit_values(record: AuditRecord) -> dict[str, Any]:
         "request_id": origin.request_id,
         "details": msgspec.json.encode(entry.details).decode(),
     }
-
-
-def changed_author(event: DomainEvent) -> UserId | None:
-    """Return whose list of own posts looks different after `event`; None: nobody's."""
-    match event:
-        case PostEvent():
-            return event.author_id
-        case VoteCast() if event.is_own:
-            return event.author_id
-        case ProfileChanged():
-            return event.user_id
-        case _:
-            return None
