@@ -88,6 +88,8 @@ def test_compose_brings_the_database_the_cache_and_the_migration_before_the_app(
         "migrate": {"condition": "service_completed_successfully"},
     }
     assert services["migrate"]["command"] == ["migrate"]
+    assert services["relay"]["command"] == ["relay"]
+    assert services["relay"]["depends_on"]["rabbitmq"] == {"condition": "service_healthy"}
     assert services["migrate"]["depends_on"] == {"mysql": {"condition": "service_healthy"}}
     assert all("healthcheck" in service for service in services.values())
 
@@ -95,9 +97,10 @@ def test_compose_brings_the_database_the_cache_and_the_migration_before_the_app(
 def test_compose_has_no_default_for_a_secret(compose: dict[str, Any]) -> None:
     text = json.dumps(compose)
 
-    assert set(re.findall(r"\$\{(SECRET_KEY|MYSQL_PASSWORD)(..)", text)) == {
+    assert set(re.findall(r"\$\{(SECRET_KEY|MYSQL_PASSWORD|RABBITMQ_PASSWORD)(..)", text)) == {
         ("SECRET_KEY", ":?"),
         ("MYSQL_PASSWORD", ":?"),
+        ("RABBITMQ_PASSWORD", ":?"),
     }
     assert compose["services"]["app"]["environment"]["ENVIRONMENT"] == "production"
 

@@ -158,7 +158,10 @@ class MysqlDialect(Dialect):
         # Each knows only its own names. MySQL's limit is for SELECT alone; a write is bounded by the lock wait, and by
         # the driver's read time-out.
         own = (
-            f"tx_isolation = 'READ-COMMITTED', max_statement_time = {limits.statement}"
+            # A process that hangs in the middle of a unit of work must not keep its locks for ever. MySQL knows no such
+            # limit; there only `wait_timeout` ends it.
+            f"tx_isolation = 'READ-COMMITTED', max_statement_time = {limits.statement}, "
+            f"idle_transaction_timeout = {max(1, round(4 * limits.statement))}"
             if "mariadb" in version.lower()
             else f"transaction_isolation = 'READ-COMMITTED', max_execution_time = {milliseconds}"
         )
