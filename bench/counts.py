@@ -1,7 +1,7 @@
 """What the hot paths cost in instructions, held against a committed figure: `python -m bench.counts`.
 
 Seconds depend on the machine and on what else it does; instructions do not. Counted are those of Python's interpreter,
-by `sys.settrace` with `f_trace_opcodes`: it is in every CPython, and gives the same number every time. What C does
+by `sys.settrace` or `sys.monitoring`: they are in every CPython, and give the same number every time. What C does
 inside one of them is not seen: SQLite, hashing, JSON. Where valgrind is, `--callgrind` counts the processor's own
 instructions besides, for a report; it needs minutes and gates nothing.
 
@@ -153,34 +153,61 @@ class _Tally:
 
 
 class Counter:
-    """Counts what every thread does that is started after it."""
+    """Counts what every thread does that is started after it.
+
+    By `sys.monitoring` from Python 3.12 on, which counts the same instructions: 3.12.1 crashes when they are traced.
+    """
 
     def __init__(self) -> None:
         self._tallies: dict[int, _Tally] = {}
 
     def install(self) -> None:
-        threading.settrace(self.on_call)
-        sys.settrace(self.on_call)
+        if sys.version_info >= (3, 12):
+            events = sys.monitoring.events
+            sys.monitoring.use_tool_id(sys.monitoring.PROFILER_ID, "bench.counts")
+            sys.monitoring.register_callback(sys.monitoring.PROFILER_ID, events.INSTRUCTION, self._on_instruction)
+            for event in (events.PY_START, events.PY_RESUME):
+                sys.monitoring.register_callback(sys.monitoring.PROFILER_ID, event, self._on_start)
+            sys.monitoring.set_events(
+                sys.monitoring.PROFILER_ID, events.INSTRUCTION | events.PY_START | events.PY_RESUME
+            )
+        else:
+            threading.settrace(self._on_call)
+            sys.settrace(self._on_call)
 
     @staticmethod
     def remove() -> None:
-        sys.settrace(None)
-        threading.settrace(None)
+        if sys.version_info >= (3, 12):
+            sys.monitoring.set_events(sys.monitoring.PROFILER_ID, 0)
+            sys.monitoring.free_tool_id(sys.monitoring.PROFILER_ID)
+        else:
+            sys.settrace(None)
+            threading.settrace(None)
 
-    def on_call(self, frame: FrameType, event: str, argument: object) -> Any:
-        del event, argument
+    def so_far(self) -> Count:
+        tallies = list(self._tallies.values())
+        return Count(sum(each.instructions for each in tallies), sum(each.calls for each in tallies))
+
+    def _mine(self) -> "_Tally":
         thread = threading.get_ident()
         tally = self._tallies.get(thread)
-        if tally is None:
-            tally = self._tallies.setdefault(thread, _Tally())
+        return tally or self._tallies.setdefault(thread, _Tally())
+
+    def _on_call(self, frame: FrameType, event: str, argument: object) -> Any:
+        del event, argument
+        tally = self._mine()
         tally.calls += 1
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
         return tally.local
 
-    def so_far(self) -> Count:
-        tallies = list(self._tallies.values())
-        return Count(sum(each.instructions for each in tallies), sum(each.calls for each in tallies))
+    def _on_instruction(self, code: object, offset: int) -> None:
+        del code, offset
+        self._mine().instructions += 1
+
+    def _on_start(self, code: object, offset: int) -> None:
+        del code, offset
+        self._mine().calls += 1
 
 
 Requests = dict[str, Callable[[int], Asked]]

@@ -1,10 +1,12 @@
 import json
-import threading
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from bench.counts import COMMITTED, PATHS, TOLERANCE, Count, Counter, judge, read_committed, write_committed
+from bench.counts import COMMITTED, PATHS, ROOT, TOLERANCE, Count, judge, read_committed, write_committed
 
 COMMITTED_FIGURE = {"one_post": Count(1_000, 40)}
 
@@ -14,26 +16,33 @@ def work(times: int) -> int:
 
 
 def counted(times: int) -> Count:
-    counter = Counter()
-    thread = threading.Thread(target=work, args=(times,))
-    before = counter.so_far()
-    threading.settrace(counter.on_call)
-    try:
-        thread.start()
-        thread.join()
-    finally:
-        threading.settrace(None)
-    after = counter.so_far()
-    return Count(after.instructions - before.instructions, after.calls - before.calls)
+    """Count in a process of its own: here, coverage may be what traces."""
+    program = (
+        "import threading\n"
+        "from bench.counts import Counter\n"
+        "from tests.unit.bench.test_counts import work\n"
+        "counter = Counter()\n"
+        "counter.install()\n"
+        f"thread = threading.Thread(target=work, args=({times},))\n"
+        "thread.start()\n"
+        "thread.join()\n"
+        "counter.remove()\n"
+        "print(counter.so_far().instructions, counter.so_far().calls)\n"
+    )
+    paths = os.pathsep.join((str(ROOT), str(ROOT / "src")))
+    environment = {"PYTHONPATH": paths, "PATH": os.environ["PATH"], "PYTHONHASHSEED": "0"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    return Count(*map(int, done.stdout.split()))
 
 
 def test_the_same_work_costs_the_same_instructions_every_time() -> None:
-    assert counted(50) == counted(50)
-    assert counted(50).instructions > 100
+    first = counted(500)
+    assert counted(500) == first
+    assert first.instructions > 1_000
 
 
 def test_more_work_costs_more() -> None:
-    one, twice = counted(100), counted(200)
+    one, twice = counted(1_000), counted(2_000)
     assert 1.5 < twice.instructions / one.instructions < 2.5
     assert twice.calls > one.calls
 
