@@ -25,7 +25,10 @@ from domain.orders.values import OrderLine, OrderLines, ProductId, ShippingAddre
 from domain.posts.post import Post
 from domain.posts.values import PostText
 from domain.shared.actor import Actor, Role
-from domain.shared.ids import OrderId, PostId, SessionId, UserId
+from domain.shared.ids import DeliveryId, OrderId, PostId, SessionId, UserId, WebhookId
+from domain.webhooks.delivery import Delivery, DeliveryStatus
+from domain.webhooks.endpoint import DisabledReason, WebhookEndpoint
+from domain.webhooks.values import Description, EndpointUrl, EventTypes
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 890_123, tzinfo=UTC)
 """The present of most tests; it has microseconds, which storage likes to lose."""
@@ -169,3 +172,70 @@ def an_actor(user: User, *, session: Session | None = None, role: Role | None = 
     """Return `user`, signed in."""
     session_id = SessionId(an_id()) if session is None else session.id
     return Actor(user_id=user.id, role=user.role if role is None else role, session_id=session_id)
+
+
+def a_webhook(
+    url: str = "https://hooks.example.com/in",
+    *event_types: str,
+    id: WebhookId | None = None,
+    description: str | None = None,
+    enabled: bool = True,
+    disabled_reason: DisabledReason | None = None,
+    secret: bytes = b"sealed",
+    previous_secret: bytes | None = None,
+    previous_until: datetime | None = None,
+    from_position: int = 0,
+    failing_since: datetime | None = None,
+    created_at: datetime = NOW,
+    updated_at: datetime | None = None,
+    version: int = 1,
+) -> WebhookEndpoint:
+    return WebhookEndpoint.restore(
+        id=WebhookId(an_id(created_at)) if id is None else id,
+        url=EndpointUrl.parse(url),
+        event_types=EventTypes(event_types or ("*",)),
+        description=None if description is None else Description.parse(description),
+        enabled=enabled,
+        disabled_reason=disabled_reason,
+        secret=secret,
+        previous_secret=previous_secret,
+        previous_until=previous_until,
+        from_position=from_position,
+        failing_since=failing_since,
+        created_at=created_at,
+        updated_at=created_at if updated_at is None else updated_at,
+        version=version,
+    )
+
+
+def a_delivery(
+    to: WebhookEndpoint,
+    *,
+    id: DeliveryId | None = None,
+    event_id: UUID | None = None,
+    event_type: str = "post.published",
+    body: bytes = b'{"id": "1"}',
+    status: DeliveryStatus = DeliveryStatus.PENDING,
+    attempts: int = 0,
+    next_attempt_at: datetime | None = NOW,
+    claim: UUID | None = None,
+    last_attempt_at: datetime | None = None,
+    last_status_code: int | None = None,
+    last_error: str | None = None,
+    created_at: datetime = NOW,
+) -> Delivery:
+    return Delivery.restore(
+        id=DeliveryId(an_id(created_at)) if id is None else id,
+        endpoint_id=to.id,
+        event_id=an_id(created_at) if event_id is None else event_id,
+        event_type=event_type,
+        body=body,
+        status=status,
+        attempts=attempts,
+        next_attempt_at=next_attempt_at,
+        claim=claim,
+        last_attempt_at=last_attempt_at,
+        last_status_code=last_status_code,
+        last_error=last_error,
+        created_at=created_at,
+    )

@@ -4,10 +4,13 @@ import hmac
 import itertools
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
+from adapters.webhooks.addresses import Address, parse_address
+from adapters.webhooks.resolver import Resolver
 from application.identity.ports import (
     AccessGrant,
     AccessTokens,
@@ -210,3 +213,25 @@ class NothingRevoked(Revocations):
 
     def cover(self, session_id: SessionId, generation: int) -> bool:
         return False
+
+
+class ListedResolver(Resolver):
+    """Knows the names that it was given; every other name leads to a public address. Literal addresses are themselves.
+
+    A name with several lists of addresses leads to one after the other, and to the last from then on.
+    """
+
+    def __init__(self, **names: list[list[str]]) -> None:
+        self.names = names
+        self.asked: list[str] = []
+
+    async def resolve(self, host: str, port: int) -> Sequence[Address]:
+        self.asked.append(host)
+        try:
+            return [parse_address(host)]
+        except ValueError:
+            answers = self.names.get(host.replace(".", "_"), [["93.184.215.14"]])
+        found = answers.pop(0) if len(answers) > 1 else answers[0]
+        if not found:
+            raise OSError("no such name")
+        return [parse_address(text) for text in found]

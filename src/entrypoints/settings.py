@@ -588,6 +588,12 @@ class Settings:
         expected="whole days from 1 to 3650",
         about="How long events are kept for those who read them later.",
     )
+    webhook_allowed_networks: tuple[IpNetwork, ...] = _setting(
+        _networks,
+        default="",
+        expected="networks such as 10.0.0.0/8,fd00::/8, separated by commas",
+        about="Networks that webhooks may be sent to although they are not public, and without TLS. None by default.",
+    )
     trusted_proxies: tuple[IpNetwork, ...] = _setting(
         _networks,
         default="",

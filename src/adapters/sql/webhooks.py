@@ -184,8 +184,11 @@ _OLD = (
     .limit(_ROWS)
 )
 # A step from one endpoint to the next along the index: a deleted one is found without reading what the others have.
-_NEXT_OWNER = select(func.min(_DELIVERIES.c.endpoint_id)).where(
-    _DELIVERIES.c.endpoint_id > bindparam("after", type_=Id)
+_NEXT_OWNER = (
+    select(_DELIVERIES.c.endpoint_id)
+    .where(_DELIVERIES.c.endpoint_id > bindparam("after", type_=Id))
+    .order_by(_DELIVERIES.c.endpoint_id)
+    .limit(1)
 )
 _OF_ORPHAN = select(_DELIVERIES.c.id).where(_DELIVERIES.c.endpoint_id == _OF).limit(_ROWS)
 _ALL_ENDPOINTS = select(_ENDPOINTS.c.id)

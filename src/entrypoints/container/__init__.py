@@ -11,7 +11,10 @@ from entrypoints.container.live import LiveEvents
 from entrypoints.container.orders import OrdersUseCases
 from entrypoints.container.posts import PostsUseCases
 from entrypoints.container.telemetry import Telemetry
+from entrypoints.container.webhooks import WebhooksUseCases
 
 
-class Container(Telemetry, IdentityUseCases, PostsUseCases, OrdersUseCases, EventsUseCases, LiveEvents):
+class Container(
+    Telemetry, IdentityUseCases, PostsUseCases, OrdersUseCases, EventsUseCases, LiveEvents, WebhooksUseCases
+):
     """Every object of one process. All are singletons: stateless, or shared on purpose."""

@@ -20,6 +20,9 @@ Step = Callable[[], Awaitable[int]]
 def steps(container: Container) -> dict[str, tuple[Step, float]]:
     """Return what there is to do by its name, each with the seconds to rest when there is nothing."""
     found: dict[str, tuple[Step, float]] = {"purging events": (container.purge_events().step, _PURGE_SECONDS)}
+    found["handing events out to webhooks"] = (container.fan_out().step, _LOOK_SECONDS)
+    found["sending webhooks"] = (container.dispatcher().step, _LOOK_SECONDS)
+    found["purging deliveries of webhooks"] = (container.purge_deliveries().step, _PURGE_SECONDS)
     if (relay := container.relay()) is not None:
         found["relaying events"] = (relay.step, _LOOK_SECONDS)
     return found
@@ -29,6 +32,7 @@ def steps(container: Container) -> dict[str, tuple[Step, float]]:
 async def working(container: Container) -> AsyncIterator[None]:
     """Do that work; at the end each worker finishes the step it is at, within five seconds."""
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(container.dispatcher().close)  # after its worker, which starts what it waits for
         for name, (step, idle_seconds) in steps(container).items():
             worker = Worker(name, step, random=random.random, idle_seconds=idle_seconds)
             stack.push_async_callback(worker.close)

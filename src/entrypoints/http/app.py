@@ -35,6 +35,7 @@ from entrypoints.http.system.mailbox import mailbox_routes
 from entrypoints.http.system.metrics import MetricsRoutes
 from entrypoints.http.system.routes import SystemRoutes
 from entrypoints.http.telemetry import Telemetry
+from entrypoints.http.webhooks.routes import WebhooksRoutes, WebhooksUseCases
 
 API: Final = "/api/v1"
 
@@ -178,6 +179,19 @@ def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, relea
         cancel_order=container.cancel_order(),
         move_order=container.move_order(),
     )
+    webhooks = WebhooksUseCases(
+        register_webhook=container.register_webhook(),
+        list_webhooks=container.list_webhooks(),
+        get_webhook=container.get_webhook(),
+        edit_webhook=container.edit_webhook(),
+        delete_webhook=container.delete_webhook(),
+        rotate_secret=container.rotate_webhook_secret(),
+        send_test_event=container.send_test_event(),
+        list_deliveries=container.list_deliveries(),
+        get_delivery=container.get_delivery(),
+        replay_delivery=container.replay_delivery(),
+        replay_failed=container.replay_failed(),
+    )
     redis = container.redis()
     components = {
         "db": Component("database", "the database", container.storage().probe, needed=True),
@@ -191,6 +205,7 @@ def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, relea
         *AdministrationRoutes(administration, auth, creations, base=API).handlers(),
         *posts.handlers(),
         *OrdersRoutes(orders, auth, creations, base=API).handlers(),
+        *WebhooksRoutes(webhooks, auth, creations, base=API).handlers(),
         *EventSchemaRoutes(base=API).handlers(),
         *LiveRoutes(container.live_hub(), auth, container.revocations(), base=API).handlers(),
         *health_routes(components, container.clock(), version=release),

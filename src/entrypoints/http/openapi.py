@@ -269,6 +269,7 @@ _TAGS: Final = (
     ("audit", "Who did what to whom."),
     ("posts", "Posts."),
     ("orders", "Orders."),
+    ("webhooks", "Having events sent to URLs."),
     ("events", "What happens, as it happens."),
     ("system", "Health, problems and this document."),
 )

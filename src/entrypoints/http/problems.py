@@ -21,6 +21,7 @@ import domain.orders.errors
 import domain.posts.errors
 import domain.shared.actor
 import domain.shared.errors
+import domain.webhooks.errors
 from application.events.live import TooManyStreams
 from application.shared.errors import Unavailable
 from application.shared.idempotency import CallerGone, IdempotencyInFlight, IdempotencyKeyReused
@@ -282,6 +283,26 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     "totp-not-enabled": Explanation("The account has no second factor.", "Set one up first."),
     "api-key-not-found": Explanation("There is no such API key among yours.", "List your API keys."),
     "post-not-found": Explanation("There is no such post; it may have been deleted.", "Check the id."),
+    "webhook-not-found": Explanation("There is no such webhook; it may have been deleted.", "Check the id."),
+    "delivery-not-found": Explanation(
+        "This webhook has no such delivery. Deliveries are kept for 30 days.", "Check the id, and that of the webhook."
+    ),
+    "webhook-changed": Explanation(
+        "Somebody has changed the webhook since you read it, so `If-Match` does not match.",
+        "Read it again and decide anew.",
+    ),
+    "too-many-webhooks": Explanation(
+        "An installation has at most 100 webhooks.", "Delete one, or have one receiver pass events on."
+    ),
+    "webhook-disabled": Explanation(
+        "The webhook is disabled: by hand, because its receiver answered 410, or after days of nothing but failures.",
+        "Enable it with `PATCH`, and send again.",
+    ),
+    "webhook-target-refused": Explanation(
+        "The URL is well-formed, and its host cannot be resolved, leads to an address that is private, loopback or "
+        "otherwise special, or is not to be reached without TLS.",
+        "Use a public `https` URL, or have the operator allow the network (`WEBHOOK_ALLOWED_NETWORKS`).",
+    ),
     "order-not-found": Explanation(
         "There is no such order, or it is not yours to know of; the two look the same on purpose.", "Check the id."
     ),

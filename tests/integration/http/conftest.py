@@ -11,7 +11,7 @@ from entrypoints.container import Container
 from entrypoints.http.app import create_app, openapi_document
 from entrypoints.http.exchange import Application
 from entrypoints.settings import Settings
-from tests.fakes import FastPasswordHasher, SettableClock
+from tests.fakes import FastPasswordHasher, ListedResolver, SettableClock
 from tests.integration.http.contract import Contract
 
 BASE = "http://testserver"
@@ -59,6 +59,7 @@ def a_container(clock: SettableClock, **overrides: str) -> Container:
     container = Container(settings=settings(**overrides))
     container.clock.override(clock)
     container.hasher.override(FastPasswordHasher())
+    container.webhook_resolver.override(ListedResolver())
     return container
 
 

@@ -94,6 +94,18 @@ ROWS: Final[dict[str, Row]] = {
     "listenToEvents": readable(),
     "listEventSchemas": public(),
     "getEventSchema": public(),
+    # webhooks
+    "registerWebhook": only_admins(201),
+    "listWebhooks": only_admins(200),
+    "getWebhook": only_admins(200),
+    "editWebhook": only_admins(200),
+    "deleteWebhook": only_admins(204),
+    "rotateWebhookSecret": only_admins(200),
+    "testWebhook": only_admins(202),
+    "listDeliveries": only_admins(200),
+    "getDelivery": only_admins(200),
+    "replayDelivery": only_admins(202),
+    "replayFailedDeliveries": only_admins(202),
     # system
     "getJsonWebKeySet": public(404),  # tokens are signed with HS256 in tests
     "getIndex": public(),

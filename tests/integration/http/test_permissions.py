@@ -13,7 +13,7 @@ from domain.shared.actor import Role
 from entrypoints.container import Container
 from entrypoints.http.app import create_app, create_litestar
 from entrypoints.http.openapi import Operation, operations
-from tests.builders import a_user
+from tests.builders import a_delivery, a_user, a_webhook
 from tests.fakes import SettableClock
 from tests.integration.http.conftest import BASE, PASSWORD, Account, a_container
 from tests.integration.http.permissions import ROWS, Row
@@ -74,7 +74,15 @@ async def a_world(container: Container) -> World:
     assert key.status_code == 201, key.text
     placed = await client.post("/api/v1/orders", json=AN_ORDER, headers=owner.auth)
     assert placed.status_code == 201, placed.text
+    webhook = a_webhook()
+    delivery = a_delivery(webhook)
+    async with container.storage().webhooks_units() as uow:
+        await uow.webhooks.add(webhook)
+        await uow.deliveries.add_all([delivery])
+        await uow.commit()
     world.owned = {
+        "webhook_id": str(webhook.id),
+        "delivery_id": str(delivery.id),
         "order_id": placed.json()["id"],
         "key_id": key.json()["id"],
         "post_id": published.json()["id"],

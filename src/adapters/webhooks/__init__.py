@@ -1,0 +1,1 @@
+"""Sending webhooks: which addresses they may go to, and how."""

@@ -1,0 +1,430 @@
+"""The routes of webhooks."""
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+
+from application.shared.errors import TransientFailure
+from application.shared.use_case import UseCase
+from application.webhooks.delete_webhook import DeleteWebhook, DeleteWebhookCommand
+from application.webhooks.edit_webhook import EditWebhook, EditWebhookCommand
+from application.webhooks.get_delivery import GetDelivery, GetDeliveryQuery
+from application.webhooks.get_webhook import GetWebhook, GetWebhookQuery
+from application.webhooks.list_deliveries import ListDeliveries, ListDeliveriesQuery
+from application.webhooks.list_webhooks import ListWebhooks, ListWebhooksQuery
+from application.webhooks.register_webhook import RegisterWebhook, RegisterWebhookCommand
+from application.webhooks.replay_delivery import ReplayDelivery, ReplayDeliveryCommand
+from application.webhooks.replay_failed import ReplayFailed, ReplayFailedCommand
+from application.webhooks.rotate_secret import RotateSecret, RotateSecretCommand
+from application.webhooks.send_test_event import SendTestEvent, SendTestEventCommand
+from application.webhooks.views import (
+    CreatedWebhookView,
+    DeliveryDetailView,
+    DeliveryPageView,
+    DeliveryView,
+    ReplayedView,
+    WebhookPageView,
+    WebhookView,
+)
+from domain.shared.actor import Actor
+from domain.shared.errors import Forbidden
+from domain.shared.ids import DeliveryId, WebhookId
+from domain.webhooks.delivery import DeliveryStatus
+from domain.webhooks.errors import (
+    DeliveryNotFound,
+    TargetRefused,
+    TooManyWebhooks,
+    WebhookChanged,
+    WebhookDisabled,
+    WebhookNotFound,
+)
+from entrypoints.http.auth import Authenticator
+from entrypoints.http.body import decode, read, receive
+from entrypoints.http.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
+from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest, no_content
+from entrypoints.http.idempotency import Creations
+from entrypoints.http.openapi import PAGE, Auth, Operation, Parameter, endpoint, path_parameter
+from entrypoints.http.paging import Query, path_id, refuse_parameters
+from entrypoints.http.webhooks.schemas import EditWebhookBody, RegisterWebhookBody, ReplayFailedBody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhooksUseCases:
+    register_webhook: UseCase[RegisterWebhookCommand, CreatedWebhookView]
+    list_webhooks: UseCase[ListWebhooksQuery, WebhookPageView]
+    get_webhook: UseCase[GetWebhookQuery, WebhookView]
+    edit_webhook: UseCase[EditWebhookCommand, WebhookView]
+    delete_webhook: UseCase[DeleteWebhookCommand, None]
+    rotate_secret: UseCase[RotateSecretCommand, CreatedWebhookView]
+    send_test_event: UseCase[SendTestEventCommand, DeliveryView]
+    list_deliveries: UseCase[ListDeliveriesQuery, DeliveryPageView]
+    get_delivery: UseCase[GetDeliveryQuery, DeliveryDetailView]
+    replay_delivery: UseCase[ReplayDeliveryCommand, DeliveryView]
+    replay_failed: UseCase[ReplayFailedCommand, ReplayedView]
+
+
+_ID: Final = "019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b"
+_EVENT_ID: Final = "019aa1b2-0000-7e5f-8a6b-7c8d9e0f1a2b"
+_AT: Final = "2026-11-21T09:30:00.000000Z"
+_WEBHOOK: Final[dict[str, object]] = {
+    "id": _ID,
+    "url": "https://hooks.example.com/postern",
+    "event_types": ["post.*", "order.placed"],
+    "description": "Search index",
+    "enabled": True,
+    "disabled_reason": None,
+    "failing_since": None,
+    "previous_secret_until": None,
+    "created_at": _AT,
+    "updated_at": _AT,
+    "version": 1,
+}
+_CREATED: Final = {**_WEBHOOK, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+_DELIVERY: Final[dict[str, object]] = {
+    "id": "019aa1b2-2222-7e5f-8a6b-7c8d9e0f1a2b",
+    "webhook_id": _ID,
+    "event_id": _EVENT_ID,
+    "event_type": "post.published",
+    "status": "pending",
+    "attempts": 1,
+    "next_attempt_at": "2026-11-21T09:30:05.700000Z",
+    "last_attempt_at": _AT,
+    "last_status_code": 503,
+    "last_error": "status",
+    "created_at": _AT,
+}
+_QUEUED: Final = {
+    **_DELIVERY,
+    "attempts": 0,
+    "next_attempt_at": _AT,
+    "last_attempt_at": None,
+    "last_status_code": None,
+    "last_error": None,
+}
+_PAYLOAD: Final = {
+    "specversion": "1.0",
+    "id": _EVENT_ID,
+    "source": "https://api.example.com/api/v1",
+    "type": "post.published",
+    "subject": "019aa1b2-1111-7e5f-8a6b-7c8d9e0f1a2b",
+    "time": _AT,
+    "datacontenttype": "application/json",
+    "dataschema": "https://api.example.com/api/v1/events/schemas/post.published/1",
+    "data": {
+        "post_id": "019aa1b2-1111-7e5f-8a6b-7c8d9e0f1a2b",
+        "author_id": "019aa1b2-3333-7e5f-8a6b-7c8d9e0f1a2b",
+        "version": 1,
+        "reply_to": None,
+    },
+}
+_WEBHOOK_ID: Final = path_parameter("webhook_id", "The webhook.")
+_DELIVERY_ID: Final = path_parameter("delivery_id", "The delivery.")
+
+REGISTER: Final = Operation(
+    id="registerWebhook",
+    summary="Register a webhook",
+    tag="webhooks",
+    describes=RegisterWebhook,
+    auth=Auth.REQUIRED,
+    body=RegisterWebhookBody,
+    body_example={"url": "https://hooks.example.com/postern", "event_types": ["post.*", "order.placed"]},
+    status=201,
+    answer=CreatedWebhookView,
+    answer_description="The webhook, with its secret.",
+    answer_example=_CREATED,
+    headers=("Location", "Cache-Control"),
+    idempotent=True,
+    raises=(Forbidden, TargetRefused, TooManyWebhooks, TransientFailure),
+)
+LIST: Final = Operation(
+    id="listWebhooks",
+    summary="List webhooks",
+    tag="webhooks",
+    describes=ListWebhooks,
+    auth=Auth.REQUIRED,
+    parameters=PAGE,
+    answer=WebhookPageView,
+    answer_description="A page of webhooks.",
+    answer_example={"items": [_WEBHOOK], "next_cursor": None},
+    headers=("Link", "Vary"),
+    cacheable=True,
+    raises=(Forbidden,),
+)
+READ: Final = Operation(
+    id="getWebhook",
+    summary="Read a webhook",
+    tag="webhooks",
+    describes=GetWebhook,
+    auth=Auth.REQUIRED,
+    parameters=(_WEBHOOK_ID,),
+    answer=WebhookView,
+    answer_description="The webhook.",
+    answer_example=_WEBHOOK,
+    headers=("Vary",),
+    cacheable=True,
+    raises=(Forbidden, WebhookNotFound),
+)
+EDIT: Final = Operation(
+    id="editWebhook",
+    summary="Change a webhook",
+    tag="webhooks",
+    describes=EditWebhook,
+    auth=Auth.REQUIRED,
+    parameters=(_WEBHOOK_ID,),
+    body=EditWebhookBody,
+    body_example={"enabled": False},
+    answer=WebhookView,
+    answer_description="The webhook as it is now.",
+    answer_example={**_WEBHOOK, "enabled": False, "disabled_reason": "by_hand", "version": 2},
+    headers=("ETag", "Cache-Control", "Vary"),
+    guarded=True,
+    raises=(Forbidden, WebhookNotFound, WebhookChanged, TargetRefused, TransientFailure),
+)
+DELETE: Final = Operation(
+    id="deleteWebhook",
+    summary="Delete a webhook",
+    tag="webhooks",
+    describes=DeleteWebhook,
+    auth=Auth.REQUIRED,
+    parameters=(_WEBHOOK_ID,),
+    status=204,
+    answer_description="It is gone.",
+    guarded=True,
+    raises=(Forbidden, WebhookNotFound, WebhookChanged, TransientFailure),
+)
+ROTATE: Final = Operation(
+    id="rotateWebhookSecret",
+    summary="Change the secret of a webhook",
+    tag="webhooks",
+    describes=RotateSecret,
+    auth=Auth.REQUIRED,
+    parameters=(_WEBHOOK_ID,),
+    answer=CreatedWebhookView,
+    answer_description="The webhook, with its new secret.",
+    answer_example={**_CREATED, "previous_secret_until": "2026-11-22T09:30:00.000000Z", "version": 2},
+    headers=("Cache-Control",),
+    raises=(Forbidden, WebhookNotFound, TransientFailure),
+)
+TEST: Final = Operation(
+    id="testWebhook",
+    summary="Send a test event",
+    tag="webhooks",
+    describes=SendTestEvent,
+    auth=Auth.REQUIRED,
+    parameters=(_WEBHOOK_ID,),
+    status=202,
+    answer=DeliveryView,
+    answer_description="The delivery, which is queued.",
+    answer_example={**_QUEUED, "event_type": "webhook.test"},
+    headers=("Location", "Cache-Control"),
+    raises=(Forbidden, WebhookNotFound, WebhookDisabled, TransientFailure),
+)
+LIST_DELIVERIES: Final = Operation(
+    id="listDeliveries",
+    summary="List the deliveries of a webhook",
+    tag="webhooks",
+    describes=ListDeliveries,
+    auth=Auth.REQUIRED,
+    parameters=(
+        _WEBHOOK_ID,
+        *PAGE,
+        Parameter(
+            "status",
+            "query",
+            "Only those that are waiting for an attempt, arrived, or failed for good.",
+            {"type": "string", "enum": [status.value for status in DeliveryStatus]},
+            "failed",
+        ),
+    ),
+    answer=DeliveryPageView,
+    answer_description="A page of deliveries.",
+    answer_example={"items": [_DELIVERY], "next_cursor": None},
+    headers=("Link", "Vary"),
+    cacheable=True,
+    raises=(Forbidden, WebhookNotFound),
+)
+READ_DELIVERY: Final = Operation(
+    id="getDelivery",
+    summary="Read a delivery",
+    tag="webhooks",
+    describes=GetDelivery,
+    auth=Auth.REQUIRED,
+    parameters=(_WEBHOOK_ID, _DELIVERY_ID),
+    answer=DeliveryDetailView,
+    answer_description="The delivery.",
+    answer_example={**_DELIVERY, "payload": _PAYLOAD},
+    headers=("Vary",),
+    cacheable=True,
+    raises=(Forbidden, WebhookNotFound, DeliveryNotFound),
+)
+REPLAY: Final = Operation(
+    id="replayDelivery",
+    summary="Send a delivery again",
+    tag="webhooks",
+    describes=ReplayDelivery,
+    auth=Auth.REQUIRED,
+    parameters=(_WEBHOOK_ID, _DELIVERY_ID),
+    status=202,
+    answer=DeliveryView,
+    answer_description="The delivery, which is queued anew.",
+    answer_example=_QUEUED,
+    headers=("Cache-Control",),
+    raises=(Forbidden, WebhookNotFound, DeliveryNotFound, WebhookDisabled, TransientFailure),
+)
+REPLAY_FAILED: Final = Operation(
+    id="replayFailedDeliveries",
+    summary="Send everything again that failed",
+    tag="webhooks",
+    describes=ReplayFailed,
+    auth=Auth.REQUIRED,
+    parameters=(_WEBHOOK_ID,),
+    body=ReplayFailedBody,
+    body_example={"since": "2026-11-20T00:00:00Z"},
+    status=202,
+    answer=ReplayedView,
+    answer_description="How many were queued anew.",
+    answer_example={"replayed": 17},
+    headers=("Cache-Control",),
+    raises=(Forbidden, WebhookNotFound, WebhookDisabled, TransientFailure),
+)
+
+_PAGE_PARAMETERS = frozenset({"limit", "cursor"})
+_DELIVERY_PARAMETERS = _PAGE_PARAMETERS | {"status"}
+_STATUSES = frozenset(status.value for status in DeliveryStatus)
+_encoder = msgspec.json.Encoder()
+
+
+class WebhooksRoutes:
+    """Handlers and the table of them. Each reads the request, runs one use case, and writes what came of it."""
+
+    def __init__(self, use: WebhooksUseCases, auth: Authenticator, creations: Creations, *, base: str) -> None:
+        self._use = use
+        self._auth = auth
+        self._creations = creations
+        self._webhooks = f"{base}/webhooks"
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        one = f"{self._webhooks}/{{webhook_id:str}}"
+        delivery = f"{one}/deliveries/{{delivery_id:str}}"
+        return [
+            endpoint("POST", self._webhooks, REGISTER)(self.register_webhook),
+            endpoint("GET", self._webhooks, LIST)(self.list_webhooks),
+            endpoint("GET", one, READ)(self.get_webhook),
+            endpoint("PATCH", one, EDIT)(self.edit_webhook),
+            endpoint("DELETE", one, DELETE)(self.delete_webhook),
+            endpoint("POST", f"{one}/secret", ROTATE)(self.rotate_secret),
+            endpoint("POST", f"{one}/test", TEST)(self.send_test_event),
+            endpoint("GET", f"{one}/deliveries", LIST_DELIVERIES)(self.list_deliveries),
+            endpoint("POST", f"{one}/deliveries/replay", REPLAY_FAILED)(self.replay_failed),
+            endpoint("GET", delivery, READ_DELIVERY)(self.get_delivery),
+            endpoint("POST", f"{delivery}/replay", REPLAY)(self.replay_delivery),
+        ]
+
+    async def register_webhook(self, request: HttpRequest) -> Answer:
+        actor = self._auth.signed_in(Exchange.of(request.scope), REGISTER.scope)
+        refuse_parameters(request.scope["query_string"])
+        raw = await receive(request)
+        body = decode(raw, RegisterWebhookBody)
+        return await self._creations.answer(
+            request,
+            actor,
+            raw,
+            lambda once: self._use.register_webhook.execute(body.command(actor, once)),
+            lambda webhook: _secret(201, webhook, (b"location", f"{self._webhooks}/{webhook.id}".encode())),
+        )
+
+    async def list_webhooks(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        actor = self._auth.signed_in(exchange, LIST.scope)
+        query = Query(request.scope["query_string"], _PAGE_PARAMETERS)
+        wanted = query.page()
+        query.check()
+        page = await self._use.list_webhooks.execute(ListWebhooksQuery(actor, wanted))
+        body = _encoder.encode(page)
+        link = query.next_link(self._webhooks, page.next_cursor)
+        return representation(exchange, body, bytes_tag(body), (*PRIVATE, *link))
+
+    async def get_webhook(self, request: HttpRequest) -> Answer:
+        exchange, actor, webhook_id = self._about_one(request, READ)
+        webhook = await self._use.get_webhook.execute(GetWebhookQuery(actor, webhook_id))
+        body = _encoder.encode(webhook)
+        return representation(exchange, body, resource_tag(webhook.version, body), PRIVATE)
+
+    async def edit_webhook(self, request: HttpRequest) -> Answer:
+        exchange, actor, webhook_id = self._about_one(request, EDIT)
+        body = await read(request, EditWebhookBody)
+        if_version = await expected_version(exchange, lambda: self._version_of(actor, webhook_id))
+        webhook = await self._use.edit_webhook.execute(body.command(actor, webhook_id, if_version))
+        encoded = _encoder.encode(webhook)
+        tag = resource_tag(webhook.version, encoded)
+        return Answer(200, encoded, (JSON_TYPE, *PRIVATE, (b"etag", tag.encode())))
+
+    async def delete_webhook(self, request: HttpRequest) -> Answer:
+        exchange, actor, webhook_id = self._about_one(request, DELETE)
+        if_version = await expected_version(exchange, lambda: self._version_of(actor, webhook_id))
+        await self._use.delete_webhook.execute(DeleteWebhookCommand(actor, webhook_id, if_version))
+        return no_content()
+
+    async def rotate_secret(self, request: HttpRequest) -> Answer:
+        _, actor, webhook_id = self._about_one(request, ROTATE)
+        return _secret(200, await self._use.rotate_secret.execute(RotateSecretCommand(actor, webhook_id)))
+
+    async def send_test_event(self, request: HttpRequest) -> Answer:
+        _, actor, webhook_id = self._about_one(request, TEST)
+        delivery = await self._use.send_test_event.execute(SendTestEventCommand(actor, webhook_id))
+        where = f"{self._webhooks}/{webhook_id}/deliveries/{delivery.id}"
+        return _accepted(delivery, (b"location", where.encode()))
+
+    async def list_deliveries(self, request: HttpRequest) -> Answer:
+        exchange = Exchange.of(request.scope)
+        actor = self._auth.signed_in(exchange, LIST_DELIVERIES.scope)
+        query = Query(request.scope["query_string"], _DELIVERY_PARAMETERS)
+        webhook_id = WebhookId(query.path_id(request.path_params, "webhook_id"))
+        wanted, status = query.page(), query.choice("status", _STATUSES)
+        query.check()
+        page = await self._use.list_deliveries.execute(
+            ListDeliveriesQuery(actor, webhook_id, wanted, None if status is None else DeliveryStatus(status))
+        )
+        body = _encoder.encode(page)
+        link = query.next_link(f"{self._webhooks}/{webhook_id}/deliveries", page.next_cursor)
+        return representation(exchange, body, bytes_tag(body), (*PRIVATE, *link))
+
+    async def get_delivery(self, request: HttpRequest) -> Answer:
+        exchange, actor, webhook_id = self._about_one(request, READ_DELIVERY)
+        delivery_id = DeliveryId(path_id(request.path_params, "delivery_id"))
+        delivery = await self._use.get_delivery.execute(GetDeliveryQuery(actor, webhook_id, delivery_id))
+        body = _encoder.encode(delivery)
+        return representation(exchange, body, bytes_tag(body), PRIVATE)
+
+    async def replay_delivery(self, request: HttpRequest) -> Answer:
+        _, actor, webhook_id = self._about_one(request, REPLAY)
+        delivery_id = DeliveryId(path_id(request.path_params, "delivery_id"))
+        return _accepted(await self._use.replay_delivery.execute(ReplayDeliveryCommand(actor, webhook_id, delivery_id)))
+
+    async def replay_failed(self, request: HttpRequest) -> Answer:
+        _, actor, webhook_id = self._about_one(request, REPLAY_FAILED)
+        body = await read(request, ReplayFailedBody)
+        return _accepted(await self._use.replay_failed.execute(body.command(actor, webhook_id)))
+
+    def _about_one(self, request: HttpRequest, operation: Operation) -> tuple[Exchange, Actor, WebhookId]:
+        exchange = Exchange.of(request.scope)
+        actor = self._auth.signed_in(exchange, operation.scope)
+        refuse_parameters(request.scope["query_string"])
+        webhook_id: UUID = path_id(request.path_params, "webhook_id")
+        return exchange, actor, WebhookId(webhook_id)
+
+    async def _version_of(self, actor: Actor, webhook_id: WebhookId) -> int:
+        return (await self._use.get_webhook.execute(GetWebhookQuery(actor, webhook_id))).version
+
+
+def _secret(status: int, view: CreatedWebhookView, *headers: tuple[bytes, bytes]) -> Answer:
+    """Answer with what is shown once: nothing on the way may keep it."""
+    return Answer(status, _encoder.encode(view), (JSON_TYPE, NO_STORE, *headers))
+
+
+def _accepted(view: DeliveryView | ReplayedView, *headers: tuple[bytes, bytes]) -> Answer:
+    """Answer with what will be done."""
+    return Answer(202, _encoder.encode(view), (JSON_TYPE, NO_STORE, *headers))
