@@ -18,7 +18,7 @@ from entrypoints.storage import Storage, sql_storage
 from tests.builders import a_user, an_actor
 from tests.contracts.stories import given, retried
 from tests.fakes import CountedIds
-from tests.integration.sql.conftest import OpenDatabase, connections_out, on_servers
+from tests.integration.sql.conftest import Captured, OpenDatabase, connections_out, on_servers
 
 KEY = IdempotencyKey("a-key")
 LINES = OrderLines.of([OrderLine.of(ProductId.parse("sku-1"), 1)])
@@ -56,6 +56,22 @@ async def test_whoever_waits_too_long_for_the_first_is_told_that_it_is_in_flight
 
     assert not (await order(storage, alice, clock=clock)).replayed
     assert connections_out(database) == 0
+
+
+async def test_a_key_costs_two_statements_and_its_absence_none(open_with: OpenDatabase, captured: Captured) -> None:
+    storage, alice, clock = sql_storage(open_with()), a_user(), SystemClock()
+    await given(storage, alice)
+    place = PlaceOrder(uow=storage.orders_units, ids=CountedIds(), clock=clock)
+    captured.statements.clear()
+    await place.execute(PlaceOrderCommand(an_actor(alice), LINES, ADDRESS))
+    without = [statement for statement, _ in captured.statements]
+    captured.statements.clear()
+    await order(storage, alice, clock=clock)
+    with_key = [statement for statement, _ in captured.statements]
+
+    assert not [statement for statement in without if "idempotency" in statement]
+    assert [statement.split()[0] for statement in with_key if "idempotency" in statement] == ["INSERT", "UPDATE"]
+    assert len(with_key) == len(without) + 2
 
 
 async def test_nothing_of_an_answer_is_in_the_clear(open_with: OpenDatabase, behind: AsyncEngine) -> None:

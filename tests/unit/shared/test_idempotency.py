@@ -1,0 +1,146 @@
+"""Carrying out once: what becomes of races, waits, failures and callers who hang up."""
+
+import asyncio
+from datetime import timedelta
+from hashlib import sha256
+
+import pytest
+
+from adapters.memory.idempotency import MemoryKeptAnswers
+from adapters.memory.store import MemoryStore
+from adapters.security.answer_vault import AesGcmAnswerVault
+from adapters.security.keys import DerivedKeys
+from application.shared.errors import TransientFailure
+from application.shared.idempotency import (
+    Answered,
+    Idempotency,
+    IdempotencyInFlight,
+    IdempotencyKey,
+    KeptAnswer,
+    KeyContended,
+    KeyTaken,
+    Once,
+)
+from domain.shared.errors import Invalid, NotFound
+from domain.shared.ids import UserId
+from tests.builders import an_id
+from tests.fakes import SettableClock
+
+OWNER, KEY, ASKED = UserId(an_id()), IdempotencyKey("a-key"), sha256(b"asked").digest()
+
+
+class Creation:
+    """A use case that is told how each of its attempts ends."""
+
+    def __init__(self, *ends: Exception | None) -> None:
+        self._ends = list(ends)
+        self.attempts: list[Once[str]] = []
+
+    async def __call__(self, once: Once[str]) -> str:
+        self.attempts.append(once)
+        end = self._ends.pop(0)
+        if end is not None:
+            raise end
+        return "created"
+
+
+class Desk:
+    def __init__(self) -> None:
+        self.clock = SettableClock()
+        self.store = MemoryStore()
+        self.vault = AesGcmAnswerVault(keys=DerivedKeys("a key that everybody knows"))
+        self.idempotency = Idempotency(kept=MemoryKeptAnswers(self.store), vault=self.vault, clock=self.clock)
+
+    async def ask(self, creation: Creation, *, digest: bytes = ASKED) -> Answered:
+        return await self.idempotency.carry_out(creation, owner=OWNER, key=KEY, digest=digest, render=str.encode)
+
+    def keep(self, answer: bytes, *, age: timedelta = timedelta()) -> None:
+        sealed = self.vault.seal(ASKED + answer, owner=OWNER, key=KEY)
+        self.store.kept_answers[OWNER, KEY.value] = KeptAnswer(sealed, self.clock.now() - age)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+async def test_a_claim_that_lost_a_race_is_made_again_at_once(desk: Desk) -> None:
+    creation = Creation(KeyContended(), KeyContended(), None)
+    assert await desk.ask(creation) == Answered(b"created", replayed=False)
+
+
+async def test_a_claim_that_loses_three_races_is_in_flight(desk: Desk) -> None:
+    creation = Creation(*(KeyContended() for _ in range(3)))
+    with pytest.raises(IdempotencyInFlight):
+        await desk.ask(creation)
+    assert len(creation.attempts) == 3
+
+
+async def test_a_wait_that_was_given_up_is_not_begun_again(desk: Desk) -> None:
+    class Waiting(Creation):
+        async def __call__(self, once: Once[str]) -> str:
+            desk.clock.advance(timedelta(seconds=5))
+            return await super().__call__(once)
+
+    creation = Waiting(KeyContended(), None)
+    with pytest.raises(IdempotencyInFlight):
+        await desk.ask(creation)
+    assert len(creation.attempts) == 1
+
+
+async def test_a_key_that_was_freed_in_between_is_claimed_anew(desk: Desk) -> None:
+    assert await desk.ask(Creation(KeyTaken(), None)) == Answered(b"created", replayed=False)
+
+
+async def test_a_key_of_a_day_ago_is_freed_and_claimed_at_the_present(desk: Desk) -> None:
+    desk.keep(b"of yesterday", age=timedelta(hours=24))
+    creation = Creation(KeyTaken(), None)
+    assert await desk.ask(creation) == Answered(b"created", replayed=False)
+    assert desk.store.kept_answers == {}
+    assert creation.attempts[-1].at == desk.clock.now()
+
+
+async def test_a_key_of_almost_a_day_ago_is_answered_as_then(desk: Desk) -> None:
+    desk.keep(b"of yesterday", age=timedelta(hours=24) - timedelta(microseconds=1))
+    assert await desk.ask(Creation(KeyTaken())) == Answered(b"of yesterday", replayed=True)
+
+
+@pytest.mark.parametrize("failure", [NotFound(), TransientFailure(), ZeroDivisionError()], ids=repr)
+async def test_a_failure_goes_to_the_caller_and_the_key_may_be_used_again(desk: Desk, failure: Exception) -> None:
+    with pytest.raises(type(failure)):
+        await desk.ask(Creation(failure))
+    assert not (await desk.ask(Creation(None))).replayed
+
+
+async def test_a_caller_who_hangs_up_leaves_nothing_in_flight(desk: Desk) -> None:
+    class Endless(Creation):
+        async def __call__(self, once: Once[str]) -> str:
+            self.attempts.append(once)
+            return await asyncio.Future()
+
+    asking = asyncio.create_task(desk.ask(Endless()))
+    await asyncio.sleep(0)
+    with pytest.raises(IdempotencyInFlight):
+        await desk.ask(Creation(None))
+    asking.cancel()
+    await asyncio.wait([asking])
+    assert not (await desk.ask(Creation(None))).replayed
+
+
+async def test_what_is_asked_is_told_by_a_sha256(desk: Desk) -> None:
+    with pytest.raises(ValueError, match="digest"):
+        await desk.ask(Creation(None), digest=b"short")
+
+
+@pytest.mark.parametrize(
+    "raw", ["k", "!", "~" * 255, '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "".join(map(chr, range(0x21, 0x7F)))]
+)
+def test_a_key_is_visible_ascii_and_kept_as_it_is(raw: str) -> None:
+    assert IdempotencyKey.parse(raw).value == raw
+
+
+@pytest.mark.parametrize("raw", ["", " ", "a b", "k\t", "k" * 256, "k\x7f", "k\u00e9y", "\u200b"])
+def test_anything_else_is_no_key(raw: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        IdempotencyKey.parse(raw)
+    assert [(error.field, error.code) for error in refused.value.errors] == [("?Idempotency-Key", "format")]
