@@ -17,6 +17,14 @@ MAX_WINDOWS: Final = 50_000
 """Subjects of one limit that are remembered at once; some 10 MiB. Beyond that the oldest are forgotten."""
 
 
+class _Window:
+    __slots__ = ("count", "ends_at")
+
+    def __init__(self, ends_at: float, count: int) -> None:
+        self.ends_at = ends_at
+        self.count = count
+
+
 class WindowStorage(Storage):
     """Counters that end, for one length of window. The least that a strategy of `limits` asks of storage."""
 
@@ -26,8 +34,8 @@ class WindowStorage(Storage):
         super().__init__()
         self._timer = timer
         self._most = max_windows
-        self._windows: dict[str, list[float]] = {}
-        """By key: when the window ends, and the count. In the order in which they end."""
+        self._windows: dict[str, _Window] = {}
+        """By key, in the order in which they end."""
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -40,34 +48,36 @@ class WindowStorage(Storage):
         """Count, and return the count and the seconds that the window lasts; one that only looks begins none."""
         now = self._timer()
         window = self._windows.get(key)
-        if window is None or window[0] <= now:
+        if window is None or window.ends_at <= now:
             if amount <= 0:
                 return 0, seconds
-            self._begin(key, now + seconds, amount, now)
+            self._begin(key, _Window(now + seconds, amount), now)
             return amount, seconds
-        window[1] = max(0, window[1] + amount)
-        return int(window[1]), window[0] - now
+        count = window.count + amount
+        count = max(count, 0)
+        window.count = count
+        return count, window.ends_at - now
 
-    def _begin(self, key: str, ends_at: float, amount: int, now: float) -> None:
+    def _begin(self, key: str, window: _Window, now: float) -> None:
         windows = self._windows
         windows.pop(key, None)  # so that it goes to the end
         # Two out for one in: what has ended goes sooner or later, at no moment in bulk.
         for _ in range(2):
             oldest = next(iter(windows), None)
-            if oldest is not None and (windows[oldest][0] <= now or len(windows) >= self._most):
+            if oldest is not None and (windows[oldest].ends_at <= now or len(windows) >= self._most):
                 del windows[oldest]
-        windows[key] = [ends_at, amount]
+        windows[key] = window
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         return self.count(key, expiry, amount)[0]
 
     def get(self, key: str) -> int:
         window = self._windows.get(key)
-        return 0 if window is None or window[0] <= self._timer() else int(window[1])
+        return 0 if window is None or window.ends_at <= self._timer() else window.count
 
     def get_expiry(self, key: str) -> float:
         window = self._windows.get(key)
-        return self._timer() if window is None else window[0]
+        return self._timer() if window is None else window.ends_at
 
     def check(self) -> bool:
         return True

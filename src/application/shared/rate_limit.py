@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import NamedTuple, Protocol
@@ -10,8 +9,7 @@ from typing import NamedTuple, Protocol
 from domain.shared.errors import PosternError
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """At most `amount` times in `seconds`, for each subject. The window begins with the first time."""
 
     name: str

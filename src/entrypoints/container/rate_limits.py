@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from dependency_injector import providers
 
-from adapters.cache.pages import boot_time
 from adapters.rate_limit.redis import RedisRateLimiter
 from adapters.rate_limit.windows import MemoryRateLimiter
 from adapters.security.keys import DerivedKeys
@@ -86,7 +85,7 @@ class RateLimits(Infrastructure):
 
     origins = providers.Singleton(ContextOrigins)
     limits = providers.Singleton(_limits, Infrastructure.settings)
-    local_rate_limiter = providers.Singleton(MemoryRateLimiter, timer=boot_time)
+    local_rate_limiter = providers.Singleton(MemoryRateLimiter)
     rate_limit_redis = providers.Singleton(_redis, Infrastructure.settings)
     rate_limiter = providers.Singleton(_shared, rate_limit_redis, local_rate_limiter)
     pseudonym = providers.Singleton(_pseudonym, Infrastructure.keys)

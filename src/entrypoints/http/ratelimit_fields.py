@@ -15,18 +15,20 @@ def ratelimit_fields(standings: Sequence[Standing]) -> tuple[tuple[bytes, bytes]
     """Return both fields for `standings`; none without any."""
     if len(standings) == 1:
         limit, remaining, resets_in = standings[0]
-        return (b"ratelimit-policy", _policy(limit)), (b"ratelimit", _standing(limit.name, remaining, resets_in))
+        name, policy = _texts(limit)
+        return (b"ratelimit-policy", policy), (b"ratelimit", _standing(name, remaining, resets_in))
     if not standings:
         return ()
-    policies = b", ".join([_policy(limit) for limit, _, _ in standings])
-    left = b", ".join([_standing(limit.name, remaining, resets_in) for limit, remaining, resets_in in standings])
+    policies = b", ".join([_texts(limit)[1] for limit, _, _ in standings])
+    left = b", ".join([_standing(_texts(limit)[0], remaining, resets_in) for limit, remaining, resets_in in standings])
     return (b"ratelimit-policy", policies), (b"ratelimit", left)
 
 
 @lru_cache(maxsize=100)
-def _policy(limit: Limit) -> bytes:
-    return f'"{limit.name}";q={limit.amount};w={limit.seconds}'.encode()
+def _texts(limit: Limit) -> tuple[bytes, bytes]:
+    """Return the name and the policy of a limit, which stay the same."""
+    return limit.name.encode(), f'"{limit.name}";q={limit.amount};w={limit.seconds}'.encode()
 
 
-def _standing(name: str, remaining: int, resets_in: float) -> bytes:
-    return f'"{name}";r={max(remaining, 0)};t={math.ceil(resets_in)}'.encode()
+def _standing(name: bytes, remaining: int, resets_in: float) -> bytes:
+    return b'"%b";r=%d;t=%d' % (name, max(0, remaining), math.ceil(resets_in))
