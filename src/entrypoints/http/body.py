@@ -106,8 +106,10 @@ def _decode_json(raw: bytes) -> object:
         text = raw.decode()
         data: object = msgspec.json.decode(text)
         # msgspec keeps the last of two members of one name, where another reader would keep the first (RFC 8259,
-        # section 4): a gap to smuggle through. It has no hook for it, and the standard library has.
-        _duplicates.decode(text)
+        # section 4): a gap to smuggle through. It has no hook for it, and the standard library has. That reads the
+        # text a second time, so it is asked only where counting cannot tell.
+        if not _is_plain(raw, data):
+            _duplicates.decode(text)
     except UnicodeDecodeError:
         raise MalformedBody([FieldError("", "encoding", "is not UTF-8")]) from None
     except msgspec.DecodeError as error:
@@ -120,6 +122,29 @@ def _decode_json(raw: bytes) -> object:
     except ValueError:  # The standard library bounds the digits of a number; msgspec let a long fraction through.
         raise MalformedBody([FieldError("", "json", "holds a number out of range")]) from None
     return data
+
+
+_PLAIN_BYTES: Final = 4_000
+"""Fewer than the digits that the standard library takes for one number, so no number in so few bytes has too many."""
+
+
+def _is_plain(raw: bytes, data: object) -> bool:
+    """Tell whether it is certain, from counting alone, that `raw` names no member twice; `data` is what it says.
+
+    Without a backslash every quotation mark begins or ends a string. A flat object of n members, none of them lost to
+    another of its name, has n strings for names and one for each value that is a string; with a member twice, the
+    text has more strings than the object. Anything else than a short flat object is not counted.
+    """
+    if len(raw) > _PLAIN_BYTES or b"\\" in raw or type(data) is not dict:
+        return False
+    strings = len(data)
+    for value in data.values():
+        kind = type(value)
+        if kind is str:
+            strings += 1
+        elif kind is dict or kind is list:
+            return False
+    return raw.count(b'"') == 2 * strings
 
 
 def _sentence(message: str) -> str:
