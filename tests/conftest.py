@@ -7,6 +7,8 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from aio_pika import connect
+from aio_pika.exceptions import AMQPError
 from redis import asyncio as redis_asyncio
 from redis.exceptions import RedisError
 
@@ -44,6 +46,21 @@ def redis_url() -> str:
         run_apart(ping)
     except (OSError, RedisError) as problem:
         missing(f"no Redis: {problem}")
+    return url
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url() -> str:
+    """Where RabbitMQ answers. Exchanges stay: use names of your own."""
+    url = os.environ.get("TEST_RABBITMQ_URL") or "amqp://guest:guest@127.0.0.1:5672/"
+
+    async def ask() -> None:
+        await (await connect(url, timeout=5)).close()
+
+    try:
+        run_apart(ask)
+    except (OSError, TimeoutError, AMQPError) as problem:
+        missing(f"no RabbitMQ: {problem}")
     return url
 
 

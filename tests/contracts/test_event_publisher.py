@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from uuid import uuid4
 import pytest
 from aio_pika import connect
 from aio_pika.abc import AbstractQueue
-from aio_pika.exceptions import AMQPError, QueueEmpty
+from aio_pika.exceptions import QueueEmpty
 from redis.asyncio import Redis
 
 from adapters.broker.rabbitmq import CONTENT_TYPE, RabbitMqPublisher
@@ -21,7 +20,6 @@ from adapters.broker.stdout import StdoutPublisher
 from application.events.ports import EventPublisher, Message
 from application.shared.errors import Unavailable
 from application.shared.health import Probe
-from tests.backends import missing, run_apart
 from tests.builders import NOW, an_id
 
 NOBODY = "127.0.0.1:9"
@@ -34,21 +32,6 @@ class Stand:
 
     publisher: RabbitMqPublisher | RedisStreamsPublisher | StdoutPublisher
     arrived: Callable[[], Awaitable[list[dict[str, Any]]]]
-
-
-@pytest.fixture(scope="session")
-def rabbitmq_url() -> str:
-    """Where RabbitMQ answers. Exchanges stay: use names of your own."""
-    url = os.environ.get("TEST_RABBITMQ_URL") or "amqp://guest:guest@127.0.0.1:5672/"
-
-    async def ask() -> None:
-        await (await connect(url, timeout=5)).close()
-
-    try:
-        run_apart(ask)
-    except (OSError, TimeoutError, AMQPError) as problem:
-        missing(f"no RabbitMQ: {problem}")
-    return url
 
 
 async def drain(queue: AbstractQueue) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """What events say, as anybody may read it."""
 
 import httpx
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # it ships no types
 
 from application.events.catalogue import SCHEMAS
 from tests.integration.http.conftest import problem

@@ -7,7 +7,7 @@ from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 import domain
@@ -76,7 +76,7 @@ def every_event() -> Iterator[type[DomainEvent]]:
             yield kind
 
 
-@pytest.mark.parametrize("kind", sorted(every_event(), key=lambda kind: kind.name), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", sorted(every_event(), key=str), ids=str)
 def test_every_domain_event_leaves_or_stays_for_a_reason(kind: type[DomainEvent]) -> None:
     assert (kind in CATALOGUE) != (kind in INTERNAL)
     assert kind not in INTERNAL or len(INTERNAL[kind]) > 20
@@ -86,7 +86,7 @@ def test_the_samples_are_of_every_kind_that_leaves() -> None:
     assert {type(event) for event in SAMPLES} == set(CATALOGUE)
 
 
-@pytest.mark.parametrize("event", SAMPLES, ids=lambda event: event.name)
+@pytest.mark.parametrize("event", SAMPLES, ids=lambda event: type(event).__name__)
 def test_what_leaves_keeps_to_its_schema(event: DomainEvent) -> None:
     told = logged(event, id=an_id())
     assert told is not None
@@ -101,7 +101,7 @@ def test_what_leaves_keeps_to_its_schema(event: DomainEvent) -> None:
     assert envelope["data"] == json.loads(told.data)
 
 
-@pytest.mark.parametrize("event", SAMPLES, ids=lambda event: event.name)
+@pytest.mark.parametrize("event", SAMPLES, ids=lambda event: type(event).__name__)
 def test_what_leaves_is_thin(event: DomainEvent) -> None:
     told = logged(event, id=an_id())
     assert told is not None
