@@ -51,7 +51,7 @@ def upgrade() -> None:
         sa.Column("owner_id", _id(), nullable=False),
         sa.Column("idempotency_key", _key(), nullable=False),
         sa.Column("created_at", _moment(), nullable=False),
-        sa.Column("answer", sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb"), nullable=True),
+        sa.Column("answer", sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb"), nullable=False),
         sa.PrimaryKeyConstraint("owner_id", "idempotency_key"),
         sa.ForeignKeyConstraint(
             ["owner_id"], ["users.id"], name="fk_idempotency_keys_owner_id_users", ondelete="CASCADE"

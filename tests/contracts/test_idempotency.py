@@ -44,8 +44,7 @@ def once(
 
 async def keep(storage: Storage, claimed: Once[str]) -> None:
     async with storage.orders_units() as uow:
-        await uow.idempotency.claim(claimed)
-        await uow.idempotency.keep(claimed, "!")
+        await uow.idempotency.claim(claimed, "!")
         await uow.commit()
 
 
@@ -92,8 +91,7 @@ async def test_a_kept_answer_comes_back_to_the_byte(storage: Storage, alice: Use
 
 async def test_what_is_rolled_back_leaves_no_key(storage: Storage, alice: User) -> None:
     async with storage.orders_units() as uow:
-        await uow.idempotency.claim(once(alice))
-        await uow.idempotency.keep(once(alice), "!")
+        await uow.idempotency.claim(once(alice), "!")
 
     assert await storage.kept_answers.find(alice.id, KEY) is None
     await keep(storage, once(alice))
@@ -106,7 +104,7 @@ async def test_a_key_that_is_taken_takes_the_rest_of_its_unit_of_work_along(stor
     with pytest.raises(KeyTaken):
         async with storage.orders_units() as uow:
             await uow.orders.add(order)
-            await uow.idempotency.claim(once(alice))
+            await uow.idempotency.claim(once(alice), "!")
             await uow.commit()
 
     assert await storage.orders.get(order.id) is None
@@ -128,28 +126,18 @@ async def test_keys_are_told_apart_by_owner_and_by_byte(storage: Storage, alice:
     assert [found and found.sealed for found in kept] == [b"1!", b"2!", b"3!", b"4!"]
 
 
-async def test_without_a_key_nothing_is_claimed_or_kept(storage: Storage, alice: User) -> None:
+async def test_without_a_key_nothing_is_claimed(storage: Storage, alice: User) -> None:
     async with storage.orders_units() as uow:
-        await uow.idempotency.claim(None)
-        await uow.idempotency.keep(None, "!")
+        await uow.idempotency.claim(None, "!")
         await uow.commit()
 
     assert await storage.kept_answers.purge(until=NOW + DAY, limit=10) == 0
 
 
-async def test_a_claim_without_an_answer_is_not_committed(storage: Storage, alice: User) -> None:
-    with pytest.raises(RuntimeError, match="no answer"):
-        async with storage.orders_units() as uow:
-            await uow.idempotency.claim(once(alice))
-            await uow.commit()
-
-    assert await storage.kept_answers.find(alice.id, KEY) is None
-
-
 async def test_an_account_that_is_gone_claims_nothing(storage: Storage) -> None:
     async with storage.orders_units() as uow:
         with pytest.raises(CallerGone):
-            await uow.idempotency.claim(once(a_user()))
+            await uow.idempotency.claim(once(a_user()), "!")
 
 
 async def test_an_account_that_goes_takes_its_keys_along(storage: Storage, alice: User) -> None:
@@ -265,7 +253,7 @@ async def test_when_the_first_gives_up_one_of_those_who_waited_for_it_writes(
         return await Shop(storage, clock, alice).order()
 
     async with storage.orders_units() as uow:
-        await uow.idempotency.claim(once(alice))
+        await uow.idempotency.claim(once(alice), "!")
         waiting = asyncio.create_task(race(8, story))
         await asyncio.sleep(0.3)
     answered, refused = await waiting

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import TypeVar
 
 from adapters.memory.store import MemoryStore, Transaction
-from application.shared.errors import VersionConflict
 from application.shared.idempotency import (
     CallerGone,
     IdempotencyKey,
@@ -22,9 +21,8 @@ V = TypeVar("V")
 class MemoryIdempotencyKeys(IdempotencyKeys):
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
-        self._unanswered: set[tuple[UserId, str]] = set()
 
-    async def claim(self, once: Once[V] | None) -> None:
+    async def claim(self, once: Once[V] | None, view: V) -> None:
         if once is None:
             return
         await self._transaction.lock()
@@ -33,21 +31,7 @@ class MemoryIdempotencyKeys(IdempotencyKeys):
             raise KeyTaken
         if self._transaction.users.get(once.owner) is None:
             raise CallerGone
-        self._unanswered.add(place)
-
-    async def keep(self, once: Once[V] | None, view: V) -> None:
-        if once is None:
-            return
-        place = once.owner, once.key.value
-        if place not in self._unanswered:
-            raise VersionConflict
         self._transaction.kept_answers.put(place, KeptAnswer(once.seal(view), once.at))
-        self._unanswered.discard(place)
-
-    def demand_answer(self) -> None:
-        """Raise `RuntimeError` when a key was claimed and no answer kept: committed so, it could never be replayed."""
-        if self._unanswered:
-            raise RuntimeError("an idempotency key was claimed, and no answer kept with it")
 
 
 class MemoryKeptAnswers(KeptAnswers):

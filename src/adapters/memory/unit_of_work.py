@@ -92,7 +92,6 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
         self._transaction.end()
 
     async def commit(self) -> None:
-        self._idempotency.demand_answer()
         events = self._transaction.commit()
         if events and self._listeners:
             # It is committed: a caller who hangs up now must not keep the listeners from hearing of it.

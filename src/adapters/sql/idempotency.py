@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select
 
 from adapters.sql.database import Database
 from adapters.sql.errors import Named
@@ -32,7 +32,6 @@ _AT_KEY = (
 _UNTIL = _KEYS.c.created_at <= bindparam("until", type_=_KEYS.c.created_at.type)
 
 _CLAIM = insert(_KEYS)
-_KEEP = update(_KEYS).where(*_AT_KEY)
 _FIND = select(_KEYS.c.answer, _KEYS.c.created_at).where(*_AT_KEY)
 _FORGET = delete(_KEYS).where(*_AT_KEY, _UNTIL)
 _OLDEST = (
@@ -54,31 +53,22 @@ class SqlIdempotencyKeys(IdempotencyKeys):
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
-        self._unanswered = False
 
-    async def claim(self, once: Once[V] | None) -> None:
+    async def claim(self, once: Once[V] | None, view: V) -> None:
         if once is None:
             return
-        row = {"owner_id": once.owner, "idempotency_key": once.key.value, "created_at": once.at, "answer": None}
+        row = {
+            "owner_id": once.owner,
+            "idempotency_key": once.key.value,
+            "created_at": once.at,
+            "answer": once.seal(view),
+        }
         try:
-            await self._transaction.execute(_CLAIM, row, _OF_A_CALLER)
+            await self._transaction.run(_CLAIM, row, _OF_A_CALLER)
         except TransientFailure as failure:
             if self._transaction.dialect.single_writer:
                 raise  # It waited to write at all.
             raise KeyContended from failure
-        self._unanswered = True
-
-    async def keep(self, once: Once[V] | None, view: V) -> None:
-        if once is None:
-            return
-        row = {"of_owner": once.owner, "at_key": once.key.value, "answer": once.seal(view)}
-        await self._transaction.execute_guarded(_KEEP, row)
-        self._unanswered = False
-
-    def demand_answer(self) -> None:
-        """Raise `RuntimeError` when a key was claimed and no answer kept: committed so, it could never be replayed."""
-        if self._unanswered:
-            raise RuntimeError("an idempotency key was claimed, and no answer kept with it")
 
 
 class SqlKeptAnswers(KeptAnswers):

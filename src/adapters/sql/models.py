@@ -351,10 +351,7 @@ class OrderLineRow(Row):
 
 
 class IdempotencyKeyRow(Row):
-    """What a creating request was answered, for when it is sent again; `answer` is encrypted.
-
-    NULL is only ever seen by the transaction that is about to write the answer.
-    """
+    """What a creating request was answered, for when it is sent again; `answer` is encrypted."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (_MYSQL,)
@@ -363,7 +360,7 @@ class IdempotencyKeyRow(Row):
     # Not `key`, which is a word of MySQL's own.
     idempotency_key: Mapped[str] = mapped_column(CanonicalKey(IDEMPOTENCY_KEY_MAX_LENGTH), primary_key=True)
     created_at: Mapped[datetime] = mapped_column(Moment, index=True)
-    answer: Mapped[bytes | None] = mapped_column(LONG_BYTES)
+    answer: Mapped[bytes] = mapped_column(LONG_BYTES)
 
 
 class AuthorRevisionRow(Row):

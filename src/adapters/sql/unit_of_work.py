@@ -91,7 +91,6 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
             await self._transaction.end()
 
     async def commit(self) -> None:
-        self._idempotency.demand_answer()
         if self._transaction.is_grouped:
             # Nobody hangs up in the middle of what is run in one go; and it is not durable yet.
             events = await self._transaction.commit()

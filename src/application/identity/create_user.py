@@ -73,8 +73,7 @@ class CreateUser:
         )
         view = Versioned(user_view(user, full=True), user.version)
         async with self._uow() as uow:
-            await uow.idempotency.claim(command.once)
+            await uow.idempotency.claim(command.once, view)
             await uow.users.add(user)
-            await uow.idempotency.keep(command.once, view)
             await uow.commit()
         return view

@@ -58,11 +58,10 @@ class CreateApiKey:
                 await uow.users.get(command.actor.user_id)
             except UserNotFound:
                 raise InvalidToken from None
-            await uow.idempotency.claim(command.once)
+            await uow.idempotency.claim(command.once, view)
             if await uow.api_keys.count(command.actor.user_id) >= API_KEYS_PER_USER:
                 raise TooManyApiKeys
             await uow.api_keys.add(key)
-            await uow.idempotency.keep(command.once, view)
             await uow.commit()
         return view
 

@@ -39,8 +39,7 @@ class PlaceOrder:
         )
         view = order_view(order)
         async with self._uow() as uow:
-            await uow.idempotency.claim(command.once)
+            await uow.idempotency.claim(command.once, view)
             await uow.orders.add(order)
-            await uow.idempotency.keep(command.once, view)
             await uow.commit()
         return view

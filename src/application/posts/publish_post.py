@@ -45,8 +45,7 @@ class PublishPost:
         )
         view = new_post_view(post, author)
         async with self._uow() as uow:
-            await uow.idempotency.claim(command.once)
+            await uow.idempotency.claim(command.once, view)
             await uow.posts.add(post)
-            await uow.idempotency.keep(command.once, view)
             await uow.commit()
         return view

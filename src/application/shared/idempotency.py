@@ -3,10 +3,10 @@
 How a use case that creates takes part:
 
 1. Its command has a field `once: Once[TheView] | None = None`.
-2. In its unit of work it says `await uow.idempotency.claim(command.once)` before it writes anything, and
-   `await uow.idempotency.keep(command.once, view)` just before the commit. Both do nothing for None. What it locks to
-   write to it later (the caller's own account, say) it locks before the claim: the key refers to the account, and of
-   two who share a lock and both want more of it, one is a deadlock's victim.
+2. It makes its view first, and in its unit of work says `await uow.idempotency.claim(command.once, view)` before it
+   writes anything. That does nothing for None. What it locks to write to it later (the caller's own account, say) it
+   locks before the claim: the key refers to the account, and of two who share a lock and both want more of it, one is
+   a deadlock's victim.
 3. Its route has `idempotent=True` in its `Operation` and answers through `Creations.answer` (entrypoints/http).
 
 Tests walk all routes that answer 201, and demand the third.
@@ -112,16 +112,12 @@ class KeptAnswer:
 class IdempotencyKeys(Protocol):
     """The keys, within a unit of work: they are committed with what they stand for, or not at all."""
 
-    async def claim(self, once: Once[V] | None) -> None:
-        """Take the key; for None do nothing.
+    async def claim(self, once: Once[V] | None, view: V) -> None:
+        """Take the key, and store under it what will be answered; for None do nothing.
 
         Raises `KeyTaken` when somebody has committed it, `KeyContended` when somebody is about to and it takes too
         long to see, `CallerGone` without the account, and `TransientFailure` as every statement does.
         """
-        ...
-
-    async def keep(self, once: Once[V] | None, view: V) -> None:
-        """Store the answer under the key that was claimed; for None do nothing."""
         ...
 
 
@@ -163,11 +159,10 @@ _DIGEST_BYTES: Final = 32
 class Idempotency:
     """Carries a command out once a key, and answers all others with the same key as it was answered then.
 
-    The key is claimed within the transaction of the write, before it, and the answer is kept by that same transaction:
-    a process that dies in between leaves neither, and so does a command that fails, whose key may be used again. Two
-    processes that are sent one key at once meet at the unique index, where the second waits for the first. Within one
-    process they do not: the second is told at once, so that no connection is held for waiting. Keys are free again
-    after 24 hours.
+    The key is claimed by the transaction of the write, before it writes, and with the answer: a process that dies in
+    between leaves neither, and so does a command that fails, whose key may be used again. Two processes that are sent
+    one key at once meet at the unique index, where the second waits for the first. Within one process they do not: the
+    second is told at once, so that no connection is held for waiting. Keys are free again after 24 hours.
 
     What was asked is compared by its digest, which is kept in the seal with the answer. Beside it, it would let whoever
     reads the database try out guesses at what the body holds (a password), at the price of one SHA-256 each.

@@ -70,12 +70,11 @@ class RegisterWebhook:
         )
         view = created_view(endpoint, secret.text)
         async with self._uow() as uow:
-            await uow.idempotency.claim(command.once)
+            await uow.idempotency.claim(command.once, view)
             # The lock is what makes the count hold.
             await uow.fan_out.lock()
             if await uow.webhooks.count() >= WEBHOOKS_MAX:
                 raise TooManyWebhooks
             await uow.webhooks.add(endpoint)
-            await uow.idempotency.keep(command.once, view)
             await uow.commit()
         return view

@@ -47,7 +47,7 @@ async def test_whoever_waits_too_long_for_the_first_is_told_that_it_is_in_flight
     first: Once[object] = Once(alice.id, KEY, clock.now(), lambda _: b"")
 
     async with storage.orders_units() as uow:
-        await uow.idempotency.claim(first)
+        await uow.idempotency.claim(first, None)
         began = clock.now()
         with pytest.raises(IdempotencyInFlight):
             await order(storage, alice, clock=clock)
@@ -58,7 +58,7 @@ async def test_whoever_waits_too_long_for_the_first_is_told_that_it_is_in_flight
     assert connections_out(database) == 0
 
 
-async def test_a_key_costs_two_statements_and_its_absence_none(open_with: OpenDatabase, captured: Captured) -> None:
+async def test_a_key_costs_one_statement_and_its_absence_none(open_with: OpenDatabase, captured: Captured) -> None:
     storage, alice, clock = sql_storage(open_with()), a_user(), SystemClock()
     await given(storage, alice)
     place = PlaceOrder(uow=storage.orders_units, ids=CountedIds(), clock=clock)
@@ -70,8 +70,8 @@ async def test_a_key_costs_two_statements_and_its_absence_none(open_with: OpenDa
     with_key = [statement for statement, _ in captured.statements]
 
     assert not [statement for statement in without if "idempotency" in statement]
-    assert [statement.split()[0] for statement in with_key if "idempotency" in statement] == ["INSERT", "UPDATE"]
-    assert len(with_key) == len(without) + 2
+    assert [statement.split()[0] for statement in with_key if "idempotency" in statement] == ["INSERT"]
+    assert len(with_key) == len(without) + 1
 
 
 async def test_nothing_of_an_answer_is_in_the_clear(open_with: OpenDatabase, behind: AsyncEngine) -> None:
