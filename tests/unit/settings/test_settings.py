@@ -302,6 +302,29 @@ def test_a_damaged_development_key_is_reported_and_not_replaced(in_directory: Pa
     assert file.read_text() == "truncat"
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("RATE_LIMIT_USER", "0/minute"),
+        ("RATE_LIMIT_USER", "-1/minute"),
+        ("RATE_LIMIT_USER", "10/fortnight"),
+        ("RATE_LIMIT_USER", "10/0 minutes"),
+        ("RATE_LIMIT_USER", "ten a minute"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),  # a slip of the pen: which one is meant?
+        ("TRUSTED_PROXIES", "proxy.example.com"),
+        ("METRICS_ALLOWED", "everybody"),
+        ("METRICS_TOKEN", "too short"),
+        ("REQUEST_LOG", "maybe"),
+    ],
+)
+def test_what_is_no_rate_network_or_token_is_refused(name: str, text: str) -> None:
+    with pytest.raises(BadSettings) as caught:
+        Settings.load({**TESTING, name: text})
+
+    assert [fault.name for fault in caught.value.faults] == [name]
+
+
 def test_settings_given_as_a_mapping_are_all_there_is(in_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (in_directory / ".env").write_text("PORT=7001\n")
     monkeypatch.setenv("WORKERS", "2")
