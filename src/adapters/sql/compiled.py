@@ -11,7 +11,7 @@ SQLAlchemy runs them.
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 from sqlalchemy import CompoundSelect, CursorResult, Delete, Dialect, Executable, Insert, Result, Select, Update
@@ -67,7 +67,8 @@ class Compiled:
             if (convert := _on_the_way_out(type_, dialect)) is not None
         ]
         names_out = [name or "" for name, _ in columns]  # what has none gets one by its place
-        self._row: Any = namedtuple("Row", names_out, rename=True) if columns else None  # noqa: PYI024 # names are data
+        row = namedtuple("Row", names_out, rename=True)  # type: ignore[misc] # noqa: PYI024 # the names are data
+        self._row = partial(tuple.__new__, row)  # without `_make`, which counts the items of each
 
     def bind(self, parameters: Parameters) -> tuple[Any, ...]:
         """Return the values in the order of their places. Raises `KeyError` for one that is missing."""
@@ -76,15 +77,15 @@ class Compiled:
 
     def rows(self, fetched: Sequence[Sequence[Any]]) -> list[AnyRow]:
         """Return the rows as the types of their columns have them."""
-        if self._row is None or not fetched:
+        if not fetched:
             return []
         if not self._converted:
-            return list(map(self._row._make, fetched))
+            return list(map(self._row, fetched))
         # By columns: most need no conversion, and those that do are one `map` each.
         columns: list[Any] = list(zip(*fetched, strict=True))
         for at, convert in self._converted:
             columns[at] = map(convert, columns[at])
-        return list(map(self._row._make, zip(*columns, strict=True)))
+        return list(map(self._row, zip(*columns, strict=True)))
 
 
 def compiled(statement: Executable, dialect: Dialect, parameters: Parameters) -> Compiled | None:

@@ -71,6 +71,7 @@ class _Link:
             path, timeout=wait, isolation_level=None, check_same_thread=False, cached_statements=512
         )
         self._deadline = 0.0
+        self._looks = 0
         if read_only:
             self.raw.execute("PRAGMA query_only = ON")
         else:
@@ -92,8 +93,15 @@ class _Link:
         return Session(self._connection, autoflush=False, expire_on_commit=False)
 
     def limit_steps(self, steps: int) -> None:
-        """Break every statement off after so many steps."""
-        self.raw.set_progress_handler(lambda: 1, steps)
+        """Break the next statement off after so many steps, or up to twice as many."""
+        if not self._looks:
+            self.raw.set_progress_handler(self._looked_too_often, steps)
+        # SQLite counts the steps of a statement over all its runs, so the first look may come at any time.
+        self._looks = 2
+
+    def _looked_too_often(self) -> bool:
+        self._looks -= 1
+        return self._looks <= 0
 
     def limit_seconds(self, seconds: float) -> None:
         """Break every statement off that takes longer than `seconds` after this."""
@@ -200,7 +208,7 @@ class SqliteFile(Connections):
             link = self._brief_link
             if link is None:
                 link = self._brief_link = _Link(self._path, read_only=True, full=self._full, wait=0)
-                link.limit_steps(_BRIEF_STEPS)
+            link.limit_steps(_BRIEF_STEPS)
             fetched = link.raw.execute(plan.sql, plan.bind(parameters)).fetchall()
         except sqlite3.Error:
             # Too long, locked for a moment (recovery after a crash), or not there: a thread finds out.

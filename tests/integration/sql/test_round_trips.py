@@ -94,8 +94,8 @@ async def test_a_unit_of_work_takes_one_round_trip_a_statement_and_one_to_commit
 
     async def asked() -> int:
         async with writing(database) as unit:
-            row = (await unit.execute(text("SHOW SESSION STATUS LIKE 'Questions'"), {})).one()
-            return int(row[1])
+            told = (await unit.execute(text("SHOW SESSION STATUS LIKE 'Questions'"), {})).mappings().one()
+            return int(told["Value"])
 
     before, again = await asked(), await asked()
     await operation(storage, actor, post)
