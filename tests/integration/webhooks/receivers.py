@@ -26,6 +26,8 @@ class Receiver:
     bodies: list[bytes] = field(default_factory=list)
     names: list[str | None] = field(default_factory=list)
     """Which server each TLS handshake asked for (SNI)."""
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by the first whole request."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -79,6 +81,7 @@ async def receiving(behave: Behaviour, *, tls: ssl.SSLContext | None = None) -> 
             receiver.heads.append(head)
             length = int(receiver.headers.get("content-length", "0"))
             receiver.bodies.append(await reader.readexactly(length))
+            receiver.came.set()
             await behave(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             return

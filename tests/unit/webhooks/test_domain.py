@@ -77,12 +77,10 @@ def test_an_endpoint_that_is_enabled_again_wants_what_happens_from_then_on() -> 
 @pytest.mark.parametrize("role", [Role.USER, Role.MODERATOR])
 def test_only_administrators_change_an_endpoint(role: Role) -> None:
     webhook, actor = a_webhook(), an_actor(a_user(role=role))
-    for attempt in (
-        lambda: webhook.delete(by=actor, at=NOW),
-        lambda: webhook.rotate_secret(b"mine", by=actor, at=NOW),
-    ):
-        with pytest.raises(Forbidden):
-            attempt()
+    with pytest.raises(Forbidden):
+        webhook.delete(by=actor, at=NOW)
+    with pytest.raises(Forbidden):
+        webhook.rotate_secret(b"mine", by=actor, at=NOW)
     assert (webhook.secret, webhook.pull_events()) == (b"sealed", [])
 
 
