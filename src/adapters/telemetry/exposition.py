@@ -1,6 +1,6 @@
 """How metrics look to Prometheus: families with their help, in the text format or OpenMetrics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -44,12 +44,17 @@ FAMILIES: Final = (
 )
 
 
+Gauges = Mapping[str, tuple[str, float]]
+"""By name: help and value of what is not any worker's own, such as what waits in the database."""
+
+
 class BoardCollector(Collector):
     """Everything there is to tell, collected anew for each scrape."""
 
-    def __init__(self, board: MetricsBoard, *, version: str) -> None:
+    def __init__(self, board: MetricsBoard, *, version: str, gauges: Gauges) -> None:
         self._board = board
         self._version = version
+        self._gauges = gauges
 
     def collect(self) -> Iterator[Metric]:
         totals = self._board.totals()
@@ -59,6 +64,8 @@ class BoardCollector(Collector):
         yield _log_ins(requests)
         for family in FAMILIES:
             yield _family(family, totals)
+        for name, (help_, value) in self._gauges.items():
+            yield GaugeMetricFamily(name, help_, value=value)
         workers = GaugeMetricFamily("postern_workers", "Workers that serve.")
         workers.add_metric([], totals.workers)
         yield workers
@@ -67,10 +74,10 @@ class BoardCollector(Collector):
         yield build
 
 
-def expose(board: MetricsBoard, *, version: str, accept: str) -> tuple[bytes, str]:
+def expose(board: MetricsBoard, *, version: str, accept: str, gauges: Gauges) -> tuple[bytes, str]:
     """Return the metrics in the format that a scraper asks for by `Accept`, and the name of that format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(BoardCollector(board, version=version))
+    registry.register(BoardCollector(board, version=version, gauges=gauges))
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
 

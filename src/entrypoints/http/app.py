@@ -216,6 +216,8 @@ def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, relea
             token=settings.metrics_token,
             trusts_proxies=bool(settings.trusted_proxies),
             version=release,
+            # Without a broker nothing is to be delivered, however much there is.
+            ledger=None if settings.broker_url is None else container.storage().relay_ledger,
         ).handlers(),
         *(() if mailbox is None else mailbox_routes(mailbox, version=release)),
     ]

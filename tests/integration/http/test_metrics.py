@@ -143,6 +143,21 @@ async def test_refusals_are_counted_by_limit(open_at: Open) -> None:
     assert found["postern_log_ins_total", (("outcome", "limited"),)] == 1
 
 
+async def test_with_a_broker_it_tells_what_waits_for_it(open_at: Open) -> None:
+    client = open_at("127.0.0.1", BROKER_URL="stdout:")
+    assert samples((await client.get("/metrics")).text)["postern_outbox_pending", ()] == 0
+    account = {"email": "alice@example.com", "password": PASSWORD}
+    assert (await client.post("/api/v1/auth/signup", json=account)).status_code == 201
+    found = samples((await client.get("/metrics")).text)
+
+    assert found["postern_outbox_pending", ()] == 1
+    assert found["postern_outbox_dead", ()] == 0
+
+
+async def test_without_a_broker_nothing_waits_for_one(client: httpx.AsyncClient) -> None:
+    assert "postern_outbox" not in (await client.get("/metrics")).text
+
+
 async def test_a_scraper_of_openmetrics_gets_it(open_at: Open) -> None:
     accept = {"accept": "application/openmetrics-text; version=1.0.0"}
     answer = await open_at("127.0.0.1").get("/metrics", headers=accept)

@@ -24,7 +24,7 @@ def a_board(directory: Path | None, *, requests: int = 0, entries: float = 0, hi
 
 
 def text(board: MetricsBoard) -> str:
-    return expose(board, version="1", accept="")[0].decode()
+    return expose(board, version="1", accept="", gauges={})[0].decode()
 
 
 def test_a_worker_alone_tells_of_itself() -> None:

@@ -1,12 +1,15 @@
 """`GET /metrics`, for Prometheus."""
 
+import asyncio
 import hmac
 from typing import Final
 
 from litestar.handlers import HTTPRouteHandler
 
 from adapters.telemetry.board import MetricsBoard
-from adapters.telemetry.exposition import expose
+from adapters.telemetry.exposition import Gauges, expose
+from application.events.ports import RelayLedger
+from application.shared.errors import Unavailable
 from domain.shared.errors import Forbidden, Unauthenticated
 from entrypoints.http.addresses import Network, is_within
 from entrypoints.http.exchange import NO_STORE, Answer, Exchange, HttpRequest
@@ -30,6 +33,7 @@ METRICS: Final = Operation(
     raises=(Unauthenticated, Forbidden),
 )
 
+_PATIENCE_SECONDS: Final = 2.0
 _PASSED_ON: Final = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via")
 
 
@@ -44,8 +48,11 @@ class MetricsRoutes:
         token: str | None,
         trusts_proxies: bool,
         version: str,
+        ledger: RelayLedger | None = None,
     ) -> None:
+        """With a `ledger`, how far the relay is behind is told too."""
         self._board = board
+        self._ledger = ledger
         self._allowed = allowed
         self._token = None if token is None else token.encode("ascii")
         self._trusts_proxies = trusts_proxies
@@ -58,8 +65,25 @@ class MetricsRoutes:
         exchange = Exchange.of(request.scope)
         self._admit(exchange)
         refuse_parameters(request.scope["query_string"])
-        body, content_type = expose(self._board, version=self._version, accept=exchange.field(b"accept") or "")
+        accept, gauges = exchange.field(b"accept") or "", await self._lag()
+        body, content_type = expose(self._board, version=self._version, accept=accept, gauges=gauges)
         return Answer(200, body, ((b"content-type", content_type.encode("ascii")), NO_STORE))
+
+    async def _lag(self) -> Gauges:
+        """Ask how far the relay is behind. A database that does not answer takes nothing else of the metrics along."""
+        if self._ledger is None:
+            return {}
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                lag = await self._ledger.lag()
+        except (Unavailable, TimeoutError):
+            return {}
+        oldest = 0.0 if lag.oldest is None else lag.oldest.timestamp()
+        return {
+            "postern_outbox_pending": ("Events that were not delivered to the broker; without the dead.", lag.pending),
+            "postern_outbox_oldest_timestamp_seconds": ("When the oldest of them happened; 0 without any.", oldest),
+            "postern_outbox_dead": ("Events that the broker refused for good.", lag.dead),
+        }
 
     def _admit(self, exchange: Exchange) -> None:
         # Where no proxy is trusted, the address of one that passed this on says nothing of who asks.
