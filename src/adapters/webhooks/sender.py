@@ -36,7 +36,8 @@ class _PinnedNetwork(httpcore.AsyncNetworkBackend):
 
     def __init__(self, addresses: Sequence[Address]) -> None:
         self._addresses = addresses
-        self._network = httpcore.AnyIOBackend()
+        # pyright sees the class that stands in where anyio is not installed; it is, by httpcore's extra.
+        self._network: httpcore.AsyncNetworkBackend = httpcore.AnyIOBackend()  # pyright: ignore[reportAttributeAccessIssue, reportAssignmentType]
 
     async def connect_tcp(
         self,
@@ -92,7 +93,7 @@ class HttpcoreWebhookSender(WebhookSender):
         ) as pool:
             scheme = b"https" if url.is_encrypted else b"http"
             target = httpcore.URL(scheme=scheme, host=url.host.encode(), port=url.port, target=url.target.encode())
-            timeouts = dict.fromkeys(("read", "write", "pool"), self._whole_seconds)
+            timeouts: dict[str, float] = dict.fromkeys(("read", "write", "pool"), self._whole_seconds)
             timeouts["connect"] = CONNECT_SECONDS
             async with pool.stream(
                 "POST", target, headers=_headers(request), content=request.body, extensions={"timeout": timeouts}

@@ -24,6 +24,7 @@ from application.events.views import (
     UserSignedUpV1,
     UserSuspendedV1,
     VoteCastV1,
+    WebhookTestV1,
     encoded,
 )
 from application.shared.event_log import LoggedEvent
@@ -61,6 +62,7 @@ from domain.webhooks.events import (
     WebhookRegistered,
     WebhookSecretRotated,
 )
+from domain.webhooks.values import TEST_EVENT
 
 E = TypeVar("E", bound=DomainEvent)
 
@@ -285,7 +287,9 @@ INTERNAL: Final[Mapping[type[DomainEvent], str]] = {
 """Every domain event that stays in, and why."""
 
 SCHEMAS: Final[Mapping[tuple[str, int], type[Data]]] = {
-    (event.name, entry.version): entry.schema for event, entry in CATALOGUE.items()
+    **{(event.name, entry.version): entry.schema for event, entry in CATALOGUE.items()},
+    # What happened there is nothing, so it has no domain event and is not in the log.
+    (TEST_EVENT, 1): WebhookTestV1,
 }
 """Every schema that was ever published, also of versions that nothing sends any more, by type and version."""
 

@@ -132,6 +132,12 @@ class OrderStatusChangedV1(Data, frozen=True, kw_only=True):
     version: Version
 
 
+class WebhookTestV1(Data, frozen=True, kw_only=True):
+    """An administrator tries a webhook out. It is sent by webhook alone, to that one, and nobody subscribes to it."""
+
+    webhook_id: Id
+
+
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The envelope of every event: CloudEvents 1.0, in its JSON format."""
 

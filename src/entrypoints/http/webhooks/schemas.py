@@ -18,6 +18,7 @@ from domain.webhooks.values import (
     DESCRIPTION_MAX_LENGTH,
     EVENT_TYPE_PATTERN,
     EVENT_TYPES_MAX,
+    TEST_EVENT,
     URL_MAX_LENGTH,
     Description,
     EndpointUrl,
@@ -25,7 +26,7 @@ from domain.webhooks.values import (
 )
 from entrypoints.http.body import Parsed
 
-_KNOWN: Final = frozenset(TYPES)
+_KNOWN: Final = frozenset(TYPES) - {TEST_EVENT}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Url = Annotated[
