@@ -197,6 +197,8 @@ async def test_head_has_the_headers_of_get_and_no_body(
     location = (await publish(client, alice)).headers["location"]
     ordered = await client.post("/api/v1/orders", json=ORDER, headers=alice.auth)
     names = {
+        "webhook_id": alice.id,  # there is none of this id, which HEAD says as GET does
+        "delivery_id": alice.id,
         "post_id": location.rpartition("/")[2],
         "order_id": ordered.json()["id"],
         "user_id": alice.id,
@@ -204,7 +206,10 @@ async def test_head_has_the_headers_of_get_and_no_body(
         "type": "post.published",
         "version": "1",
     }
-    paths = [path for path, item in contract.document["paths"].items() if "get" in item]
+    documented = contract.document["paths"].items()
+    reads = {path: item["get"]["responses"]["200"] for path, item in documented if "get" in item}
+    # A stream has no end to wait for.
+    paths = [path for path, success in reads.items() if "text/event-stream" not in success.get("content", {})]
     paths += ["/docs", "/redoc", "/favicon.ico", "/nowhere", POSTS + "?limit=0"]
     assert len(paths) > 15
     for template in paths:
@@ -215,7 +220,8 @@ async def test_head_has_the_headers_of_get_and_no_body(
         assert head.content == b"", path
         assert head.status_code == got.status_code, path
         ours, theirs = dict(head.headers), dict(got.headers)
-        if path in {"/health", "/health/ready", "/health/db"}:  # They tell the time, in more or fewer digits.
+        # They tell the time, in more or fewer digits, or what has been asked before.
+        if path in {"/health", "/health/ready", "/health/db", "/metrics"}:
             del ours["content-length"], theirs["content-length"]
         assert ours == theirs, path
 
