@@ -321,6 +321,36 @@ async def test_a_transaction_that_takes_an_earlier_number_and_commits_later_is_s
     assert second.position > first.position
 
 
+@pytest.mark.parametrize("backend", ["mariadb", "postgresql"], indirect=True)
+async def test_a_transaction_that_is_not_through_does_not_hold_up_the_others_however_many(
+    open_storage: OpenStorage, open_database: Callable[[], Database | None]
+) -> None:
+    """InnoDB waits for locked rows that a statement meets on its way, though it is after other ones."""
+    storage, database = open_storage(), open_database()
+    assert database is not None
+    alice = a_user()
+
+    def posts(number: int) -> list[dict[str, Any]]:
+        made = [
+            Post.publish(id=PostId(an_id()), by=an_actor(alice), text=PostText("news"), at=NOW) for _ in range(number)
+        ]
+        events = [event for post in made for event in post.pull_events()]
+        return rows_for(database.dialect, events, an_id)
+
+    slow, others = Transaction(database), Transaction(database)
+    try:
+        await slow.execute_many(statement_for(database.dialect), posts(1))
+        await others.execute_many(statement_for(database.dialect), posts(300))
+        await others.commit()
+
+        assert await storage.events.settle() == 300
+        await slow.commit()
+    finally:
+        await slow.end()
+        await others.end()
+    assert await storage.events.settle() == 1
+
+
 async def test_the_oldest_are_forgotten_a_few_at_a_time_and_never_the_newest(storage: Storage) -> None:
     alice = a_user()
     await given(storage, alice)

@@ -120,7 +120,8 @@ _LIST = (
     .limit(bindparam("rows"))
 )
 _PASS = update(_SHARDS).where(_SHARDS.c.shard == bindparam("of")).values(handled_to=bindparam("upto"))
-_REMOVE = delete(_LETTERS).where(_LETTERS.c.position.in_(bindparam("positions", expanding=True)))
+# One by one, by the key: a list may be looked for by reading the whole table, other relays' locked rows included.
+_REMOVE = delete(_LETTERS).where(_LETTERS.c.position == bindparam("at_position"))
 _CHANGE = update(_LETTERS).where(_LETTERS.c.position == bindparam("at_position"))
 _ADD = insert(_LETTERS)
 _REVIVE = (
@@ -183,8 +184,9 @@ class _Claim(Claim):
             upto[shard] = min(upto[shard], event.position - 1)
         moved = [{"of": shard, "upto": to} for shard, to in upto.items() if to != self._handled_to[shard]]
         await transaction.execute_many(_PASS, moved)
-        if outcome.delivered:
-            await transaction.execute(_REMOVE, {"positions": [letter.event.position for letter in outcome.delivered]})
+        await transaction.execute_many(
+            _REMOVE, [{"at_position": letter.event.position} for letter in outcome.delivered]
+        )
         changed = [{"at_position": letter.event.position, **_state(letter)} for letter in outcome.refused]
         await transaction.execute_many(_CHANGE, changed)
         # Beyond what is passed, an event is still the log's, and will be met again.
