@@ -56,14 +56,14 @@ def _ratios(results: Results) -> Iterator[Verdict]:
 
 
 def _database_time(results: Results, what: str, database: str) -> Verdict:
-    """Hold the reader against the driver; on SQLite, where there are three ways to use it, against one hop a query."""
+    """Hold the reader against the driver; on SQLite, where there are three ways to use it, against the fastest."""
     found = [each for each in results.drivers if (each["what"], each["database"]) == (what, database)]
     named = f"{what}, time in the database, {database}"
     if not found:
         return Verdict(named, "≤ 1.3 x the bare driver", "not measured", None)
-    first = found[0]
-    shown = f"{first['ratio']:.2f} ({first['ratio_low']:.2f} to {first['ratio_high']:.2f})"
-    return Verdict(named, f"≤ 1.3 x {first['driver']}", shown, first["ratio"] <= 1.3)
+    fastest = max(found, key=lambda each: float(each["ratio"]))
+    shown = f"{fastest['ratio']:.2f} ({fastest['ratio_low']:.2f} to {fastest['ratio_high']:.2f})"
+    return Verdict(named, f"≤ 1.3 x {fastest['driver']}", shown, fastest["ratio"] <= 1.3)
 
 
 def _two_workers(results: Results, database: str) -> Iterator[Verdict]:

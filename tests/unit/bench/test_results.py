@@ -94,6 +94,12 @@ def test_goals_beyond_throughput_are_judged(results: Results) -> None:
     assert found["start to ready, sqlite"].met is True
 
 
+def test_the_goal_for_the_database_is_held_against_the_fastest_way_to_use_the_driver(results: Results) -> None:
+    results.drivers.append({**results.drivers[0], "driver": "aiosqlite", "ratio": 1.1})
+    found = {each.what: each for each in verdicts(results)}["one post, time in the database, sqlite"]
+    assert (found.goal, found.met) == ("≤ 1.3 x sqlite3", False)
+
+
 def test_rounds_are_long_where_figures_are_compared_and_brief_elsewhere() -> None:
     plan = Plan(
         rounds=5, seconds=3, brief_rounds=2, brief_seconds=1, connections=(1, 64), rates=(), open_seconds=1,
