@@ -34,6 +34,6 @@ class TargetRefused(Invalid):
     slug = "webhook-target-refused"
     title = "The URL leads to an address that webhooks are not sent to"
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str = "target", message: str = "leads where webhooks are not sent to") -> None:
         super().__init__([FieldError("url", code, message)])
         self.code = code
