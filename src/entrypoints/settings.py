@@ -379,15 +379,15 @@ class Settings:
     )
     database_pool_size: int = _setting(
         _integer(1, 1000),
-        default="10",
+        default="20",
         expected="a whole number from 1 to 1000",
-        about="Connections that a worker keeps open.",
+        about="Connections that a worker keeps open, one half of them to write.",
     )
     database_max_overflow: int = _setting(
         _integer(0, 1000),
-        default="10",
+        default="0",
         expected="a whole number from 0 to 1000",
-        about="Connections beyond those, opened under load.",
+        about="Connections beyond those, opened under load and closed again.",
     )
     database_pool_timeout_seconds: float = _setting(
         _seconds(0.05, 300),

@@ -10,8 +10,8 @@ class Settings(BaseSettings):
     database_url: str
     secret_key: str = Field(min_length=32)
     access_token_expire_minutes: int = 30
-    database_pool_size: int = 10
-    database_max_overflow: int = 10
+    database_pool_size: int = 20
+    database_max_overflow: int = 0
 
 
 @lru_cache
