@@ -2,9 +2,10 @@
 
 Writers publish and edit posts through the unit of work, roll some transactions back, and hold one open with an early
 number while later ones are committed and get their positions. Relays are processes of `postern relay`; they are
-killed and replaced while they work. It fails unless every committed event has arrived, at most batch times kills came
-twice, the first arrivals of each subject are in order, nothing of a rolled-back transaction was sent, and the last
-relays end well on SIGTERM. Servers are found as the tests find them.
+killed and replaced while they work, as a rule in the moment in which something has just arrived: then a batch is out,
+in part or whole, and not yet marked as delivered. It fails unless every committed event has arrived, at most batch
+times kills came twice, the first arrivals of each subject are in order, nothing of a rolled-back transaction was sent,
+and the last relays end well on SIGTERM. Servers are found as the tests find them.
 """
 
 import argparse
@@ -18,9 +19,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Self
 from uuid import UUID, uuid4
 
 from aio_pika import ExchangeType, connect
@@ -175,6 +177,37 @@ async def bind(broker: str, topic: str) -> None:
             await (await channel.declare_queue(topic, durable=True)).bind(topic, "#")
 
 
+class Arrivals:
+    """Tells when something has just arrived at the broker."""
+
+    def __init__(self, broker: str, topic: str) -> None:
+        self._broker = broker
+        self._topic = topic
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        if self._broker == "redis":
+            self._redis = await self._stack.enter_async_context(Redis.from_url(_REDIS))
+        else:
+            self._channel = await (await self._stack.enter_async_context(await connect(_RABBITMQ))).channel()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._stack.aclose()
+
+    async def next(self, patience: float) -> None:
+        """Return at once when there is more than there was at the call, or after `patience` seconds."""
+        until, before = time.monotonic() + patience, await self._count()
+        while time.monotonic() < until and await self._count() == before:  # noqa: ASYNC110 - a server's count
+            await asyncio.sleep(0)
+
+    async def _count(self) -> int:
+        if self._broker == "redis":
+            return int(await self._redis.xlen(self._topic))
+        queue = await self._channel.declare_queue(self._topic, passive=True)
+        return queue.declaration_result.message_count or 0
+
+
 async def arrived(broker: str, topic: str) -> list[dict[str, Any]]:
     """Return every envelope in the order of arrival, and clean up."""
     found: list[dict[str, Any]] = []
@@ -218,15 +251,17 @@ async def torture(plan: Plan, url: str) -> bool:
         await asyncio.sleep(0.05)
     relays = Relays(environment, plan.relays)
     try:
-        while not writing.done() or killed < plan.kills or (await storage.relay_ledger.lag()).pending:
-            if time.monotonic() - begun > LONGEST_SECONDS:
-                sys.stderr.write("gave up\n")
-                break
-            await asyncio.sleep(random.random() * 0.2)  # noqa: S311 - no secret
-            if killed < plan.kills and relays.kill_one():
-                killed += 1
-        await writing
-        await asyncio.sleep(5)  # until the last of them is at work
+        async with Arrivals(plan.broker, topic) as arrivals:
+            while not writing.done() or killed < plan.kills or (await storage.relay_ledger.lag()).pending:
+                if time.monotonic() - begun > LONGEST_SECONDS:
+                    sys.stderr.write("gave up\n")
+                    break
+                await asyncio.sleep(random.random() * 0.2)  # noqa: S311 - no secret
+                if killed < plan.kills:
+                    await arrivals.next(patience=0.5)
+                    killed += relays.kill_one()
+            await writing
+            await asyncio.sleep(5)  # until the last of them is at work
         seconds = time.monotonic() - begun
     finally:
         codes, ending = relays.stop()
