@@ -31,6 +31,10 @@ class Rows:
     rows: Sequence[AnyRow]
     count: int
 
+    def first(self) -> AnyRow | None:
+        """Return the first row, if there is one."""
+        return self.rows[0] if self.rows else None
+
     def one_or_none(self) -> AnyRow | None:
         """Return the only row, or None. Raises `ValueError` when there are several."""
         if not self.rows:

@@ -17,6 +17,7 @@ from sqlalchemy.util import greenlet_spawn
 from adapters.sql.compiled import AnyRow, Parameters, Rows, compiled, rows_of
 from adapters.sql.connections import Connections, PoolState, Unit
 from adapters.sql.dialects.base import Dialect, Limits
+from adapters.sql.drivers import RUN_DIRECTLY
 
 
 class PooledConnections(Connections):
@@ -48,18 +49,20 @@ class PooledConnections(Connections):
 
     async def fetch_all(self, statement: Executable, parameters: Parameters, *, brief: bool) -> Sequence[AnyRow]:
         del brief
-        return await greenlet_spawn(self._read, statement, parameters)
+        return (await self._read(statement, parameters)).rows
 
     async def fetch_one(self, statement: Executable, parameters: Parameters, *, brief: bool) -> AnyRow | None:
         del brief
-        rows = await greenlet_spawn(self._read, statement, parameters)
-        return rows[0] if rows else None
+        return (await self._read(statement, parameters)).first()
 
-    # AsyncConnection would do the same in three hops to a greenlet and a task of its own for giving the connection
-    # back, which takes a third of the time of a short read.
-    def _read(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow]:
-        with self._reads.sync_engine.connect() as connection:
-            return _run(connection, statement, parameters).rows
+    # AsyncConnection would give the connection back in a task of its own, which takes a third of the time of a short
+    # read.
+    async def _read(self, statement: Executable, parameters: Parameters) -> Rows:
+        connection = await greenlet_spawn(self._reads.sync_engine.connect)
+        try:
+            return await _run(connection, statement, parameters)
+        finally:
+            await greenlet_spawn(connection.close)
 
     def unit(self) -> Unit:
         return _PooledUnit(self._writes.sync_engine)
@@ -124,8 +127,8 @@ def _state(name: str, engine: AsyncEngine) -> PoolState:
 
 
 class _PooledUnit(Unit):
-    """One transaction on a connection of the pool for writing. Everything happens in greenlets, as `AsyncSession` does
-    it, but a session is there only for the statements that need one.
+    """One transaction on a connection of the pool for writing. Statements go to the driver where they can, see
+    `_run`; the rest happens in greenlets, as `AsyncSession` does it, with a session only for what needs one.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -137,7 +140,10 @@ class _PooledUnit(Unit):
         return await greenlet_spawn(self._execute, statement, parameters)
 
     async def run(self, statement: Executable, parameters: Parameters) -> Rows:
-        return await greenlet_spawn(self._run, statement, parameters)
+        connection = self._connection
+        if connection is None:
+            connection = await greenlet_spawn(self._begun)
+        return await _run(connection, statement, parameters)
 
     async def commit(self) -> None:
         if self._connection is not None:
@@ -157,9 +163,6 @@ class _PooledUnit(Unit):
             self._connection = connection
         return self._connection
 
-    def _run(self, statement: Executable, parameters: Parameters) -> Rows:
-        return _run(self._begun(), statement, parameters)
-
     def _execute(self, statement: Executable, parameters: Parameters | Sequence[Parameters]) -> Result[Any]:
         if self._session is None:
             self._session = Session(self._begun(), autoflush=False, expire_on_commit=False)
@@ -174,21 +177,32 @@ class _PooledUnit(Unit):
             connection.close()
 
 
-def _run(connection: Connection, statement: Executable, parameters: Parameters) -> Rows:
-    """Run a statement by the driver's own cursor, where its text does not depend on its values."""
-    plan = compiled(statement, connection.dialect, parameters)
+async def _run(connection: Connection, statement: Executable, parameters: Parameters) -> Rows:
+    """Run a statement by the driver itself, where its text does not depend on its values."""
+    dialect = connection.dialect
+    plan = compiled(statement, dialect, parameters)
     if plan is None:
-        return rows_of(connection.execute(statement, parameters))
-    cursor = connection.connection.cursor()
+        return await greenlet_spawn(_by_sqlalchemy, connection, statement, parameters)
+    adapter = connection.connection.dbapi_connection
+    values = plan.bind(parameters)
     try:
-        cursor.execute(plan.sql, plan.bind(parameters))
-        fetched = Rows(plan.rows(cursor.fetchall()) if plan.returns_rows else (), cursor.rowcount)
-        cursor.close()
-    except BaseException as error:  # noqa: BLE001 # a cancellation too: the connection is in the middle of something
-        # SQLAlchemy's own verdict: it wraps the error, and throws away what is lost, the connection or all of its age.
-        sql = plan.sql if isinstance(error, connection.dialect.loaded_dbapi.Error) else None
-        connection._handle_dbapi_exception(error, sql, None, cursor, None)  # noqa: SLF001 # nothing public does
-    return fetched
+        return await RUN_DIRECTLY[dialect.driver](adapter, plan, values)
+    except BaseException as error:  # a cancellation too: the connection is in the middle of something
+        await greenlet_spawn(_judge, connection, plan.sql, error)
+        raise
+
+
+def _by_sqlalchemy(connection: Connection, statement: Executable, parameters: Parameters) -> Rows:
+    return rows_of(connection.execute(statement, parameters))
+
+
+def _judge(connection: Connection, sql: str, error: BaseException) -> None:
+    """Have SQLAlchemy say what an error means: it wraps it, and throws away what is lost, be it all of its age."""
+    try:
+        raise error  # noqa: TRY301 # a greenlet has no error of its own yet, and SQLAlchemy raises the current one
+    except BaseException:  # noqa: BLE001 # see `_run`
+        said = sql if isinstance(error, connection.dialect.loaded_dbapi.Error) else None
+        connection._handle_dbapi_exception(error, said, None, None, None)  # noqa: SLF001 # nothing public does
 
 
 def _ping_after_idle(engine: AsyncEngine, seconds: float) -> None:
