@@ -5,7 +5,10 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from adapters.shared.tasks import end
+from application.shared.errors import TransientFailure
 from domain.shared.errors import PosternError
+
+_RACES = 5
 
 _log = logging.getLogger("postern.worker")
 
@@ -15,7 +18,8 @@ class Worker:
 
     A step returns how much it did; 0 is nothing. Rests after failures grow twofold from `idle_seconds` to
     `longest_seconds` and are drawn from the upper half of that, so that workers which failed together do not come back
-    together. The first of a row of failures is logged, and so is the recovery.
+    together. The first of a row of failures is logged, and so is the recovery; a race that was lost is logged when it
+    is the fifth in a row, since losing one now and then is how several processes share the work.
     """
 
     def __init__(
@@ -33,6 +37,8 @@ class Worker:
         self._idle = idle_seconds
         self._longest = longest_seconds
         self._failures = 0
+        self._is_told = False
+        """Whether this row of failures is in the log."""
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -50,12 +56,15 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 done = await self._step()
+            except TransientFailure as error:
+                self._failed(f"{error.slug}: {error.detail}", patience=_RACES)
             except PosternError as error:
                 self._failed(f"{error.slug}: {error.detail}")
             except Exception:  # noqa: BLE001 - it ends here, with its stack in the log
                 # Nobody waits for it, so this is where its failure is told.
-                if not self._failures:
+                if not self._is_told:
                     _log.exception("%s failed and will be tried again", self.name)
+                self._is_told = True
                 self._failures += 1
             else:
                 self._went_well()
@@ -63,15 +72,17 @@ class Worker:
                     continue
             await self._rest()
 
-    def _failed(self, why: str) -> None:
-        if not self._failures:
-            _log.warning("%s failed and will be tried again: %s", self.name, why)
+    def _failed(self, why: str, *, patience: int = 1) -> None:
         self._failures += 1
+        if not self._is_told and self._failures >= patience:
+            _log.warning("%s failed and will be tried again: %s", self.name, why)
+            self._is_told = True
 
     def _went_well(self) -> None:
-        if self._failures:
+        if self._is_told:
             _log.warning("%s goes on after %d failures", self.name, self._failures)
         self._failures = 0
+        self._is_told = False
 
     async def _rest(self) -> None:
         # Bounded before the power is taken: after some hundred failures it would be too large a number.

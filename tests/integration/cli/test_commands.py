@@ -13,7 +13,7 @@ from entrypoints.settings import setting_infos
 from tests.backends import Databases
 from tests.integration.cli.conftest import Shell, free_port
 
-COMMANDS = ("serve", "migrate", "downgrade", "create-admin", "recount", "config", "openapi")
+COMMANDS = ("serve", "relay", "outbox", "migrate", "downgrade", "create-admin", "recount", "config", "openapi")
 PASSWORD = "a quiet harbour at dawn"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from adapters.system.worker import Worker
-from application.shared.errors import Unavailable
+from application.shared.errors import TransientFailure, Unavailable
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -65,6 +65,28 @@ async def test_a_failure_is_told_once_and_so_is_the_recovery(caplog: pytest.LogC
         "a test failed and will be tried again: unavailable: the broker is away",
         "a test goes on after 3 failures",
     ]
+
+
+@pytest.mark.parametrize(("lost", "lines"), [(4, 0), (6, 2)])
+async def test_a_race_that_was_lost_is_told_when_several_were_in_a_row(
+    lost: int, lines: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempts = 0
+
+    async def step() -> int:
+        nonlocal attempts
+        attempts += 1
+        if attempts <= lost:
+            raise TransientFailure
+        return 0
+
+    worker = Worker("a test", step, random=lambda: 0.0, idle_seconds=0.005)
+    with caplog.at_level(logging.WARNING, logger="postern.worker"):
+        await worker.start()
+        await until(lambda: attempts >= lost + 2)
+        await worker.close()
+
+    assert len(caplog.records) == lines
 
 
 async def test_a_defect_does_not_end_it_and_is_told_with_its_stack(caplog: pytest.LogCaptureFixture) -> None:
