@@ -17,7 +17,7 @@ from entrypoints.settings import Settings
 R = TypeVar("R")
 
 
-@click.group()
+@click.group(epilog="Examples: `postern outbox list --dead`, `postern outbox replay --all`.")
 def outbox() -> None:
     """Look at events that the broker has not got, and have those that were given up tried again."""
 
