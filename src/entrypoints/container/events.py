@@ -2,36 +2,44 @@
 
 import random
 from datetime import timedelta
+from typing import Protocol
 
 from dependency_injector import providers
 
-from adapters.broker.rabbitmq import RabbitMqPublisher
-from adapters.broker.redis_streams import RedisStreamsPublisher
-from adapters.broker.stdout import StdoutPublisher
-from application.events.ports import RelayQueue
+from application.events.ports import EventPublisher, RelayQueue
 from application.events.purge import PurgeEvents
 from application.events.relay import Relay, RetryPolicy
 from application.events.retention import EventRetention
 from application.events.views import Envelopes
 from application.shared.clock import Clock
 from application.shared.event_log import EventLog
+from application.shared.health import Probe
 from entrypoints.container.infrastructure import Infrastructure
 from entrypoints.settings import Settings
 
-Publisher = RabbitMqPublisher | RedisStreamsPublisher | StdoutPublisher
+
+class Publisher(EventPublisher, Probe, Protocol):
+    """A way to a broker that can also tell whether the broker answers."""
 
 
 def _publisher(settings: Settings) -> Publisher | None:
     """Return the publisher that BROKER_URL names, which connects when it is first used; None without one."""
+    # Each brings a client library that takes a tenth of a second to import, so only the one in use is imported.
     url, topic = settings.broker_url, settings.broker_topic
     if url is None:
         return None
     match url.partition(":")[0].lower():
         case "amqp" | "amqps":
+            from adapters.broker.rabbitmq import RabbitMqPublisher  # noqa: PLC0415
+
             return RabbitMqPublisher(url, exchange=topic)
         case "redis" | "rediss":
+            from adapters.broker.redis_streams import RedisStreamsPublisher  # noqa: PLC0415
+
             return RedisStreamsPublisher(url, stream=topic)
         case _:
+            from adapters.broker.stdout import StdoutPublisher  # noqa: PLC0415
+
             return StdoutPublisher()
 
 

@@ -10,7 +10,7 @@ from adapters.live.bell import CommitBell
 from adapters.mail.account_mails import TemplatedAccountMails
 from adapters.mail.mailbox import FolderMailbox, NoTransport
 from adapters.mail.queue import MailQueue
-from adapters.mail.smtp import SmtpServer, SmtpTransport
+from adapters.mail.smtp_server import SmtpServer
 from adapters.mail.transport import MailTransport
 from adapters.security.answer_vault import AesGcmAnswerVault
 from adapters.security.argon2 import Argon2PasswordHasher
@@ -76,6 +76,8 @@ def _mailbox(settings: Settings, clock: Clock) -> FolderMailbox | None:
 def _mail_transport(settings: Settings, mailbox: FolderMailbox | None) -> MailTransport:
     if settings.smtp_url is None:
         return mailbox or NoTransport()
+    from adapters.mail.smtp import SmtpTransport  # noqa: PLC0415 - who sends no mail need not import an SMTP client
+
     return SmtpTransport(SmtpServer.parse(settings.smtp_url), sender=settings.mail_sender)
 
 

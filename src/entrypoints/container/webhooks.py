@@ -8,9 +8,9 @@ from adapters.security.webhook_secrets import SealedWebhookSecrets
 from adapters.webhooks.addresses import AddressPolicy
 from adapters.webhooks.dispatcher import Dispatcher
 from adapters.webhooks.resolver import SystemResolver
-from adapters.webhooks.sender import HttpcoreWebhookSender
 from adapters.webhooks.target import ResolvingTargetGuard
 from application.events.views import Envelopes
+from application.shared.clock import Clock
 from application.webhooks.delete_webhook import DeleteWebhook
 from application.webhooks.deliver import Deliver
 from application.webhooks.edit_webhook import EditWebhook
@@ -19,6 +19,7 @@ from application.webhooks.get_delivery import GetDelivery
 from application.webhooks.get_webhook import GetWebhook
 from application.webhooks.list_deliveries import ListDeliveries
 from application.webhooks.list_webhooks import ListWebhooks
+from application.webhooks.ports import WebhookSender
 from application.webhooks.purge import PurgeDeliveries
 from application.webhooks.register_webhook import RegisterWebhook
 from application.webhooks.replay_delivery import ReplayDelivery
@@ -27,6 +28,12 @@ from application.webhooks.rotate_secret import RotateSecret
 from application.webhooks.send_test_event import SendTestEvent
 from entrypoints.container.infrastructure import Infrastructure
 from entrypoints.container.retried import retried
+
+
+def _sender(guard: ResolvingTargetGuard, clock: Clock) -> WebhookSender:
+    from adapters.webhooks.sender import HttpcoreWebhookSender  # noqa: PLC0415 - a server that sends none needs no client
+
+    return HttpcoreWebhookSender(guard, clock)
 
 
 class WebhooksUseCases(Infrastructure):
@@ -39,7 +46,7 @@ class WebhooksUseCases(Infrastructure):
         webhook_resolver,
         providers.Singleton(AddressPolicy, Infrastructure.settings.provided.webhook_allowed_networks),
     )
-    webhook_sender = providers.Singleton(HttpcoreWebhookSender, webhook_guard, Infrastructure.clock)
+    webhook_sender = providers.Singleton(_sender, webhook_guard, Infrastructure.clock)
     _envelope = providers.Singleton(Envelopes, api=Infrastructure.settings.provided.events_source)
 
     register_webhook = providers.Singleton(
