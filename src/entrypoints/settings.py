@@ -23,10 +23,10 @@ from urllib.parse import SplitResult, urlsplit
 from dotenv.parser import parse_stream
 from email_validator import validate_email
 
-from adapters.mail.smtp import SmtpServer
-from adapters.security.argon2 import HashingSettings
+from adapters.mail.smtp_server import SmtpServer
 from adapters.security.ed25519 import SigningKeys, read_public
-from adapters.sql.database import DatabaseSettings
+from adapters.security.hashing import HashingSettings
+from adapters.sql.settings import DatabaseSettings
 
 T = TypeVar("T")
 

@@ -11,16 +11,18 @@ import time
 from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from argon2 import PasswordHasher as Argon2
 from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
 from argon2.low_level import ARGON2_VERSION, Type
 
+from adapters.security.hashing import HashingSettings
 from application.identity.ports import PasswordHasher, PasswordVerdict
 from application.shared.errors import Overloaded
 from domain.identity.values import PASSWORD_MAX_LENGTH, Password
+
+__all__ = ["Argon2PasswordHasher", "HashingSettings", "available_cores"]
 
 T = TypeVar("T")
 
@@ -37,34 +39,6 @@ def available_cores() -> int:
     else:
         cores = os.cpu_count() or 1
     return cores
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HashingSettings:
-    """What one hash costs, and how many may wait for one.
-
-    The defaults are OWASP's floor for Argon2id (Password Storage Cheat Sheet): 19 MiB, two passes, one lane.
-    """
-
-    memory_kib: int = 19 * 1024
-    """KiB that one hash fills."""
-    iterations: int = 2
-    parallelism: int = 1
-    threads: int | None = None
-    """Hashes computed at once; None: one a core, less one that stays with the event loop."""
-    queue: int = 512
-    """How many may wait for a thread. At 20 ms a hash, the last of 512 waits some 10 s on a single thread."""
-
-    def __post_init__(self) -> None:
-        if (
-            self.iterations < 1
-            or self.parallelism < 1
-            or self.queue < 0
-            or (self.threads is not None and self.threads < 1)
-        ):
-            raise ValueError("iterations, parallelism and threads begin at 1, the queue at 0")
-        if self.memory_kib < 8 * self.parallelism:
-            raise ValueError("Argon2 takes 8 KiB a lane at the least")
 
 
 class Argon2PasswordHasher(PasswordHasher):
