@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import click
 
+from adapters.sql.revision import has_newest_revision
 from application.shared.errors import Unavailable
 from entrypoints.cli.failures import BadSetting, CommandFailed, DatabaseUnreachable, SchemaNotCurrent
 from entrypoints.cli.loading import load_settings
@@ -30,6 +31,8 @@ def migrate(*, quiet: bool) -> None:
 
 def bring_up_to_date(settings: Settings, *, quiet: bool) -> None:
     """Migrate, and tell what was done; without `quiet`, also that nothing was. Raises `CommandFailed`."""
+    if quiet and settings.sqlite_file is not None and has_newest_revision(settings.sqlite_file):
+        return
     from adapters.sql.migrate import SchemaStatus, schema_state, upgrade  # noqa: PLC0415 - help comes without it
 
     # MariaDB remarks on the name of Alembic's own primary key, and the driver passes it on as a warning.
@@ -75,7 +78,9 @@ def require_current_schema(settings: Settings) -> None:
     """Raise `CommandFailed` unless the database answers and its schema is the one that this version needs."""
     if settings.database_url == MEMORY_URL:
         return
-    from adapters.sql.migrate import SchemaStatus, schema_state  # noqa: PLC0415 - imports the database toolkit
+    if settings.sqlite_file is not None and has_newest_revision(settings.sqlite_file):
+        return
+    from adapters.sql.schema_state import SchemaStatus, schema_state  # noqa: PLC0415 - imports the database toolkit
 
     if _is_missing_file(settings):
         raise SchemaNotCurrent(f"there is no database {settings.sqlite_file} yet; run `postern migrate`")
@@ -110,7 +115,7 @@ def _too_new(revision: str | None) -> CommandFailed:
 @contextmanager
 def _database_faults(settings: Settings) -> Iterator[None]:
     """Turn a database that does not answer, or says no, into one line."""
-    from adapters.sql.migrate import DatabaseRefused  # noqa: PLC0415 - imports the database toolkit
+    from adapters.sql.schema_state import DatabaseRefused  # noqa: PLC0415 - imports the database toolkit
 
     try:
         yield

@@ -2,6 +2,7 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -24,6 +25,7 @@ from adapters.sql.migrate import (
     upgrade,
 )
 from adapters.sql.models import Row, is_search_index
+from adapters.sql.revision import has_newest_revision, revisions
 from application.shared.errors import StorageUnavailable
 from entrypoints.storage import sql_storage
 from tests.backends import Databases, run_apart
@@ -99,6 +101,26 @@ def test_every_revision_leads_up_and_back_and_up_again(fresh_url: str, revision:
 
     upgrade(fresh_url, revision)
     assert look(fresh_url, schema) == upgraded
+
+
+def test_the_names_of_the_files_tell_the_history_as_alembic_does() -> None:
+    assert revisions() == REVISIONS
+
+
+def test_a_sqlite_file_tells_without_any_library_whether_it_is_current(tmp_path: Path) -> None:
+    file = tmp_path / "post #1 100%.db"
+    url = f"sqlite+aiosqlite:///{file}"
+    assert not has_newest_revision(file)
+    assert not file.exists()
+
+    upgrade(url, REVISIONS[-2])
+    assert not has_newest_revision(file)
+
+    upgrade(url)
+    assert has_newest_revision(file)
+
+    file.write_bytes(b"no database, but long enough to be looked at" * 100)
+    assert not has_newest_revision(file)
 
 
 def test_the_history_ends_at_the_models(fresh_url: str) -> None:
