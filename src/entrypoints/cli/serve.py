@@ -4,6 +4,7 @@ import errno
 import logging
 import multiprocessing
 import os
+import signal
 import socket
 import tempfile
 import threading
@@ -129,6 +130,8 @@ def run(settings: Settings, address: str) -> None:
         os.environ[METRICS_DIRECTORY] = metrics
         try:
             server.serve(target_loader=load_app, wrap_loader=False)
+            # All is over, but Python still takes itself down, with no handler left: a second Ctrl-C would kill it.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         except FatalError as error:
             raise CommandFailed(f"the server did not start: {error}") from error
         except SystemExit as stopped:
