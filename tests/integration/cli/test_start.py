@@ -1,0 +1,72 @@
+"""What a start leaves out: what is imported before the first request is what a start takes, in time and in memory."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CLIENTS = {"aio_pika", "aiosmtplib", "alembic", "asyncmy", "asyncpg", "httpcore", "mako", "redis"}
+"""Libraries that a server over SQLite, without a broker, Redis and mail, has no use for."""
+WORKER = """
+from entrypoints.container import Container
+from entrypoints.http.app import create_app
+from entrypoints.settings import Settings
+create_app(Container(settings=Settings.load()))
+"""
+
+
+def _imported(code: str, folder: Path, environ: dict[str, str]) -> set[str]:
+    """Return the packages that a new process has imported once it has run `code`."""
+    shown = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return {name.partition(".")[0] for name in shown.stdout.split()}
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {
+        "ENVIRONMENT": "production",
+        "SECRET_KEY": "x8Kf0aQw-" * 6,
+        "ALLOWED_HOSTS": "api.example.com",
+        "DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}/postern.db",
+    }
+
+
+def test_the_process_that_watches_the_workers_imports_no_database_and_no_framework(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    imported = _imported("import entrypoints.cli.serve", tmp_path, environ)
+
+    assert "entrypoints" in imported
+    assert not imported & (CLIENTS | {"argon2", "dependency_injector", "jwt", "limits", "litestar", "sqlalchemy"})
+
+
+def test_a_worker_imports_no_client_of_what_it_is_not_connected_to(tmp_path: Path, environ: dict[str, str]) -> None:
+    imported = _imported(WORKER, tmp_path, environ)
+
+    assert "litestar" in imported
+    assert not imported & CLIENTS
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "client"),
+    [
+        ("BROKER_URL", "amqp://user:password@127.0.0.1:5672/", "aio_pika"),
+        ("BROKER_URL", "redis://127.0.0.1:6379/1", "redis"),
+        ("REDIS_URL", "redis://127.0.0.1:6379/0", "redis"),
+    ],
+)
+def test_it_does_import_the_client_of_what_it_is_told_to_use(
+    tmp_path: Path, environ: dict[str, str], name: str, value: str, client: str
+) -> None:
+    environ[name] = value
+
+    assert client in _imported(WORKER, tmp_path, environ)
