@@ -21,7 +21,6 @@ from typing import Any, Self, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
 
 from dotenv.parser import parse_stream
-from email_validator import validate_email
 
 from adapters.mail.smtp_server import SmtpServer
 from adapters.security.ed25519 import SigningKeys, read_public
@@ -256,6 +255,8 @@ def _smtp_url(text: str) -> str:
 
 
 def _mailbox(text: str) -> str:
+    from email_validator import validate_email  # noqa: PLC0415 - a fifth of the import of this module, seldom needed
+
     display_name, address = parseaddr(text)
     parsed = validate_email(address, check_deliverability=False, test_environment=True, allow_smtputf8=False)
     return str(Address(display_name, addr_spec=parsed.normalized))
