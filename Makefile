@@ -144,6 +144,7 @@ $(RUNTIME_READY): requirements/runtime.txt requirements/build.txt pyproject.toml
 	@echo "Installing the locked dependencies (the first time takes a minute)"
 	@$(PIP_INSTALL) -r requirements/runtime.txt -r requirements/build.txt
 	@$(PIP) install --quiet --no-build-isolation --no-deps --editable .
+	@$(BIN)/python -m compileall -q src migrations # so that the first start is as fast as every other
 	@touch $@
 
 $(DEVELOPMENT_READY): requirements/dev.txt $(RUNTIME_READY)
