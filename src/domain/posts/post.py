@@ -94,7 +94,5 @@ class Post(Aggregate):
         if by.user_id != self.author_id and not by.may(Permission.DELETE_ANY_POST):
             raise NotYourPost
         self._record(
-            PostDeleted(
-                at=at, post_id=self.id, author_id=self.author_id, version=self.version, deleted_by=by.user_id
-            )
+            PostDeleted(at=at, post_id=self.id, author_id=self.author_id, version=self.version, deleted_by=by.user_id)
         )

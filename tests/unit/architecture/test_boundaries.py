@@ -43,7 +43,7 @@ VIOLATIONS = [
     Violation("adapters", "adapters/memory/store.py", "import adapters.sql"),
     Violation("adapters", "adapters/security/keys.py", "import adapters.system.clock"),
     Violation("adapters", "adapters/telegraph/__init__.py", ""),
-    Violation("entrypoints", "entrypoints/settings.py", "import entrypoints.storage"),
+    Violation("entrypoints", "entrypoints/settings/__init__.py", "import entrypoints.storage"),
     Violation("entrypoints", "entrypoints/gateway/__init__.py", ""),
     Violation("entrypoints", "entrypoints/relay/process.py", "import entrypoints.http.app"),
     Violation("application-contexts", "application/posts/cast_vote.py", "import application.events.relay"),
@@ -53,7 +53,7 @@ VIOLATIONS = [
     Violation("confined", "domain/posts/values.py", "import msgspec"),
     Violation("confined", "application/posts/publish_post.py", "import msgspec"),
     Violation("confined", "adapters/security/keys.py", "import sqlalchemy"),
-    Violation("confined", "entrypoints/settings.py", "import litestar"),
+    Violation("confined", "entrypoints/settings/loading.py", "import litestar"),
     Violation("confined", "adapters/system/clock.py", "import numpy"),
 ]
 

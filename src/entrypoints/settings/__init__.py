@@ -1,0 +1,481 @@
+"""Settings: from the environment and `.env`, under plain names, all checked before anything starts.
+
+One field of `Settings` is one setting: its name in the environment is the field's name in capitals. What the
+environment says wins over `.env` in the working directory; an empty value counts as unset, because that is what
+Compose passes on for a variable that nobody set. Every fault is reported, not just the first.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.headerregistry import Address
+from email.utils import parseaddr
+from functools import cached_property
+from pathlib import Path
+from typing import Self, cast
+
+from adapters.security.ed25519 import SigningKeys
+from adapters.security.hashing import HashingSettings
+from adapters.sql.settings import DatabaseSettings
+from entrypoints.settings import values
+from entrypoints.settings.info import BadSettings, SettingFault, SettingInfo, infos_of, setting, shown_as
+from entrypoints.settings.loading import DATA_DIRECTORY, Loader, process_environment
+from entrypoints.settings.secret_key import development_key, secret_key_weakness
+from entrypoints.settings.values import (
+    MEMORY_URL,
+    SECRET_KEY_MIN_BYTES,
+    Environment,
+    IpNetwork,
+    LogLevel,
+    Rate,
+    mask_url,
+)
+
+__all__ = [
+    "MEMORY_URL",
+    "BadSettings",
+    "Environment",
+    "LogLevel",
+    "Rate",
+    "Settings",
+    "development_key",
+    "mask_url",
+    "secret_key_weakness",
+    "setting_infos",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every setting, checked. Made by `load`; secrets, and URLs that may hold one, stay out of its repr."""
+
+    environment: Environment = setting(
+        lambda text: Environment(text.lower()),
+        default="development",
+        expected="development, testing, staging or production",
+        about="What it runs for. Staging and production refuse unsafe settings.",
+    )
+    host: str = setting(
+        values.host_name,
+        default="127.0.0.1",
+        expected="an address to listen on, such as 127.0.0.1, ::1 or 0.0.0.0",
+        about="The address to listen on.",
+    )
+    port: int = setting(
+        values.integer(1, 65535),
+        default="8000",
+        expected="a port number from 1 to 65535",
+        about="The port to listen on.",
+    )
+    workers: int = setting(
+        values.integer(1, 256),
+        default="1",
+        expected="a whole number from 1 to 256",
+        about="Processes that serve; about one per core.",
+    )
+    database_url: str = setting(
+        values.database_url,
+        default=None,
+        expected="a URL such as sqlite:///postern.db, mysql://user:password@host/name or "
+        "postgresql://user:password@host/name",
+        about="The database. Reserved characters in user and password are percent-encoded.",
+        mask=values.mask_url,
+    )
+    database_pool_size: int = setting(
+        values.integer(1, 1000),
+        default="20",
+        expected="a whole number from 1 to 1000",
+        about="Connections that a worker keeps open, one half of them to write.",
+    )
+    database_max_overflow: int = setting(
+        values.integer(0, 1000),
+        default="0",
+        expected="a whole number from 0 to 1000",
+        about="Connections beyond those, opened under load and closed again.",
+    )
+    database_pool_timeout_seconds: float = setting(
+        values.seconds(0.05, 300),
+        default="5",
+        expected="seconds from 0.05 to 300",
+        about="How long a request waits for a connection before it is answered 503.",
+    )
+    database_connect_timeout_seconds: float = setting(
+        values.seconds(0.05, 300),
+        default="5",
+        expected="seconds from 0.05 to 300",
+        about="How long connecting may take.",
+    )
+    database_statement_timeout_seconds: float = setting(
+        values.seconds(0.05, 3600),
+        default="10",
+        expected="seconds from 0.05 to 3600",
+        about="How long one statement may take.",
+    )
+    database_synchronous: str = setting(
+        values.synchronous,
+        default="full",
+        expected="full or normal",
+        about="SQLite: with `full` what was acknowledged survives a loss of power; with `normal` a commit does not "
+        "wait for the disk, and the last moments may be lost with the power, though never the file's consistency.",
+    )
+    redis_url: str | None = setting(
+        cast("Callable[[str], str | None]", values.redis_url),
+        default=None,
+        expected="a URL such as redis://localhost:6379/0, rediss://… or unix:///path",
+        about="Redis, which lets workers and instances share the cache of own posts. Optional.",
+        mask=values.mask_url,
+    )
+    secret_key: str = setting(
+        str,
+        default=None,
+        expected=f"at least {SECRET_KEY_MIN_BYTES} random bytes as text: "
+        "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
+        about="What tokens and cursors are signed with; the same for all workers and instances.",
+        mask=values.mask_secret,
+    )
+    secret_key_previous: tuple[str, ...] = setting(
+        values.secret_keys,
+        default="",
+        expected=f"keys of at least {SECRET_KEY_MIN_BYTES} bytes, separated by commas (so none may hold one)",
+        about="Keys that are accepted besides SECRET_KEY and sign nothing: those before it, or the one to come.",
+        mask=values.mask_secret,
+    )
+    jwt_private_key: str | None = setting(
+        cast("Callable[[str], str | None]", values.private_key),
+        default=None,
+        expected="an Ed25519 private key in PEM, or the name of its file: openssl genpkey -algorithm ed25519",
+        about="Signs access tokens with EdDSA instead of HS256; the public key is at /.well-known/jwks.json. Optional.",
+        mask=values.mask_secret,
+    )
+    jwt_keys_previous: tuple[str, ...] = setting(
+        values.accepted_keys,
+        default="",
+        expected="Ed25519 keys in PEM, private or public, or the names of their files, separated by commas",
+        about="Keys that are accepted besides JWT_PRIVATE_KEY and sign nothing: those before it, or the one to come.",
+        mask=values.mask_secret,
+    )
+    token_issuer: str = setting(
+        values.issuer,
+        default="postern",
+        expected="1 to 200 visible ASCII characters",
+        about="The issuer (`iss`) and audience of access tokens; different for installations that share a key.",
+    )
+    access_token_expire_minutes: int = setting(
+        values.integer(1, 1440),
+        default="30",
+        expected="whole minutes from 1 to 1440",
+        about="How long an access token is valid.",
+    )
+    password_hash_memory_kib: int = setting(
+        values.integer(8, 4_194_304),
+        default="19456",
+        expected="KiB from 8 to 4194304",
+        about="Argon2id: memory for one hash. Raising it rehashes at the next log-in.",
+    )
+    password_hash_iterations: int = setting(
+        values.integer(1, 100), default="2", expected="a whole number from 1 to 100", about="Argon2id: passes over it."
+    )
+    password_hash_parallelism: int = setting(
+        values.integer(1, 64), default="1", expected="a whole number from 1 to 64", about="Argon2id: lanes."
+    )
+    password_hash_threads: int | None = setting(
+        cast("Callable[[str], int | None]", values.integer(1, 256)),
+        default=None,
+        expected="a whole number from 1 to 256",
+        about="Hashes that a worker computes at once; unset, one per core less one.",
+    )
+    password_hash_queue: int = setting(
+        values.integer(0, 100_000),
+        default="512",
+        expected="a whole number from 0 to 100000",
+        about="Hashes that may wait for a thread before sign-ups and log-ins are answered 503.",
+    )
+    allowed_hosts: tuple[str, ...] = setting(
+        values.allowed_hosts,
+        default="",
+        expected="host names without a port, separated by commas; *.example.com covers sub-domains, * everything",
+        about="What the Host header may say, besides the names of this machine itself.",
+    )
+    cors_origins: tuple[str, ...] = setting(
+        values.origins,
+        default="",
+        expected="origins such as https://app.example.com, separated by commas, or * alone",
+        about="Web pages from these origins may call the API (CORS).",
+    )
+    cache_ttl_seconds: int = setting(
+        values.integer(0, 300),
+        default="300",
+        expected="whole seconds from 0 to 300",
+        about="How long a page of own posts may be served from the cache; 0 turns it off.",
+    )
+    cache_max_bytes: int = setting(
+        values.integer(0, 1 << 40),
+        default="67108864",
+        expected="a whole number of bytes from 0 to 1099511627776",
+        about="Memory that a worker's cache may take.",
+    )
+    feed_cache_seconds: float = setting(
+        values.seconds(0, 60),
+        default="2",
+        expected="seconds from 0 to 60",
+        about="How long those who are not signed in may be shown the same page of the public feed; 0 turns it off.",
+    )
+    live_max_streams: int = setting(
+        values.integer(1, 100_000),
+        default="1000",
+        expected="a whole number from 1 to 100000",
+        about="Streams of live events that a worker keeps open at once; who comes then is answered 503.",
+    )
+    live_max_streams_per_caller: int = setting(
+        values.integer(1, 100_000),
+        default="10",
+        expected="a whole number from 1 to 100000",
+        about="How many of them one account may have, or one address that is not signed in; who wants more is "
+        "answered 429. Behind a proxy, name it in TRUSTED_PROXIES, or all callers have one address.",
+    )
+    smtp_url: str | None = setting(
+        cast("Callable[[str], str | None]", values.smtp_url),
+        default=None,
+        expected="a URL such as smtp://user:password@mail.example.com:587 (STARTTLS) or smtps://…:465 (TLS)",
+        about="The mail server. Unset, development keeps mails at /dev/mailbox, and elsewhere none are sent.",
+        mask=values.mask_url,
+    )
+    mail_from: str = setting(
+        values.mail_address,
+        default="Postern <postern@localhost.localdomain>",
+        expected="an address such as Postern <hello@example.com>",
+        about="Who mails come from.",
+    )
+    public_url: str | None = setting(
+        cast("Callable[[str], str | None]", values.public_url),
+        default=None,
+        expected="a URL such as https://app.example.com",
+        about="Where people use the service: links in mails lead to /reset-password, /verify-email below it.",
+    )
+    api_url: str | None = setting(
+        cast("Callable[[str], str | None]", values.public_url),
+        default=None,
+        expected="a URL such as https://api.example.com",
+        about="Where the API itself is reached from outside; unset, as this server listens. Events name it.",
+    )
+    broker_url: str | None = setting(
+        cast("Callable[[str], str | None]", values.broker_url),
+        default=None,
+        expected="a URL such as amqp://user:password@host/vhost, amqps://…, redis://host/0, rediss://…, or stdout:",
+        about="Where the relay publishes events: RabbitMQ, Redis Streams or standard output. Unset, nowhere.",
+        mask=values.mask_url,
+    )
+    broker_topic: str = setting(
+        values.name_of,
+        default="postern.events",
+        expected="1 to 100 letters, digits and ._:-",
+        about="The exchange (RabbitMQ) or stream (Redis) that events go to.",
+    )
+    relay_embedded: bool | None = setting(
+        cast("Callable[[str], bool | None]", values.yes_or_no),
+        default=None,
+        expected="true or false",
+        about="Whether servers relay events and deliver webhooks themselves; unset, in development alone.",
+    )
+    relay_batch: int = setting(
+        values.integer(1, 1000),
+        default="100",
+        expected="a whole number from 1 to 1000",
+        about="Events that a relay takes at once: as many come twice when it dies.",
+    )
+    relay_max_attempts: int = setting(
+        values.integer(1, 1000),
+        default="10",
+        expected="a whole number from 1 to 1000",
+        about="How often an event that the broker refuses is tried before it is given up (`postern outbox list`).",
+    )
+    event_retention_days: int = setting(
+        values.integer(1, 3650),
+        default="7",
+        expected="whole days from 1 to 3650",
+        about="How long events are kept for those who read them later.",
+    )
+    webhook_allowed_networks: tuple[IpNetwork, ...] = setting(
+        values.networks,
+        default="",
+        expected="networks such as 10.0.0.0/8,fd00::/8, separated by commas",
+        about="Networks that webhooks may be sent to although they are not public, and without TLS. None by default.",
+    )
+    trusted_proxies: tuple[IpNetwork, ...] = setting(
+        values.networks,
+        default="",
+        expected="addresses or networks such as 10.0.0.0/8 or ::1, separated by commas",
+        about="Reverse proxies whose X-Forwarded-For is believed. Behind others, all clients are one address.",
+    )
+    rate_limit_enabled: bool = setting(
+        values.yes_or_no,
+        default="true",
+        expected="true or false",
+        about="Whether there are rate limits at all. Staging and production do not go without.",
+    )
+    rate_limit_address: Rate = setting(
+        values.rate,
+        default="600/minute",
+        expected=values.A_RATE,
+        about="Requests of one address without a valid token.",
+    )
+    rate_limit_user: Rate = setting(
+        values.rate,
+        default="1200/minute",
+        expected=values.A_RATE,
+        about="Requests of one account, over all its tokens.",
+    )
+    rate_limit_writes: Rate = setting(
+        values.rate, default="300/minute", expected=values.A_RATE, about="Those of them that change something."
+    )
+    rate_limit_sign_up: Rate = setting(
+        values.rate, default="60/hour", expected=values.A_RATE, about="Sign-ups that one address tries."
+    )
+    rate_limit_refresh: Rate = setting(
+        values.rate, default="300/5 minutes", expected=values.A_RATE, about="Tokens that one address refreshes."
+    )
+    rate_limit_log_in: Rate = setting(
+        values.rate,
+        default="10/15 minutes",
+        expected=values.A_RATE,
+        about="Failed log-ins to one account from one address.",
+    )
+    rate_limit_log_in_address: Rate = setting(
+        values.rate,
+        default="300/15 minutes",
+        expected=values.A_RATE,
+        about="Failed log-ins from one address, to all accounts.",
+    )
+    rate_limit_log_in_account: Rate = setting(
+        values.rate,
+        default="100/hour",
+        expected=values.A_RATE,
+        about="Failed log-ins to one account from everywhere; addresses that it logged in from before are let through.",
+    )
+    rate_limit_forgot: Rate = setting(
+        values.rate,
+        default="5/hour",
+        expected=values.A_RATE,
+        about="Mails for a new password that are asked for for one account.",
+    )
+    rate_limit_forgot_address: Rate = setting(
+        values.rate,
+        default="30/hour",
+        expected=values.A_RATE,
+        about="Mails for a new password that one address asks for.",
+    )
+    metrics_allowed: tuple[IpNetwork, ...] = setting(
+        values.networks,
+        default="127.0.0.0/8,::1",
+        expected="addresses or networks such as 10.0.0.0/8 or ::1, separated by commas",
+        about="Who may read /metrics.",
+    )
+    metrics_token: str | None = setting(
+        cast("Callable[[str], str | None]", values.metrics_token),
+        default=None,
+        expected="16 to 500 characters of a bearer token: letters, digits and -._~+/",
+        about="With it, /metrics wants `Authorization: Bearer` with this besides. Optional.",
+        mask=values.mask_secret,
+    )
+    request_log: bool = setting(
+        values.yes_or_no, default="true", expected="true or false", about="One line on standard error for each request."
+    )
+    log_level: LogLevel = setting(
+        lambda text: LogLevel(text.lower()),
+        default="info",
+        expected="debug, info, warning, error or critical",
+        about="The least serious messages that are logged.",
+    )
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, *, directory: Path | None = None) -> Self:
+        """Read and check all settings. Raises `BadSettings` with every fault.
+
+        Without `environ` they come from the process's environment and `.env`; with it, from there alone, which is what
+        tests want. `directory` is the working directory unless given; `.env` and the development key live in it.
+        """
+        directory = directory or Path()
+        faults: list[SettingFault] = []
+        source = process_environment(directory, faults) if environ is None else environ
+        return cls(**Loader(setting_infos(cls), source, directory, faults).values())
+
+    @cached_property
+    def database(self) -> DatabaseSettings:
+        return DatabaseSettings(
+            url=self.database_url,
+            pool_size=self.database_pool_size,
+            max_overflow=self.database_max_overflow,
+            pool_timeout_seconds=self.database_pool_timeout_seconds,
+            connect_timeout_seconds=self.database_connect_timeout_seconds,
+            statement_timeout_seconds=self.database_statement_timeout_seconds,
+            survives_power_loss=self.database_synchronous == "full",
+        )
+
+    @cached_property
+    def hashing(self) -> HashingSettings:
+        return HashingSettings(
+            memory_kib=self.password_hash_memory_kib,
+            iterations=self.password_hash_iterations,
+            parallelism=self.password_hash_parallelism,
+            threads=self.password_hash_threads,
+            queue=self.password_hash_queue,
+        )
+
+    @cached_property
+    def signing_keys(self) -> SigningKeys | None:
+        """The Ed25519 keys; None without any. Without a private one, access tokens are signed with HS256."""
+        if self.jwt_private_key is None and not self.jwt_keys_previous:
+            return None
+        return SigningKeys.load(self.jwt_private_key, self.jwt_keys_previous)
+
+    @cached_property
+    def mail_sender(self) -> Address:
+        display_name, address = parseaddr(self.mail_from)
+        return Address(display_name, addr_spec=address)
+
+    @property
+    def mail_links(self) -> str:
+        """What the links in mails begin with."""
+        return self.public_url or self._own_url
+
+    @property
+    def events_source(self) -> str:
+        """What events say they come from."""
+        return f"{self.api_url or self._own_url}/api/v1"
+
+    @property
+    def relays_itself(self) -> bool:
+        """Whether servers do what `postern relay` does elsewhere."""
+        return self.environment is Environment.DEVELOPMENT if self.relay_embedded is None else self.relay_embedded
+
+    @property
+    def _own_url(self) -> str:
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - a comparison
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def mailbox_folder(self) -> Path | None:
+        """Where mails are kept for the developer instead of being sent; None: they are not."""
+        if self.environment is not Environment.DEVELOPMENT or self.smtp_url is not None:
+            return None
+        return DATA_DIRECTORY / "mailbox"
+
+    @property
+    def access_token_seconds(self) -> int:
+        return self.access_token_expire_minutes * 60
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The database's file, when it is SQLite."""
+        prefix = "sqlite+aiosqlite:///"
+        if not self.database_url.startswith(prefix):
+            return None
+        return Path(self.database_url.removeprefix(prefix).partition("?")[0])
+
+    def shown(self) -> dict[str, str]:
+        """Return every setting as text, by name, with secrets masked; what is not set is empty."""
+        return {name: shown_as(getattr(self, name.lower()), info) for name, info in setting_infos(type(self)).items()}
+
+
+def setting_infos(cls: type[Settings] = Settings) -> dict[str, SettingInfo]:
+    """Return what is known of each setting, by its name in the environment, in the order of the documentation."""
+    return infos_of(cls)

@@ -1,0 +1,72 @@
+"""What is known of each setting, and of those that are faulty."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SettingFault:
+    """One faulty setting. `value` is fit to be shown: secrets are masked; None when nothing was given."""
+
+    name: str
+    value: str | None
+    expected: str
+
+    def __str__(self) -> str:
+        given = "is not set" if self.value is None else f"is {self.value!r}"
+        return f"{self.name} {given}; expected {self.expected}"
+
+
+class BadSettings(Exception):
+    """Some settings are missing or wrong. Holds every fault at once, in the order of the documentation."""
+
+    def __init__(self, faults: Sequence[SettingFault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+@dataclass(frozen=True, slots=True)
+class SettingInfo:
+    """What is known of a setting besides its value: how to read it, what it takes, what it is for."""
+
+    parse: Callable[[str], object]
+    default: str | None
+    expected: str
+    about: str
+    mask: Callable[[str], str] | None = None
+
+
+def setting(
+    parse: Callable[[str], T],
+    *,
+    default: str | None,
+    expected: str,
+    about: str,
+    mask: Callable[[str], str] | None = None,
+) -> T:
+    info = SettingInfo(parse, default, expected, about, mask)
+    # `field()` is typed as returning what it will hold, the usual fiction of dataclasses.
+    return cast("T", field(repr=mask is None, metadata={"setting": info}))
+
+
+def infos_of(cls: type) -> dict[str, SettingInfo]:
+    """Return what is known of each setting, by its name in the environment, in the order of the documentation."""
+
+    def info(field_: Field[Any]) -> SettingInfo:
+        return cast("SettingInfo", field_.metadata["setting"])
+
+    return {field_.name.upper(): info(field_) for field_ in fields(cls)}
+
+
+def shown_as(value: object, info: SettingInfo) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return ",".join(info.mask(item) if info.mask else str(item) for item in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return info.mask(text) if info.mask else text
