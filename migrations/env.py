@@ -15,6 +15,9 @@ from adapters.sql.models import Row, is_search_index
 
 
 def _run(connection: Connection) -> None:
+    for table in Row.metadata.tables.values():
+        # For `--autogenerate`: see `models`.
+        table.dialect_kwargs.update(table.info)
     context.configure(
         connection=connection,
         target_metadata=Row.metadata,

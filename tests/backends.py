@@ -29,6 +29,9 @@ _SERVERS = {
 SQL_BACKENDS = ("sqlite", "mariadb", "postgresql", *(("mysql",) if "TEST_MYSQL_URL" in os.environ else ()))
 BACKENDS = ("memory", *SQL_BACKENDS)
 
+PROCESSES = {"mariadb": "information_schema.processlist", "mysql": "performance_schema.processlist"}
+"""Where connections are listed. MySQL's information schema fails (3854) while anybody sends bytes that are no text."""
+
 _CONNECT_SECONDS = 5
 
 

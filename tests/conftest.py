@@ -18,7 +18,8 @@ from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.fence import SqlCacheFence
 from application.shared.fence import CacheFence
 from application.shared.unit_of_work import CommitListener
-from entrypoints.storage import Storage, memory_storage, sql_storage
+from entrypoints.memory_storage import memory_storage
+from entrypoints.storage import Storage, sql_storage
 from tests.backends import BACKENDS, SQL_BACKENDS, Databases, missing, run_apart
 from tests.fakes import SettableClock
 

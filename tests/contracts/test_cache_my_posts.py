@@ -39,7 +39,9 @@ def reader(request: pytest.FixtureRequest, storage: Storage) -> MyPostsReader:
 
 
 async def texts(reader: MyPostsReader, owner: User, *, limit: int = 20, cursor: str | None = None) -> list[str]:
+    at_once = reader.page_at_once(owner.id, PageRequest(limit, cursor))
     page = await reader.page(owner.id, PageRequest(limit, cursor))
+    assert at_once in {None, page}
     return [post.text or "" for post in msgspec.json.decode(page.body, type=PostPageView).items]
 
 

@@ -130,6 +130,7 @@ async def test_a_token_of_nobody_is_refused(storage: Storage) -> None:
     async with storage.identity_units() as uow:
         with pytest.raises(UserNotFound):
             await uow.one_time_tokens.put(a_token(a_user()))
+            await uow.commit()
 
 
 async def test_a_token_that_was_replaced_cannot_be_spent(storage: Storage) -> None:

@@ -47,7 +47,9 @@ def seen(request: pytest.FixtureRequest, feed: ExactFeed) -> Seen:
     sort: Sort = request.param
 
     async def see(viewer: User) -> list[PostView]:
+        at_once = feed.page_at_once(ListFeedQuery(PageRequest(), viewer.id, sort=sort))
         page = await feed.page(ListFeedQuery(PageRequest(), viewer.id, sort=sort))
+        assert at_once in {None, page}
         return msgspec.json.decode(page.body, type=PostPageView).items
 
     return see

@@ -92,6 +92,22 @@ async def test_a_refused_step_takes_the_steps_before_it_along(storage: Storage) 
     assert stored == [number % 2 == 1 for number in range(10)]
 
 
+async def test_what_is_committed_before_it_is_refused_stays(storage: Storage) -> None:
+    """A wrong code is counted, and then refused."""
+    users = [a_user() for _ in range(20)]
+
+    async def story(number: int) -> None:
+        await add(storage, users[number])
+        if number % 2:
+            raise PostNotFound
+
+    grouped = storage.grouped(Told(story))
+    outcomes = await asyncio.gather(*(grouped.execute(number) for number in range(20)), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [PostNotFound if n % 2 else type(None) for n in range(20)]
+    assert all([await storage.accounts.account(user.id) is not None for user in users])
+
+
 async def test_it_reads_what_it_has_committed(storage: Storage) -> None:
     alice = a_user()
     await given(storage, alice)

@@ -1,6 +1,7 @@
 """What keeping answers by idempotency key promises, over every storage."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from hashlib import sha256
 
@@ -9,7 +10,9 @@ import pytest
 from adapters.security.answer_vault import AesGcmAnswerVault
 from adapters.security.keys import DerivedKeys
 from application.orders.place_order import PlaceOrder, PlaceOrderCommand
+from application.orders.ports import OrdersUnitOfWork
 from application.orders.views import OrderView
+from application.posts.publish_post import PublishPost, PublishPostCommand
 from application.shared.idempotency import (
     Answered,
     CallerGone,
@@ -21,9 +24,12 @@ from application.shared.idempotency import (
     Once,
 )
 from domain.identity.user import User
+from domain.orders.errors import OrderNotFound
 from domain.orders.values import OrderLine, OrderLines, ProductId, ShippingAddress
+from domain.posts.values import PostText
+from domain.shared.ids import OrderId
 from entrypoints.storage import Storage
-from tests.builders import NOW, a_user, an_actor, an_order
+from tests.builders import NOW, a_user, an_actor, an_id, an_order
 from tests.conftest import OpenStorage
 from tests.contracts.stories import given, race, retried
 from tests.fakes import CountedIds, SettableClock
@@ -46,6 +52,12 @@ async def keep(storage: Storage, claimed: Once[str]) -> None:
     async with storage.orders_units() as uow:
         await uow.idempotency.claim(claimed, "!")
         await uow.commit()
+
+
+async def has_happened(uow: OrdersUnitOfWork) -> None:
+    """Have what was done so far be sent, where that is put off: whatever is read comes after it."""
+    with suppress(OrderNotFound):
+        await uow.orders.get(OrderId(an_id()))
 
 
 async def orders_of(storage: Storage, user: User) -> list[OrderView]:
@@ -136,8 +148,9 @@ async def test_without_a_key_nothing_is_claimed(storage: Storage, alice: User) -
 
 async def test_an_account_that_is_gone_claims_nothing(storage: Storage) -> None:
     async with storage.orders_units() as uow:
-        with pytest.raises(CallerGone):
+        with pytest.raises(CallerGone):  # by one or the other
             await uow.idempotency.claim(once(a_user()), "!")
+            await uow.commit()
 
 
 async def test_an_account_that_goes_takes_its_keys_along(storage: Storage, alice: User) -> None:
@@ -244,6 +257,36 @@ async def test_twenty_processes_that_are_sent_one_key_write_one_order(
     assert len(await orders_of(storage, alice)) == 1
 
 
+async def test_twenty_processes_that_are_sent_one_key_publish_one_post(
+    open_storage: OpenStorage, storage: Storage, clock: SettableClock, alice: User
+) -> None:
+    """Where nothing is asked between the claim and the commit, all of it may be one statement."""
+    processes = [storage, open_storage()]
+
+    async def story(number: int) -> Answered:
+        process = processes[number % 2]
+        publish = retried(
+            process.grouped(
+                PublishPost(uow=process.posts_units, authors=process.authors, ids=CountedIds(), clock=clock)
+            )
+        )
+        return await Idempotency(kept=process.kept_answers, vault=VAULT, clock=clock).carry_out(
+            lambda once: publish.execute(PublishPostCommand(an_actor(alice), PostText("news"), once=once)),
+            owner=alice.id,
+            key=KEY,
+            digest=ASKED,
+            render=lambda view: view.id.encode(),
+        )
+
+    answered, refused = await race(20, story)
+
+    posts = (await storage.posts.by_author(alice.id, limit=100, before=None, viewer=None)).items
+    assert {type(failure) for failure in refused} <= {IdempotencyInFlight}
+    assert [answer.replayed for answer in answered].count(False) == 1
+    assert {answer.answer for answer in answered} == {post.id.encode() for post in posts}
+    assert len(posts) == 1
+
+
 async def test_when_the_first_gives_up_one_of_those_who_waited_for_it_writes(
     storage: Storage, clock: SettableClock, alice: User
 ) -> None:
@@ -254,6 +297,7 @@ async def test_when_the_first_gives_up_one_of_those_who_waited_for_it_writes(
 
     async with storage.orders_units() as uow:
         await uow.idempotency.claim(once(alice), "!")
+        await has_happened(uow)
         waiting = asyncio.create_task(race(8, story))
         await asyncio.sleep(0.3)
     answered, refused = await waiting

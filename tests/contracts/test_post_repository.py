@@ -86,6 +86,7 @@ async def test_a_post_of_an_account_that_is_gone_is_refused(storage: Storage) ->
     async with storage.posts_units() as uow:
         with pytest.raises(AuthorGone):
             await uow.posts.add(a_post(by=a_user()))
+            await uow.commit()
 
 
 async def test_a_post_is_not_saved_for_somebody_else(storage: Storage) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from application.identity.ports import RefreshTokens
 from application.identity.refresh_session import RefreshSession, RefreshSessionCommand
+from application.identity.register import Register
 from application.identity.sign_up import SignUp, SignUpCommand
 from application.identity.tokens import TokenDesk
 from application.identity.views import TokenPairView
@@ -32,14 +33,14 @@ WORKERS = 20
 
 
 def sign_up(storage: Storage, clock: SettableClock) -> SignUp:
+    register = Register(
+        uow=storage.identity_units, desk=desk(CountedRefreshTokens(), clock), ids=CountedIds(), clock=clock
+    )
     return SignUp(
-        uow=storage.identity_units,
         hasher=FastPasswordHasher(),
         common_passwords=ListedCommonPasswords(),
-        desk=desk(CountedRefreshTokens(), clock),
-        ids=CountedIds(),
         usernames=ListedUsernames(),
-        clock=clock,
+        register=retried(storage.grouped(register)),
     )
 
 
@@ -60,7 +61,7 @@ def signing_up(email: str, username: str | None) -> SignUpCommand:
 async def test_of_twenty_sign_ups_with_one_address_in_case_variants_one_wins(
     storage: Storage, clock: SettableClock
 ) -> None:
-    use_case = retried(sign_up(storage, clock))
+    use_case = sign_up(storage, clock)
 
     async def story(number: int) -> str:
         local = "".join(c.upper() if number >> at & 1 else c for at, c in enumerate("alice"))
@@ -75,7 +76,7 @@ async def test_of_twenty_sign_ups_with_one_address_in_case_variants_one_wins(
 
 
 async def test_of_twenty_sign_ups_with_one_username_one_wins(storage: Storage, clock: SettableClock) -> None:
-    use_case = retried(sign_up(storage, clock))
+    use_case = sign_up(storage, clock)
 
     async def story(number: int) -> str:
         username = "straße" if number % 2 else "STRASSE"
@@ -87,7 +88,7 @@ async def test_of_twenty_sign_ups_with_one_username_one_wins(storage: Storage, c
 
 
 async def test_twenty_sign_ups_that_have_nothing_in_common_all_win(storage: Storage, clock: SettableClock) -> None:
-    use_case = retried(sign_up(storage, clock))
+    use_case = sign_up(storage, clock)
 
     async def story(number: int) -> str:
         return (await use_case.execute(signing_up(f"racer-{number}@example.org", None))).user.id

@@ -48,6 +48,24 @@ async def test_the_amount_may_be_used_up_and_the_next_is_one_too_many(limiter: R
     assert all(50 < standing.resets_in <= 60 for standing in standings)
 
 
+async def test_counting_at_once_is_counting_or_is_left_to_who_can_wait(limiter: RateLimiter) -> None:
+    await once(limiter, THREE, "alice")
+    taken = limiter.take_at_once(THREE, "alice")
+    if taken is None:
+        assert (await once(limiter, THREE, "alice")).remaining == 1
+        return
+    remaining, resets_in = taken
+    assert remaining == 1
+    assert 50 < resets_in <= 60
+    assert (await once(limiter, THREE, "alice")).remaining == 0
+    assert limiter.take_at_once(THREE, "alice") == pytest.approx((-1, resets_in), abs=1)
+    assert limiter.take_at_once(THREE, "bob") == pytest.approx((2, 60), abs=1)
+
+
+def test_memory_counts_at_once() -> None:
+    assert MemoryRateLimiter().take_at_once(THREE, "alice") is not None
+
+
 async def test_subjects_and_limits_are_counted_apart(limiter: RateLimiter) -> None:
     await once(limiter, THREE, "alice")
 

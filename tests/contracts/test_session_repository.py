@@ -73,6 +73,7 @@ async def test_a_session_of_nobody_is_refused(storage: Storage) -> None:
     async with storage.identity_units() as uow:
         with pytest.raises(UserNotFound):
             await uow.sessions.add(a_session(a_user()))
+            await uow.commit()
 
 
 async def test_a_session_kept_from_an_earlier_unit_of_work_is_not_saved(storage: Storage) -> None:

@@ -151,6 +151,7 @@ async def test_an_address_written_otherwise_is_the_same_address(storage: Storage
     async with storage.identity_units() as uow:
         with pytest.raises(EmailTaken):
             await uow.users.add(a_user(email=f"{second.strip()}@EXAMPLE.org{' ' * second.count(' ')}"))
+            await uow.commit()
 
 
 @pytest.mark.parametrize(("first", "second"), SAME_TO_EVERYBODY)
@@ -160,6 +161,7 @@ async def test_a_username_written_otherwise_is_the_same_username(storage: Storag
     async with storage.identity_units() as uow:
         with pytest.raises(UsernameTaken):
             await uow.users.add(a_user(second, email="somebody.else@example.org"))
+            await uow.commit()
 
 
 async def test_when_both_are_taken_either_is_told(storage: Storage) -> None:
@@ -169,6 +171,7 @@ async def test_when_both_are_taken_either_is_told(storage: Storage) -> None:
     async with storage.identity_units() as uow:
         with pytest.raises((EmailTaken, UsernameTaken)):
             await uow.users.add(a_user("Alice", email="Alice@example.org"))
+            await uow.commit()
 
 
 @pytest.mark.parametrize(("first", "second"), DIFFERENT_TO_EVERYBODY)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from application.shared.errors import TransientFailure, VersionConflict
+from application.webhooks.counts import DeliveryCounts
 from application.webhooks.deliver import LEASE, Claimed, Deliver
 from application.webhooks.fan_out import FanOut
 from application.webhooks.ports import NewSecret, WebhookRequest, WebhookSecrets, WebhookSender
@@ -62,7 +63,9 @@ def a_fan_out(storage: Storage, clock: SettableClock) -> FanOut:
     )
 
 
-def a_deliver(storage: Storage, clock: SettableClock, sender: WebhookSender) -> Deliver:
+def a_deliver(
+    storage: Storage, clock: SettableClock, sender: WebhookSender, counts: DeliveryCounts | None = None
+) -> Deliver:
     return Deliver(
         uow=storage.webhooks_units,
         reader=storage.webhooks,
@@ -71,6 +74,7 @@ def a_deliver(storage: Storage, clock: SettableClock, sender: WebhookSender) -> 
         ids=CountedIds(),
         clock=clock,
         random=lambda: 0.0,
+        counts=counts or DeliveryCounts(),
     )
 
 

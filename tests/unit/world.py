@@ -11,8 +11,10 @@ from application.identity.edit_profile import EditProfile
 from application.identity.get_account import GetAccount
 from application.identity.log_in import LogIn, LogInCommand
 from application.identity.log_out import LogOut
+from application.identity.open_session import OpenSession
 from application.identity.ports import PasswordHasher, PasswordVerdict
 from application.identity.refresh_session import RefreshSession, RefreshSessionCommand
+from application.identity.register import Register
 from application.identity.second_factor import SecondFactorDesk
 from application.identity.sign_up import SignUp, SignUpCommand
 from application.identity.tokens import TokenDesk
@@ -28,7 +30,7 @@ from domain.identity.values import Device, EmailAddress, Password, Username, Use
 from domain.shared.actor import Actor
 from domain.shared.ids import UserId
 from domain.shared.text import canonical_key
-from entrypoints.storage import memory_storage
+from entrypoints.memory_storage import memory_storage
 from tests.fakes import (
     CountedIds,
     CountedRefreshTokens,
@@ -83,14 +85,12 @@ class World:
         storage, clock = self.storage, self.clock
         units = storage.identity_units
         self.sign_up = SignUp(
-            uow=units,
             hasher=self.hasher,
             common_passwords=self.common_passwords,
-            desk=self.desk,
-            ids=self.ids,
             usernames=self.usernames,
-            clock=clock,
+            register=Register(uow=units, desk=self.desk, ids=self.ids, clock=clock),
         )
+        self.open_session = OpenSession(uow=units, desk=self.desk, second_factor=self.second_factor, clock=clock)
         self.refresh_session = RefreshSession(
             uow=units, refresh_tokens=self.refresh_tokens, desk=self.desk, clock=clock
         )
@@ -107,13 +107,14 @@ class World:
 
     @property
     def log_in(self) -> LogIn:
+        return self.log_in_with(self.hasher)
+
+    def log_in_with(self, hasher: PasswordHasher) -> LogIn:
         return LogIn(
             uow=self.storage.identity_units,
             credentials=self.storage.credentials,
-            hasher=self.hasher,
-            desk=self.desk,
-            second_factor=self.second_factor,
-            clock=self.clock,
+            hasher=hasher,
+            open_session=self.open_session,
         )
 
     @property

@@ -9,9 +9,11 @@ from cachetools import TLRUCache
 from adapters.cache.my_posts import CacheStatistics
 from adapters.cache.pages import ENTRY_OVERHEAD_BYTES, Loaded, RevisedPages, boot_time
 from application.posts.list_feed import ListFeedQuery
+from application.posts.ports import Period
 from application.posts.read_feed import ExactFeed, PublicFeed, PublicFeedQuery
 from application.shared.commits import CommitMarks
 from application.shared.views import EncodedPage
+from domain.posts.ranking import Sort
 
 FEED_CACHE_BYTES: Final = 16 * 1_048_576
 """What the feed's pages take of a worker's memory at the most: some thousand of them, or four of the largest."""
@@ -68,15 +70,20 @@ class CachedPublicFeed(PublicFeed):
     async def page(self, query: PublicFeedQuery) -> EncodedPage:
         if self._ttl <= 0:
             return await self._inner.page(query)
+        page = self.page_at_once(query)
+        if page is not None:
+            return page
+        self._misses += 1
+        # Shielded: a reader that is cancelled would cancel the load that the others wait for.
+        return await asyncio.shield(self._flights.get(query) or self._begin(query))
+
+    def page_at_once(self, query: PublicFeedQuery) -> EncodedPage | None:
         try:
             entry = self._entries[query]
         except KeyError:
-            self._misses += 1
-        else:
-            self._hits += 1
-            return entry.page
-        # Shielded: a reader that is cancelled would cancel the load that the others wait for.
-        return await asyncio.shield(self._flights.get(query) or self._begin(query))
+            return None
+        self._hits += 1
+        return entry.page
 
     def _begin(self, query: PublicFeedQuery) -> asyncio.Task[EncodedPage]:
         load = asyncio.create_task(self._load(query, self._timer() + self._ttl))
@@ -134,22 +141,63 @@ class CheckedFeed(ExactFeed):
         self._inner = inner
         self._commits = commits
         self._ttl = ttl_seconds
-        self._pages: RevisedPages[ListFeedQuery] = RevisedPages(max_bytes=max_bytes, timer=timer)
+        self._pages: RevisedPages[_Name] = RevisedPages(max_bytes=max_bytes, timer=timer)
+        self._hits = self._misses = self._bypasses = 0
 
     @property
     def bytes(self) -> int:
         """What the pages take."""
         return self._pages.bytes
 
+    @property
+    def statistics(self) -> CacheStatistics:
+        return CacheStatistics(
+            hits=self._hits,
+            misses=self._misses,
+            shared_hits=0,
+            bypasses=self._bypasses,
+            entries=len(self._pages),
+            bytes=self._pages.bytes,
+        )
+
     async def page(self, query: ListFeedQuery) -> EncodedPage:
-        mark = self._commits.current() if self._ttl > 0 else None
-        if mark is None:
+        if self._ttl <= 0:
             return await self._inner.page(query)
-        page = self._pages.kept(query, mark)
+        mark = self._commits.current()
+        if mark is None:
+            self._bypasses += 1
+            return await self._inner.page(query)
+        name = _name(query)
+        page = self._pages.kept(name, mark)
         if page is not None:
+            self._hits += 1
             return page
+        self._misses += 1
 
         async def load(expires_at: float) -> Loaded:
             return Loaded(await self._inner.page(query), expires_at)
 
-        return await self._pages.loaded(query, mark, self._ttl, load)
+        return await self._pages.loaded(name, mark, self._ttl, load)
+
+    def page_at_once(self, query: ListFeedQuery) -> EncodedPage | None:
+        mark = self._commits.current() if self._ttl > 0 else None
+        page = None if mark is None else self._pages.kept(_name(query), mark)
+        if page is not None:
+            self._hits += 1
+        return page
+
+
+_Name = tuple[int | None, int | None, Sort, int, str | None, Period]
+"""A query whose hash costs little: those of UUIDs and data classes are computed in Python, each time."""
+
+
+def _name(query: ListFeedQuery) -> _Name:
+    viewer, author, page = query.viewer, query.author, query.page
+    return (
+        None if viewer is None else viewer.int,
+        None if author is None else author.int,
+        query.sort,
+        page.limit,
+        page.cursor,
+        query.period,
+    )

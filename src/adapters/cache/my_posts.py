@@ -101,6 +101,15 @@ class CachedMyPosts(MyPostsReader):
             name, revision, self._ttl, lambda expires_at: self._load(owner, request, revision, expires_at)
         )
 
+    def page_at_once(self, owner: UserId, request: PageRequest) -> EncodedPage | None:
+        revision = self._revisions.current_at_once(owner) if self._enabled else None
+        if revision is None:
+            return None
+        page = self._pages.kept((owner.int, request.limit, request.cursor), revision)
+        if page is not None:
+            self._hits += 1
+        return page
+
     async def _load(self, owner: UserId, request: PageRequest, revision: int, expires_at: float) -> Loaded:
         shared = self._shared
         if shared is None:

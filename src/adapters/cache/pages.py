@@ -2,25 +2,26 @@
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from functools import partial
 from typing import Final, Generic, NamedTuple, TypeVar
-
-from cachetools import LRUCache
 
 from application.shared.views import EncodedPage
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
-ENTRY_OVERHEAD_BYTES: Final = 1024
-"""What an entry takes besides its bytes: key, page, entry and the cache's own links, rounded up."""
+ENTRY_OVERHEAD_BYTES: Final = 2048
+"""What an entry takes besides its bytes, rounded up: key, page, what was prepared of it to be sent, entry, and the
+cache's own links."""
 
 _BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
-def boot_time() -> float:
-    """Return seconds that never run backwards and, on Linux, count the time that the machine was suspended."""
-    return time.clock_gettime(_BOOT_CLOCK)
+boot_time: Final[Callable[[], float]] = partial(time.clock_gettime, _BOOT_CLOCK)
+"""Returns seconds that never run backwards and, on Linux, count the time that the machine was suspended. No function
+of ours, since every request asks twice."""
 
 
 class Loaded(NamedTuple):
@@ -62,7 +63,9 @@ class RevisedPages(Generic[K]):
     def __init__(self, *, max_bytes: int, timer: Callable[[], float] = boot_time) -> None:
         self._max_bytes = max_bytes
         self._timer = timer
-        self._entries: LRUCache[K, _Entry] = LRUCache(max_bytes, _size)
+        self._entries: OrderedDict[K, _Entry] = OrderedDict()
+        """The least recently used first. A cache of cachetools takes two calls in Python for each look."""
+        self._bytes = 0
         self._flights: dict[K, _Flight] = {}
         self._tasks: set[asyncio.Task[object]] = set()
 
@@ -72,14 +75,14 @@ class RevisedPages(Generic[K]):
     @property
     def bytes(self) -> int:
         """What the entries take."""
-        return int(self._entries.currsize)
+        return self._bytes
 
     def kept(self, key: K, revision: int) -> EncodedPage | None:
         """Return the page, if there is one that is good for `revision`, which was read just now."""
-        try:
-            entry = self._entries[key]
-        except KeyError:
+        entry = self._entries.get(key)
+        if entry is None:
             return None
+        self._entries.move_to_end(key)
         if entry.revision == revision and self._timer() < entry.expires_at:
             return entry.page
         return None
@@ -108,11 +111,20 @@ class RevisedPages(Generic[K]):
             page, expires_at = await load(expires_at)
             entry = _Entry(page, revision, expires_at)
             if self._is_latest(key) and self._timer() < expires_at and _size(entry) <= self._max_bytes:
-                self._entries[key] = entry
+                self._keep(key, entry)
         finally:
             if self._is_latest(key):
                 del self._flights[key]
         return page
+
+    def _keep(self, key: K, entry: _Entry) -> None:
+        former = self._entries.pop(key, None)
+        if former is not None:
+            self._bytes -= _size(former)
+        self._bytes += _size(entry)
+        while self._bytes > self._max_bytes:
+            self._bytes -= _size(self._entries.popitem(last=False)[1])
+        self._entries[key] = entry
 
     def _is_latest(self, key: K) -> bool:
         flight = self._flights.get(key)

@@ -8,9 +8,7 @@ What it costs
     and not fifty thousand.
 
 What is bounded
-    How many streams there are, together and for one caller. What waits for one stream: QUEUE_BYTES and QUEUE_EVENTS,
-    and the time that one write may take. Who reads more slowly than that is cut, and may come back with the position
-    of the last event seen: reading what was missed goes page by page, as fast as the caller takes it.
+    How many streams there are, together and for one caller; and what waits for one, see `stream`.
 
 No gap, no repetition
     A stream that resumes reads pages of the log until it has come to where the hub is, and joins it in the same turn
@@ -20,12 +18,12 @@ No gap, no repetition
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from adapters.live.bell import CommitBell
+from adapters.live.stream import SWEEP_SECONDS, LiveStream, Piece
 from adapters.shared.tasks import end
 from application.events.live import Reader, TooManyStreams
 from application.shared.errors import Overloaded, Unavailable
@@ -38,19 +36,10 @@ GATHER_SECONDS: Final = 0.0002
 GATHER_AT_LEAST_SECONDS: Final = 0.02
 PAGE: Final = 200
 """Events read at a time."""
-PIECE_BYTES: Final = 64 * 1024
-"""What is written at a time, or one event if that is more."""
-QUEUE_BYTES: Final = 512 * 1024
-QUEUE_EVENTS: Final = 2_000
 CATCH_UP_EVENTS: Final = 10_000
 """Who missed more than that is told so, instead of being sent all of it: reading anew what is shown is cheaper."""
 CATCHING_UP: Final = 4
 """Streams of one process that read pages at a time: when all come back after a restart, others have work to do too."""
-BEAT_SECONDS: Final = 15.0
-"""Silence after which a sign of life is sent; proxies end connections that are silent for 30 or 60 seconds."""
-WRITE_SECONDS: Final = 10.0
-"""How long one write may take before its reader is cut."""
-SWEEP_SECONDS: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,154 +53,6 @@ class Wording:
     """The first words of a stream, with the position that it begins after."""
     reset: Callable[[int], bytes]
     """Events were lost; the stream goes on after this position."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    data: bytes
-    events: int
-    position: int
-    """Whoever was sent it has seen, or was not meant to see, everything up to here."""
-
-
-class LiveStream:
-    """One stream: what its caller is still to be sent, within bounds."""
-
-    def __init__(
-        self,
-        hub: "LiveHub",
-        reader: Reader,
-        caller: object,
-        *,
-        is_over: Callable[[], bool],
-        abort: Callable[[], bool],
-    ) -> None:
-        self.reader = reader
-        self.caller = caller
-        self.position = 0
-        """The last one that is queued, was sent, or was not meant for this reader."""
-        self.was_cut = False
-        self._hub = hub
-        self._is_over = is_over
-        self._abort = abort
-        self._queue: deque[_Piece] = deque()
-        self._bytes = 0
-        self._events = 0
-        self._woken = asyncio.Event()
-        self._has_joined = False
-        self._has_ended = False
-        self._writing_since: float | None = None
-        self._idle_since = hub.now()
-
-    @property
-    def waiting_bytes(self) -> int:
-        return self._bytes
-
-    def begin(self, position: int, words: bytes) -> None:
-        """Set where it begins, and what is said before any event."""
-        self.position = position
-        self._put(_Piece(words, 0, position))
-        self._join()
-
-    async def next(self) -> bytes | None:
-        """Return what to write next; None: the stream is over. Until it is asked again, that is being written."""
-        self._writing_since = None
-        while not self._has_ended:
-            if self._queue:
-                self._writing_since = self._idle_since = self._hub.now()
-                return self._taken()
-            if not self._has_joined:
-                await self._catch_up()
-            else:
-                self._woken.clear()
-                await self._woken.wait()
-        return None
-
-    def _taken(self) -> bytes:
-        """Take as many pieces as make a write of a good size."""
-        taken = [self._queue.popleft()]
-        size = len(taken[0].data)
-        while self._queue and size + len(self._queue[0].data) <= PIECE_BYTES:
-            taken.append(self._queue.popleft())
-            size += len(taken[-1].data)
-        self._bytes -= size
-        self._events -= sum(piece.events for piece in taken)
-        return taken[0].data if len(taken) == 1 else b"".join([piece.data for piece in taken])
-
-    async def _catch_up(self) -> None:
-        """Queue one page of what was missed; or, when nothing was, join the hub in the same turn of the loop."""
-        goal = self._hub.position
-        if self._join():
-            return
-        missed = await self._hub.missed_by(self)
-        if self._has_ended:
-            return
-        if missed.data:
-            self._put(missed)
-        # Of what was not there to be read, the hub has told: it is no longer kept.
-        self.position = missed.position if missed.position > self.position else goal
-
-    def _join(self) -> bool:
-        """Have the hub fill it from now on, if there is nothing between the two."""
-        if self.position >= self._hub.position:
-            self._has_joined = True
-            self._hub.join(self)
-        return self._has_joined
-
-    def offer(self, piece: _Piece) -> None:
-        """Give it a piece of what happens, or cut it when too much waits already."""
-        if self._has_ended:
-            return
-        self.position = max(self.position, piece.position)
-        if not piece.data:
-            return
-        if self._bytes + len(piece.data) > QUEUE_BYTES or self._events + piece.events > QUEUE_EVENTS:
-            self.cut("its reader is further behind than is kept for it")
-        else:
-            self._put(piece)
-
-    def _put(self, piece: _Piece) -> None:
-        self._queue.append(piece)
-        self._bytes += len(piece.data)
-        self._events += piece.events
-        self._woken.set()
-
-    def look_after(self, beat: _Piece) -> None:
-        """Do what time has made due: end it, cut it, or give a sign of life."""
-        now = self._hub.now()
-        writing = 0.0 if self._writing_since is None else now - self._writing_since
-        if self._has_ended:
-            # A write that began when the reader could still take it.
-            if writing > SWEEP_SECONDS and not self.was_cut:
-                self.cut("it has ended, and its reader does not take what is under way")
-        elif self._is_over():
-            self.finish()
-        elif writing > WRITE_SECONDS:
-            self.cut("its reader takes too long")
-        elif self._writing_since is None and now - self._idle_since >= BEAT_SECONDS and self._has_joined:
-            self._idle_since = now
-            if beat.position >= self.position:  # It resumed ahead of the hub: its position must not go back.
-                self.offer(beat)
-
-    def finish(self) -> None:
-        """End it in good order. What waits is dropped: who comes back asks for it."""
-        self._has_ended = True
-        self._hub.leave(self)
-        self._queue.clear()
-        self._bytes = self._events = 0
-        self._woken.set()
-
-    def cut(self, reason: str) -> None:
-        """Break the connection off. Where that cannot be done it is emptied, and counts until its caller is gone."""
-        _log.info("a live stream was cut: %s", reason)
-        self.was_cut = True
-        self.finish()
-        self._abort()
-
-    def close(self) -> None:
-        """Forget it: nobody reads it any more. Twice is once."""
-        self.finish()
-        self._hub.forget(self)
 
 
 class LiveHub:
@@ -311,16 +152,16 @@ class LiveHub:
         self.hang_up()
         await end([task for task in (self._handing_out, self._sweeping) if task is not None])
 
-    async def missed_by(self, stream: LiveStream) -> _Piece:
+    async def missed_by(self, stream: LiveStream) -> Piece:
         """Read a page of the log after the position of `stream`, as its reader sees it. Ends it when that fails."""
         try:
             async with self._catching_up:
                 events = await self._events.read(after=stream.position, limit=PAGE)
         except Unavailable:
             stream.finish()  # It may come back when the storage has.
-            return _Piece(b"", 0, stream.position)
+            return Piece(b"", 0, stream.position)
         said = [self._wording.event(seen) for event in events if (seen := stream.reader.view(event)) is not None]
-        return _Piece(b"".join(said), len(said), events[-1].position if events else stream.position)
+        return Piece(b"".join(said), len(said), events[-1].position if events else stream.position)
 
     async def _is_lost(self, after: int) -> bool:
         """Tell whether what came after a position is no longer kept, or is too much, or never was of this log."""
@@ -379,9 +220,9 @@ class LiveHub:
         """Hand a page to every stream that has joined."""
         owners = {event.owner_id for event in events} - {None}
         worded: dict[tuple[int, bool], bytes] = {}
-        shared: dict[frozenset[str] | None, _Piece] = {}
+        shared: dict[frozenset[str] | None, Piece] = {}
 
-        def piece(reader: Reader, after: int) -> _Piece:
+        def piece(reader: Reader, after: int) -> Piece:
             said: list[bytes] = []
             for event in events:
                 if event.position <= after or (seen := reader.view(event)) is None:
@@ -390,7 +231,7 @@ class LiveHub:
                 if key not in worded:
                     worded[key] = self._wording.event(seen)
                 said.append(worded[key])
-            return _Piece(b"".join(said), len(said), events[-1].position)
+            return Piece(b"".join(said), len(said), events[-1].position)
 
         for stream in list(self._joined):
             reader = stream.reader
@@ -404,7 +245,7 @@ class LiveHub:
 
     async def _sweep(self) -> None:
         while self._streams:
-            beat = _Piece(self._wording.beat(self.position), 0, self.position)
+            beat = Piece(self._wording.beat(self.position), 0, self.position)
             for stream in list(self._streams):
                 stream.look_after(beat)
             await asyncio.sleep(SWEEP_SECONDS)

@@ -11,7 +11,7 @@ from typing import Final
 
 from limits.storage import Storage
 
-from application.shared.rate_limit import Charge, RateLimiter, Standing
+from application.shared.rate_limit import Charge, Limit, RateLimiter, Standing
 
 MAX_WINDOWS: Final = 50_000
 """Subjects of one limit that are remembered at once; some 10 MiB. Beyond that the oldest are forgotten."""
@@ -54,7 +54,8 @@ class WindowStorage(Storage):
             self._begin(key, _Window(now + seconds, amount), now)
             return amount, seconds
         count = window.count + amount
-        count = max(count, 0)
+        if amount < 0:
+            count = max(count, 0)
         window.count = count
         return count, window.ends_at - now
 
@@ -102,9 +103,20 @@ class MemoryRateLimiter(RateLimiter):
     async def take(self, charges: Sequence[Charge]) -> list[Standing]:
         standings = []
         for limit, subject, cost in charges:
-            storage = self._storages.get(limit.name)
-            if storage is None:
-                storage = self._storages[limit.name] = WindowStorage(timer=self._timer, max_windows=self._most)
-            count, resets_in = storage.count(subject, limit.seconds, cost)
+            count, resets_in = self._storage(limit).count(subject, limit.seconds, cost)
             standings.append(Standing(limit, limit.amount - count, resets_in))
         return standings
+
+    def take_at_once(self, limit: Limit, subject: str) -> tuple[int, float]:
+        name, amount, seconds = limit
+        storage = self._storages.get(name)
+        if storage is None:
+            storage = self._storage(limit)
+        count, resets_in = storage.count(subject, seconds, 1)
+        return amount - count, resets_in
+
+    def _storage(self, limit: Limit) -> WindowStorage:
+        storage = self._storages.get(limit.name)
+        if storage is None:
+            storage = self._storages[limit.name] = WindowStorage(timer=self._timer, max_windows=self._most)
+        return storage

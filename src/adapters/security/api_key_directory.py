@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from application.identity.credentials import ApiKeyGrant, ApiKeyReader, ApiKeys
@@ -81,11 +82,16 @@ class ApiKeyDirectory:
     async def _read(self, text: str) -> _Known:
         """Read a key once for all who ask at the same time."""
         task = self._reading.get(text)
-        if task is None:
+        # One that has ended stays for a turn of the loop, and whoever asks in it may ask for a later one.
+        if task is None or task.done():
             task = asyncio.get_running_loop().create_task(self._load(text))
             self._reading[text] = task
-            task.add_done_callback(lambda _: self._reading.pop(text, None))
+            task.add_done_callback(partial(self._ended, text))
         return await asyncio.shield(task)
+
+    def _ended(self, text: str, task: asyncio.Task[_Known]) -> None:
+        if self._reading.get(text) is task:
+            del self._reading[text]
 
     async def _load(self, text: str) -> _Known:
         began = self._timer()

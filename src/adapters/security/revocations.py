@@ -57,7 +57,8 @@ class KnownRevocations(CommitListener):
 
     def __init__(self, *, timer: Callable[[], float]) -> None:
         self._timer = timer
-        self._known: dict[SessionId, tuple[int, float]] = {}
+        self._known: dict[int, tuple[int, float]] = {}
+        """By the number of the session's id, whose hash costs nothing: that of a UUID is computed in Python."""
 
     def __len__(self) -> int:
         return len(self._known)
@@ -68,17 +69,18 @@ class KnownRevocations(CommitListener):
     def learn(self, revocations: Sequence[Revocation]) -> None:
         now = self._timer()
         for revocation in revocations:
-            known = self._known.get(revocation.session_id)
+            session = revocation.session_id.int
+            known = self._known.get(session)
             generation = revocation.generation if known is None else max(known[0], revocation.generation)
-            self._known[revocation.session_id] = generation, now
+            self._known[session] = generation, now
 
     def cover(self, session_id: SessionId, generation: int) -> bool:
-        known = self._known.get(session_id)
+        known = self._known.get(session_id.int)
         return known is not None and generation <= known[0]
 
     def forget(self, *, older_than_seconds: float) -> None:
         oldest = self._timer() - older_than_seconds
-        self._known = {session_id: known for session_id, known in self._known.items() if known[1] >= oldest}
+        self._known = {session: known for session, known in self._known.items() if known[1] >= oldest}
 
 
 class PolledRevocations(Revocations):
@@ -154,14 +156,17 @@ class PolledRevocations(Revocations):
 
     async def _read(self) -> None:
         """Read what is new, together with everybody who asks while a reading is under way."""
-        if self._reading is None:
+        # One that has ended stays for a turn of the loop. Waiting for it takes no time, so whoever finds it too old and
+        # comes back to it would do so for ever, and hold up the loop by it.
+        if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read_alone(), name="a reading of revocations")
             self._reading.add_done_callback(self._done)
         # One of those who wait may hang up; the others still wait.
         await asyncio.shield(self._reading)
 
     def _done(self, reading: asyncio.Task[None]) -> None:
-        self._reading = None
+        if self._reading is reading:
+            self._reading = None
         if not reading.cancelled():
             reading.exception()  # Marked as seen: whoever waited for it may have gone.
 

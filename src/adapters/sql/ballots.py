@@ -8,18 +8,34 @@ both hold that and both want to change the counters wait for each other for ever
 one line, and no two of them ever hold what the other wants.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    CompoundSelect,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    literal_column,
+    select,
+    union_all,
+    update,
+)
 
 from adapters.sql.database import AnyRow, Database, Parameters
 from adapters.sql.errors import Named
+from adapters.sql.look_ups import SharedLookUps
 from adapters.sql.models import PastRankRow, PostRow, VoteRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import Id
-from application.posts.ports import RANKS_KEPT, BallotRepository, CheckedPosts, CounterAudit
+from application.posts.ports import RANKS_KEPT, BallotRepository
+from application.shared.errors import TransientFailure
 from domain.posts.errors import AuthorGone, PostNotFound
 from domain.posts.ranking import hot_rank, microseconds
 from domain.posts.vote import Ballot, Direction, Tally
@@ -73,11 +89,20 @@ _MOVE = (
         downvotes=_POSTS.c.downvotes + bindparam("down"),
     )
 )
+# As `_Looks` saw it. `ranked_at` grows with each vote on the post, so that the voter's own is as seen too; an edit
+# moves the version, and a repair moves counters, on which `hot` depends.
+_MOVE_AS_SEEN = _MOVE.where(
+    _POSTS.c.author_id.is_not(None),
+    _POSTS.c.ranked_at == bindparam("seen_ranked_at"),
+    _POSTS.c.version == bindparam("seen_version"),
+    _POSTS.c.upvotes == bindparam("seen_upvotes"),
+    _POSTS.c.downvotes == bindparam("seen_downvotes"),
+)
 _KEEP_RANK = insert(_PAST)
 
 
 class _Loaded:
-    """What the post was when its tally was locked."""
+    """What the post was when its tally was read."""
 
     __slots__ = ("direction", "hot", "ranked_at", "tally")
 
@@ -88,23 +113,87 @@ class _Loaded:
         self.ranked_at = ranked_at
 
 
+class _Whose:
+    """A voter and a post."""
+
+    __slots__ = ("int", "post_id", "voter")
+
+    def __init__(self, post_id: PostId, voter: UserId) -> None:
+        self.post_id = post_id
+        self.voter = voter
+        self.int = post_id.int << 128 | voter.int
+
+
+_LOOKED_AT_ONCE: Final = 16
+
+
+@lru_cache(maxsize=_LOOKED_AT_ONCE.bit_length())
+def _look(number: int) -> CompoundSelect[*tuple[Any, ...]]:
+    """Build the look at so many posts, and at what a voter said of each: for each power of two once."""
+    looks: list[Select[*tuple[Any, ...]]] = []
+    for place in range(number):
+        of_voter = _VOTES.c.user_id == bindparam(f"voter_{place}", type_=Id)
+        looks.append(
+            select(literal_column(str(place), Integer).label("place"), *_COUNTED, _VOTES.c.direction)
+            .select_from(_POSTS.outerjoin(_VOTES, and_(_VOTES.c.post_id == _POSTS.c.id, of_voter)))
+            .where(_POSTS.c.id == bindparam(f"at_id_{place}", type_=Id), _POSTS.c.author_id.is_not(None))
+        )
+    return union_all(*looks)
+
+
+class _Looks(SharedLookUps[_Whose, AnyRow]):
+    """Looks at posts and votes, together at those that are asked for at the same time. It locks nothing, and sees a
+    post and the vote on it as of one moment.
+    """
+
+    keys_a_look_up = _LOOKED_AT_ONCE
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database = database
+
+    async def read(self, keys: Sequence[_Whose]) -> dict[int, AnyRow]:
+        places = 1 << (len(keys) - 1).bit_length()
+        parameters: dict[str, Any] = {}
+        for place in range(places):
+            key = keys[place] if place < len(keys) else keys[0]
+            parameters[f"voter_{place}"] = key.voter
+            parameters[f"at_id_{place}"] = key.post_id
+        rows = await self._database.fetch_all(_look(places), parameters)
+        return {keys[row.place].int: row for row in rows if row.place < len(keys)}
+
+
 class SqlBallotRepository(BallotRepository):
+    """On SQLite it locks the post first, and votes stand in line.
+
+    On servers it looks without a lock, at once for all who vote, and what is written demands what was seen: two round
+    trips, a lock for as long as what is written together takes, and commits that votes share. Who comes too late is
+    run again, and locks; and so do all who vote on that post in this process within the next moment.
+    """
+
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
-        self._loaded: dict[tuple[PostId, UserId], _Loaded] = {}
+        # By the numbers of the ids, whose hashes cost nothing: that of a UUID is computed in Python.
+        self._loaded: dict[tuple[int, int], _Loaded] = {}
+        self._unlocked: set[tuple[int, int]] = set()
 
     async def get(self, post_id: PostId, voter: UserId) -> Ballot:
         whose = {"at_id": post_id, "voter": voter}
-        joined = self._transaction.dialect.locks_joins
-        row = (
-            await self._transaction.run(_LOCK_AND_SAID if joined else _LOCK, whose if joined else {"at_id": post_id})
-        ).one_or_none()
+        if self._transaction.looks_first and post_id not in self._transaction.crowds:
+            row = await self._transaction.shared(_Looks).look_up(_Whose(post_id, voter))
+            said = None if row is None else row.direction
+            self._unlocked.add((post_id.int, voter.int))
+        elif self._transaction.dialect.locks_joins:
+            row = (await self._transaction.run(_LOCK_AND_SAID, whose)).one_or_none()
+            said = None if row is None else row.direction
+        else:
+            row = (await self._transaction.run(_LOCK, {"at_id": post_id})).one_or_none()
+            # A statement of its own: one sees only what was committed before it began to wait for the lock.
+            said = None if row is None else _only((await self._transaction.run(_SAID, whose)).one_or_none())
         if row is None:
             raise PostNotFound
-        # A statement of its own where one sees only what was committed before it began to wait for the lock.
-        said = row.direction if joined else _only((await self._transaction.run(_SAID, whose)).one_or_none())
         direction, tally = Direction(said or 0), Tally(row.upvotes, row.downvotes)
-        self._loaded[post_id, voter] = _Loaded(direction, tally, row.hot, row.ranked_at)
+        self._loaded[post_id.int, voter.int] = _Loaded(direction, tally, row.hot, row.ranked_at)
         return Ballot(
             post_id=post_id,
             author_id=UserId(row.author_id),
@@ -116,30 +205,46 @@ class SqlBallotRepository(BallotRepository):
         )
 
     async def save(self, ballot: Ballot, *, at: datetime) -> None:
-        key = (ballot.post_id, ballot.voter_id)
+        key = (ballot.post_id.int, ballot.voter_id.int)
         before = self._loaded[key]
-        # First: it is what can fail.
-        await self._write(ballot, before.direction, at)
         # Strictly growing for each post, whatever the clock does.
         until = max(microseconds(at), before.ranked_at + 1)
-        await self._transaction.run(
-            _MOVE,
-            {
-                "at_id": ballot.post_id,
-                "up": ballot.tally.upvotes - before.tally.upvotes,
-                "down": ballot.tally.downvotes - before.tally.downvotes,
-                "hot": ballot.hot,
-                "ranked_at": until,
-            },
-        )
-        await self._transaction.run(_KEEP_RANK, _past(ballot.post_id, before, until))
-        self._loaded[key] = _Loaded(ballot.direction, ballot.tally, ballot.hot, until)
+        move = {
+            "at_id": ballot.post_id,
+            "up": ballot.tally.upvotes - before.tally.upvotes,
+            "down": ballot.tally.downvotes - before.tally.downvotes,
+            "ranked_at": until,
+        }
+        is_unlocked = key in self._unlocked
+        if (hot := ballot.hot) != before.hot or is_unlocked:
+            # Setting what is there already writes both indexes by it on SQLite. One vote alone moves no `hot`. Servers
+            # do not mind, and votes of one form can share a statement.
+            move["hot"] = hot
+        if is_unlocked:
+            self._unlocked.remove(key)  # Whatever comes next in this transaction comes after the change.
+            seen = {
+                "seen_ranked_at": before.ranked_at,
+                "seen_version": ballot.post_version,
+                "seen_upvotes": before.tally.upvotes,
+                "seen_downvotes": before.tally.downvotes,
+            }
+            missed = partial(self._too_late, ballot.post_id)
+            await self._transaction.put(_MOVE_AS_SEEN, {**move, **seen}, missed=missed, row=ballot.post_id)
+        else:
+            await self._transaction.put(_MOVE, move)
+        await self._write(ballot, before.direction, at)
+        await self._transaction.put(_KEEP_RANK, _past(ballot.post_id, before, until))
+        self._loaded[key] = _Loaded(ballot.direction, ballot.tally, hot, until)
         self._transaction.touch(ballot)
+
+    def _too_late(self, post_id: PostId) -> Exception:
+        self._transaction.crowds.note(post_id)
+        return TransientFailure()
 
     async def _write(self, ballot: Ballot, before: Direction, at: datetime) -> None:
         whose = {"at_user": ballot.voter_id, "at_post": ballot.post_id}
         if ballot.direction is Direction.NONE:
-            await self._transaction.run(_RETRACT, whose)
+            await self._transaction.put(_RETRACT, whose)
         elif before is Direction.NONE:
             vote = {
                 "user_id": ballot.voter_id,
@@ -148,10 +253,10 @@ class SqlBallotRepository(BallotRepository):
                 "created_at": at,
                 "updated_at": at,
             }
-            await self._transaction.run(_INSERT, vote, _OF_A_VOTER)
+            await self._transaction.put(_INSERT, vote, _OF_A_VOTER)
         else:
             turned = {**whose, "direction": ballot.direction.value, "updated_at": at}
-            await self._transaction.run(_TURN, turned)
+            await self._transaction.put(_TURN, turned)
 
 
 def _only(row: AnyRow | None) -> int | None:
@@ -222,74 +327,3 @@ async def take_votes_back(transaction: Transaction, voter: UserId, *, at: dateti
         kept.append(_past(row.id, _Loaded(direction, tally, row.hot, row.ranked_at), until))
     await transaction.execute_many(_MOVE, moves)
     await transaction.execute_many(_KEEP_RANK, kept)
-
-
-# The audit.
-_UP = select(func.count()).where(_VOTES.c.post_id == _POSTS.c.id, _VOTES.c.direction == 1).scalar_subquery()
-_DOWN = select(func.count()).where(_VOTES.c.post_id == _POSTS.c.id, _VOTES.c.direction == -1).scalar_subquery()
-_ANSWERS = _POSTS.alias("answers")
-_ANSWERED = select(func.count()).where(_ANSWERS.c.reply_to == _POSTS.c.id).scalar_subquery()
-_STORED = (
-    _POSTS.c.id,
-    _POSTS.c.author_id,
-    _POSTS.c.created_at,
-    _POSTS.c.score,
-    _POSTS.c.upvotes,
-    _POSTS.c.downvotes,
-    _POSTS.c.replies,
-    _POSTS.c.hot,
-    _POSTS.c.ranked_at,
-)
-_COUNT = (_UP.label("up"), _DOWN.label("down"), _ANSWERED.label("answered"))
-_CHECK = (
-    select(*_STORED, *_COUNT)
-    .where(_POSTS.c.id > bindparam("after", type_=Id))
-    .order_by(_POSTS.c.id)
-    .limit(bindparam("rows"))
-)
-_LOCK_ONE = select(*_STORED).where(_POSTS.c.id == bindparam("at_id")).with_for_update()
-_COUNT_ONE = select(*_COUNT).where(_POSTS.c.id == bindparam("at_id"))
-_REPAIR = update(_POSTS).where(_POSTS.c.id == bindparam("at_id"))
-_BEFORE_ALL = UUID(int=0)
-
-
-class SqlCounterAudit(CounterAudit):
-    """A batch is one statement, which sees votes and counters as of one moment, so that a vote cannot look wrong."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def check(self, *, after: PostId | None, limit: int) -> CheckedPosts:
-        rows = await self._database.fetch_all(_CHECK, {"after": after or _BEFORE_ALL, "rows": limit})
-        wrong = [PostId(row.id) for row in rows if _wrong(row, row)]
-        return CheckedPosts(len(rows), wrong, PostId(rows[-1].id) if len(rows) == limit else None)
-
-    async def repair(self, post_id: PostId) -> bool:
-        transaction = Transaction(self._database)
-        try:
-            # Locked, so that no vote and no answer comes or goes; counted by a statement that begins after that.
-            stored = (await transaction.execute(_LOCK_ONE, {"at_id": post_id})).one_or_none()
-            if stored is None:
-                return False
-            counted = (await transaction.execute(_COUNT_ONE, {"at_id": post_id})).one()
-            if not (right := _wrong(stored, counted)):
-                return False
-            await transaction.execute(_REPAIR, {"at_id": post_id, **right})
-            await transaction.commit()
-        finally:
-            await transaction.end()
-        return True
-
-
-def _wrong(stored: Any, counted: Any) -> dict[str, int]:
-    """Return what ought to be stored, where anything of it is not."""
-    right = {
-        "score": counted.up - counted.down,
-        "upvotes": counted.up,
-        "downvotes": counted.down,
-        "replies": counted.answered,
-        "hot": hot_rank(counted.up - counted.down, stored.created_at),
-    }
-    if stored.author_id is None:
-        right["hot"] = stored.hot  # A tombstone is in no list that is ranked.
-    return {} if all(getattr(stored, name) == value for name, value in right.items()) else right

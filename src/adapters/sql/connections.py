@@ -3,12 +3,41 @@
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
+from uuid import UUID
 
 from sqlalchemy import Executable, Result
 
 from adapters.sql.compiled import AnyRow, Parameters, Rows
+from adapters.sql.errors import Named
 
 R = TypeVar("R")
+
+
+class Step(NamedTuple):
+    """One statement of several that are sent together."""
+
+    statement: Executable
+    parameters: Parameters
+    named: Named | None = None
+    """What a violated constraint means here."""
+    missed: Callable[[], Exception] | None = None
+    """What to raise, and commit nothing, when it matched no row; None when that does not matter."""
+    lost: Callable[[], Exception] | None = None
+    """What to raise when it lost a race; None: `TransientFailure`, as everywhere."""
+    row: UUID | None = None
+    """The row that it changes only as it was seen, and else misses. A unit of work that has read nothing in its
+    transaction and begins with such a step may be committed together with others."""
+
+
+class StepFailed(Exception):
+    """One of several statements failed. The cause is what it would have raised by itself."""
+
+    def __init__(self, step: Step | None, among: Sequence[Step] = ()) -> None:
+        super().__init__()
+        self.step = step
+        """Which one; None when it is not told, or was the commit."""
+        self.among = (step,) if step is not None else among
+        """Those that it may have been."""
 
 
 class Unit(ABC):
@@ -27,6 +56,16 @@ class Unit(ABC):
         """Run a statement past SQLAlchemy where that is possible: what is run often, and returns no entity."""
         ...
 
+    async def run_all(self, steps: Sequence[Step]) -> Rows:
+        """Run these in their order, and return what the last one returned. Raises `StepFailed`, and `Step.missed`."""
+        del steps
+        raise RuntimeError("it sends each statement by itself")
+
+    async def finish(self, steps: Sequence[Step]) -> None:
+        """Run these in their order, at least one, and commit. Raises as `run_all` does."""
+        del steps
+        raise RuntimeError("it sends each statement by itself")
+
     @abstractmethod
     async def commit(self) -> None: ...
 
@@ -35,6 +74,8 @@ class Unit(ABC):
         """Roll back what was not committed and let go of the connection."""
         ...
 
+    batches: ClassVar[bool] = False
+    """Whether statements that are sent together cost less than each by itself; if not, `run` takes them."""
     grouped: ClassVar[bool] = False
     """Whether it becomes durable only when the group does that it is run in."""
 

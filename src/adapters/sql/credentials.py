@@ -111,10 +111,10 @@ class SqlOneTimeTokenRepository(OneTimeTokenRepository):
             "created_at": token.created_at,
             "expires_at": token.expires_at,
         }
-        await self._transaction.execute(_INSERT_TOKEN, values, _TOKEN_OF_A_USER)
+        await self._transaction.put(_INSERT_TOKEN, values, _TOKEN_OF_A_USER)
 
     async def find(self, hash: OneTimeTokenHash, purpose: Purpose) -> OneTimeToken:
-        found = await self._transaction.execute(_FIND_TOKEN, {"hash": hash.digest, "of": purpose.value})
+        found = await self._transaction.run(_FIND_TOKEN, {"hash": hash.digest, "of": purpose.value})
         row = found.one_or_none()
         if row is None:
             raise InvalidOneTimeToken
@@ -129,12 +129,11 @@ class SqlOneTimeTokenRepository(OneTimeTokenRepository):
 
     async def spend(self, token: OneTimeToken) -> None:
         parameters = {"of_user": token.user_id, "of": token.purpose.value, "hash": token.hash.digest}
-        result = await self._transaction.execute(_SPEND_TOKEN, parameters)
-        if not isinstance(result, CursorResult) or result.rowcount != 1:
+        if (await self._transaction.run(_SPEND_TOKEN, parameters)).count != 1:
             raise InvalidOneTimeToken
 
     async def discard(self, user_id: UserId, purpose: Purpose) -> None:
-        await self._transaction.execute(_DISCARD_TOKEN, {"of_user": user_id, "of": purpose.value})
+        await self._transaction.put(_DISCARD_TOKEN, {"of_user": user_id, "of": purpose.value})
 
 
 class SqlSecondFactorRepository(SecondFactorRepository):
@@ -147,7 +146,7 @@ class SqlSecondFactorRepository(SecondFactorRepository):
         self._transaction.touch(factor)
 
     async def find(self, user_id: UserId) -> SecondFactor | None:
-        row = (await self._transaction.execute(_LOAD_FACTOR, {"of_user": user_id})).one_or_none()
+        row = (await self._transaction.run(_LOAD_FACTOR, {"of_user": user_id})).one_or_none()
         if row is None:
             return None
         return SecondFactor.restore(

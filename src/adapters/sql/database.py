@@ -8,6 +8,7 @@ from sqlalchemy import Executable, make_url
 
 from adapters.sql.compiled import AnyRow, Parameters
 from adapters.sql.connections import Connections, PoolState, Unit
+from adapters.sql.crowds import Crowds
 from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.base import Dialect, Limits
 from adapters.sql.errors import CAUGHT, translated
@@ -32,6 +33,8 @@ class Database:
             lock=settings.lock_timeout_seconds,
         )
         self._connections = self._connections_of(settings)
+        self.crowds = Crowds()
+        self._shared: dict[Any, Any] = {}
 
     def _connections_of(self, settings: DatabaseSettings) -> Connections:
         path = self.sqlite_file
@@ -76,6 +79,13 @@ class Database:
             return await self._connections.fetch_one(statement, parameters, brief=brief)
         except CAUGHT as error:
             raise translated(error, self.dialect) from error
+
+    def shared(self, make: Callable[["Database"], R]) -> R:
+        """Return what `make` makes, one for all who use this database."""
+        if make not in self._shared:
+            self._shared[make] = make(self)
+        made: R = self._shared[make]
+        return made
 
     def pools(self) -> Sequence[PoolState]:
         """Tell how many connections there are, and how many of them are in use."""

@@ -36,10 +36,7 @@ _SESSIONS = table_of(SessionRow)
 _UNIQUE: Named = {"uq_users_email_key": EmailTaken, "uq_users_username_key": UsernameTaken}
 _OF_A_USER: Named = {"fk_sessions_user_id_users": UserNotFound}
 
-# `populate_existing`: what is written goes past the session, so an object it has loaded before says nothing.
-_LOAD_USER = (
-    select(UserRow).where(UserRow.id == bindparam("at_id")).with_for_update().execution_options(populate_existing=True)
-)
+_LOAD_USER = select(_USERS).where(_USERS.c.id == bindparam("at_id")).with_for_update()
 _STANDING = select(_USERS.c.role, _USERS.c.status).where(_USERS.c.id == bindparam("at_id"))
 _INSERT_USER = insert(_USERS)
 _UPDATE_USER = update(_USERS).where(_USERS.c.id == bindparam("at_id"), _USERS.c.version == bindparam("at_version"))
@@ -54,22 +51,16 @@ _LOCK_ACTIVE_ADMINS = (
     .with_for_update()
 )
 
-_LOAD_SESSION = (
-    select(SessionRow)
-    .where(SessionRow.id == bindparam("at_id"))
-    .with_for_update()
-    .execution_options(populate_existing=True)
-)
+_LOAD_SESSION = select(_SESSIONS).where(_SESSIONS.c.id == bindparam("at_id")).with_for_update()
 _LOAD_LIVE_SESSIONS = (
-    select(SessionRow)
+    select(_SESSIONS)
     .where(
-        SessionRow.user_id == bindparam("of_user"),
-        SessionRow.revoked_at.is_(None),
-        SessionRow.expires_at > bindparam("at", type_=Moment),
+        _SESSIONS.c.user_id == bindparam("of_user"),
+        _SESSIONS.c.revoked_at.is_(None),
+        _SESSIONS.c.expires_at > bindparam("at", type_=Moment),
     )
-    .order_by(SessionRow.created_at, SessionRow.id)
+    .order_by(_SESSIONS.c.created_at, _SESSIONS.c.id)
     .with_for_update()
-    .execution_options(populate_existing=True)
 )
 _INSERT_SESSION = insert(_SESSIONS)
 _UPDATE_SESSION = update(_SESSIONS).where(
@@ -107,11 +98,11 @@ class SqlUserRepository(UserRepository):
         self._transaction = transaction
 
     async def add(self, user: User) -> None:
-        await self._transaction.execute(_INSERT_USER, {**user_values(user), "version": user.version}, _UNIQUE)
+        await self._transaction.put(_INSERT_USER, {**user_values(user), "version": user.version}, _UNIQUE)
         self._transaction.touch(user)
 
     async def get(self, user_id: UserId) -> User:
-        row = (await self._transaction.execute(_LOAD_USER, {"at_id": user_id})).scalar_one_or_none()
+        row = (await self._transaction.run(_LOAD_USER, {"at_id": user_id})).one_or_none()
         if row is None:
             raise UserNotFound
         return user_from(row)
@@ -123,11 +114,11 @@ class SqlUserRepository(UserRepository):
         self._transaction.touch(user)
 
     async def standing(self, user_id: UserId) -> Standing | None:
-        row = (await self._transaction.execute(_STANDING, {"at_id": user_id})).one_or_none()
+        row = (await self._transaction.run(_STANDING, {"at_id": user_id})).one_or_none()
         return None if row is None else Standing(Role(row.role), UserStatus(row.status))
 
     async def lock_active_admins(self) -> list[UserId]:
-        return [UserId(row.id) for row in await self._transaction.execute(_LOCK_ACTIVE_ADMINS, {})]
+        return [UserId(row.id) for row in (await self._transaction.run(_LOCK_ACTIVE_ADMINS, {})).rows]
 
     async def remove(self, user: User, *, at: datetime) -> None:
         # No vote, no post and no order of theirs comes or goes from here on: a new one would need the user's row, which
@@ -146,11 +137,11 @@ class SqlSessionRepository(SessionRepository):
 
     async def add(self, session: Session) -> None:
         values = {**session_values(session), "version": session.version}
-        await self._transaction.execute(_INSERT_SESSION, values, _OF_A_USER)
+        await self._transaction.put(_INSERT_SESSION, values, _OF_A_USER)
         self._transaction.touch(session)
 
     async def get(self, session_id: SessionId) -> Session:
-        row = (await self._transaction.execute(_LOAD_SESSION, {"at_id": session_id})).scalar_one_or_none()
+        row = (await self._transaction.run(_LOAD_SESSION, {"at_id": session_id})).one_or_none()
         if row is None:
             raise SessionNotFound
         return session_from(row)
@@ -162,8 +153,8 @@ class SqlSessionRepository(SessionRepository):
         self._transaction.touch(session)
 
     async def list_live(self, user_id: UserId, *, at: datetime) -> list[Session]:
-        result = await self._transaction.execute(_LOAD_LIVE_SESSIONS, {"of_user": user_id, "at": at})
-        return [session_from(row) for row in result.scalars()]
+        found = await self._transaction.run(_LOAD_LIVE_SESSIONS, {"of_user": user_id, "at": at})
+        return [session_from(row) for row in found.rows]
 
 
 class SqlCredentialsReader(CredentialsReader):

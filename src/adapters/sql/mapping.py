@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adapters.sql.compiled import AnyRow
-from adapters.sql.models import NAME_KEY_LENGTH, SessionRow, UserRow
+from adapters.sql.models import NAME_KEY_LENGTH
 from domain.identity.session import Session, SpentToken
 from domain.identity.user import User
 from domain.identity.values import (
@@ -29,7 +29,7 @@ from domain.shared.text import canonical_key
 Values = dict[str, Any]
 
 
-def user_from(row: UserRow) -> User:
+def user_from(row: AnyRow) -> User:
     return User.restore(
         id=UserId(row.id),
         email=EmailAddress(row.email, row.email_key),
@@ -66,7 +66,7 @@ def user_values(user: User) -> Values:
     }
 
 
-def session_from(row: SessionRow) -> Session:
+def session_from(row: AnyRow) -> Session:
     spent = None
     if row.spent_hash is not None and row.spent_at is not None:
         spent = SpentToken(RefreshTokenHash(row.spent_hash), row.spent_at)

@@ -13,14 +13,15 @@ from adapters.sql.post_statements import (
     ID,
     LAST,
     ONE,
+    RANK,
     SOME,
     TEXT,
     TEXT_BYTES,
-    VOTE,
     moved_since,
     page_by_id,
     page_by_rank,
 )
+from adapters.sql.types import id_text
 from application.posts.ports import ALWAYS, Period, PostReader, PostSlice, RankedPlace, RankedSlice
 from application.posts.views import AuthorView, PostView
 from application.shared.paging import PAGE_TEXT_BUDGET
@@ -32,20 +33,21 @@ class SqlPostReader(PostReader):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._keyset_by_rows = database.dialect.keyset_by_rows
+        self._author_first = database.dialect.author_first
         self._by_pairs = database.dialect.ranges_by_pairs
         self._sorts_for_bounds = database.dialect.sorts_for_bounds
 
     async def get(self, post_id: PostId, *, viewer: UserId | None) -> PostView | None:
         row = await self._database.fetch_one(ONE[viewer is not None], {"at_id": post_id, **_of(viewer)}, brief=True)
-        return None if row is None else _view(row, viewer)
+        return None if row is None else _views((row,), viewer)[0]
 
     async def some(self, ids: Sequence[PostId], *, viewer: UserId | None) -> list[PostView]:
         """Read these posts, in the order given, without those that are gone."""
         if not ids:
             return []
         rows = await self._database.fetch_all(SOME[viewer is not None], {"ids": ids, **_of(viewer)})
-        known = {row[ID]: row for row in rows}
-        return [_view(row, viewer) for id in ids if (row := known.get(str(id))) is not None]
+        known = {id_text(row[ID]): row for row in rows}
+        return _views([row for id in ids if (row := known.get(str(id))) is not None], viewer)
 
     async def newest(
         self, *, limit: int, before: PostId | None, viewer: UserId | None, period: Period = ALWAYS
@@ -80,18 +82,19 @@ class SqlPostReader(PostReader):
             of=of,
             my_vote=viewer is not None,
             keyset_by_rows=self._keyset_by_rows,
+            author_first=self._author_first,
             since="since" in parameters,
             ascending=ascending,
         )
         rows = await self._database.fetch_all(statement, {**parameters, **_of(viewer)}, brief=True)
-        shown = _within_budget(rows[:limit])
+        shown = _within_budget(rows, limit)
         more = len(shown) < len(rows)
         final, complete = await self._completed(shown, viewer)
         if not final and more:
             # All of them were deleted in between, so the page after them is this one.
-            further = {**parameters, "before": UUID(shown[-1][ID])}
+            further = {**parameters, "before": UUID(id_text(shown[-1][ID]))}
             return await self._slice(limit, viewer, of, further, ascending=ascending)
-        return PostSlice([_view(row, viewer) for row in final], more or not complete)
+        return PostSlice(_views(final, viewer), more or not complete)
 
     async def ranked(
         self,
@@ -122,7 +125,9 @@ class SqlPostReader(PostReader):
             "by_pairs": self._by_pairs,
             "sorts_for_bounds": self._sorts_for_bounds,
         }
-        unmoved = page_by_rank(sort, limit, keyset_by_rows=self._keyset_by_rows, **shape)
+        unmoved = page_by_rank(
+            sort, limit, keyset_by_rows=self._keyset_by_rows, author_first=self._author_first, **shape
+        )
         rows = list(await self._database.fetch_all(unmoved, parameters, brief=True))
         if not rows or rows[0][-1]:
             # A post whose vote was committed between the two statements is in both; the first is as of before.
@@ -131,32 +136,32 @@ class SqlPostReader(PostReader):
             rows += [row for row in moved if row[ID] not in seen]
             rows.sort(key=lambda row: (row[-2], row[ID]), reverse=True)
             rows = rows[: limit + 1]
-        shown = _within_budget(rows[:limit])
+        shown = _within_budget(rows, limit)
         more = len(shown) < len(rows)
         final, complete = await self._completed(shown, viewer)
         if not final and more:
-            last = RankedPlace(shown[-1][-2], PostId(UUID(shown[-1][ID])))
+            last = RankedPlace(shown[-1][-2], PostId(UUID(id_text(shown[-1][ID]))))
             return await self.ranked(
                 sort, limit=limit, after=last, as_of=as_of, viewer=viewer, author_id=author_id, period=period
             )
         ranks = {row[ID]: row[-2] for row in shown}
         last_id = final[-1][ID] if final else None
         return RankedSlice(
-            [_view(row, viewer) for row in final],
+            _views([row[:RANK] for row in final], viewer),
             more or not complete,
-            None if last_id is None else RankedPlace(ranks[last_id], PostId(UUID(last_id))),
+            None if last_id is None else RankedPlace(ranks[last_id], PostId(UUID(id_text(last_id)))),
         )
 
     async def _completed(self, shown: Sequence[AnyRow], viewer: UserId | None) -> tuple[Sequence[AnyRow], bool]:
         """Load what was left away for its length; return what fits a page then, and whether that is all of it."""
-        missing = [UUID(row[ID]) for row in shown if row[TEXT] is None]
+        missing = [UUID(id_text(row[ID])) for row in shown if row[TEXT] is None]
         if not missing:
             return shown, True
         # Read whole, not just the texts: an edit in between would put a new text under an old version.
         whole = await self._database.fetch_all(SOME[viewer is not None], {"ids": missing, **_of(viewer)})
         latest = {row[ID]: row for row in (*shown, *whole)}
         there = [row for before in shown if (row := latest[before[ID]])[TEXT] is not None]
-        final = _within_budget(there)
+        final = _within_budget(there, len(there))
         return final, len(final) == len(there)
 
 
@@ -164,20 +169,22 @@ def _of(viewer: UserId | None) -> Parameters:
     return {} if viewer is None else {"viewer": viewer}
 
 
-def _within_budget(rows: Sequence[AnyRow]) -> list[AnyRow]:
-    """Return the first rows whose texts fit a page together; the first one always does."""
-    fitting: list[AnyRow] = []
+def _within_budget(rows: Sequence[AnyRow], limit: int) -> Sequence[AnyRow]:
+    """Return the first rows, `limit` at the most, whose texts fit a page together; the first one always does."""
     budget = PAGE_TEXT_BUDGET
-    for row in rows:
+    for at, row in enumerate(rows):
         budget -= row[TEXT_BYTES]
-        if fitting and budget < 0:
-            break
-        fitting.append(row)
-    return fitting
+        if at == limit or (at and budget < 0):
+            return rows[:at]
+    return rows
 
 
-def _view(row: AnyRow, viewer: UserId | None) -> PostView:
-    (
+def _views(rows: Sequence[AnyRow], viewer: UserId | None) -> list[PostView]:
+    """Return the views of rows, without what ranked lists have besides."""
+    views: list[PostView] = []
+    author: AuthorView | None = None
+    before: Any = None
+    for (
         _,
         text,
         id,
@@ -192,19 +199,27 @@ def _view(row: AnyRow, viewer: UserId | None) -> PostView:
         version,
         reply_to,
         replies,
-    ) = row[:VOTE]
-    return PostView(
-        id=id,
-        author=None if author_id is None else AuthorView(author_id, username, name),
-        text=None if author_id is None else text,
-        score=score,
-        upvotes=upvotes,
-        downvotes=downvotes,
-        my_vote=UNSET if viewer is None else row[VOTE],
-        created_at=created_at,
-        updated_at=updated_at,
-        version=version,
-        reply_to=reply_to,
-        replies=replies,
-        deleted=author_id is None,
-    )
+        my_vote,
+    ) in rows:
+        # Most lists have several posts of one author, and own lists nothing else.
+        if author_id != before:
+            author = None if author_id is None else AuthorView(id_text(author_id), username, name)
+            before = author_id
+        views.append(
+            PostView(
+                id=id_text(id),
+                author=author,
+                text=None if author is None else text,
+                score=score,
+                upvotes=upvotes,
+                downvotes=downvotes,
+                my_vote=UNSET if viewer is None else my_vote,
+                created_at=created_at,
+                updated_at=updated_at,
+                version=version,
+                reply_to=None if reply_to is None else id_text(reply_to),
+                replies=replies,
+                deleted=author is None,
+            )
+        )
+    return views

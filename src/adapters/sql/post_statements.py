@@ -31,8 +31,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.operators import custom_op
 
+from adapters.sql.compiled import PLAIN
 from adapters.sql.models import PastRankRow, PostRow, UserRow, VoteRow, table_of
-from adapters.sql.types import Id, IdText, MomentText
+from adapters.sql.types import Id, MomentText, StoredId
 from application.shared.paging import MAX_LIMIT, PAGE_TEXT_BUDGET
 from domain.posts.ranking import Sort
 
@@ -47,22 +48,22 @@ TEXT_BYTES, TEXT, ID = 0, 1, 2
 LAST = UUID(int=(1 << 128) - 1)
 """No id is above it: a list that begins at the newest post is one before this."""
 FIRST = UUID(int=0)
-VOTE = 14
-"""Where the viewer's vote is in a row of `_views`, when it is there."""
+RANK = 15
+"""What is before this is a row of `_views`; ranked lists have the rank here, and then whether votes moved any post."""
 
 
 def _views(
     posts: FromClause, text: ColumnElement[Any], *, my_vote: bool, joined: FromClause | None = None
 ) -> Select[Any]:
-    """Select what `PostView` shows, in one fixed order of columns: with the viewer's vote or without.
+    """Select what `PostView` shows, in one fixed order of columns, the viewer's vote last, or NULL without a viewer.
 
     `posts` is the table, or a part of it with the same columns; `joined` is what it is found through.
     """
     columns: list[ColumnElement[Any]] = [
         posts.c.text_bytes,
         text,
-        type_coerce(posts.c.id, IdText),
-        type_coerce(posts.c.author_id, IdText),
+        type_coerce(posts.c.id, StoredId),
+        type_coerce(posts.c.author_id, StoredId),
         _USERS.c.username,
         _USERS.c.name,
         posts.c.score,
@@ -71,7 +72,7 @@ def _views(
         type_coerce(posts.c.created_at, MomentText),
         type_coerce(posts.c.updated_at, MomentText),
         posts.c.version,
-        type_coerce(posts.c.reply_to, IdText),
+        type_coerce(posts.c.reply_to, StoredId),
         posts.c.replies,
     ]
     # Outer: a tombstone has no author.
@@ -79,9 +80,12 @@ def _views(
     if my_vote:
         of_viewer = and_(_VOTES.c.post_id == posts.c.id, _VOTES.c.user_id == bindparam("viewer", type_=Id))
         tables = tables.outerjoin(_VOTES, of_viewer)
-        columns.append(func.coalesce(_VOTES.c.direction, 0))
+        columns.append(func.coalesce(_VOTES.c.direction, literal_column("0", Integer)))
+    else:
+        columns.append(null())
     # Without it MariaDB starts from `users`, and sorts all their posts, whenever it believes that users are few.
-    return select(*columns).select_from(tables).prefix_with("STRAIGHT_JOIN", dialect="mysql")
+    views = select(*columns).select_from(tables).prefix_with("STRAIGHT_JOIN", dialect="mysql")
+    return views.execution_options(**{PLAIN: True})
 
 
 def _short(limit: int) -> ColumnElement[Any]:
@@ -114,7 +118,14 @@ _PART = [column for column in _POSTS.c if column.name != "text"]
 
 @lru_cache(maxsize=16 * MAX_LIMIT)
 def page_by_id(
-    limit: int, *, of: str, my_vote: bool, keyset_by_rows: bool, since: bool = False, ascending: bool = False
+    limit: int,
+    *,
+    of: str,
+    my_vote: bool,
+    keyset_by_rows: bool,
+    author_first: bool,
+    since: bool = False,
+    ascending: bool = False,
 ) -> Select[Any]:
     """Build the statement for a page in the order of ids: once each, since there are few limits.
 
@@ -128,7 +139,7 @@ def page_by_id(
     if not keyset_by_rows:
         after = _POSTS.c.id > place if ascending else _POSTS.c.id < place
         page = _by_index(_views(_POSTS, short, my_vote=my_vote), f"ix_posts_{of}_id")
-        page = page.where(common == own, after, *bounds)
+        page = page.where(common == own, after, *bounds, *_author_of(of, own, first=author_first))
         return page.order_by(order(_POSTS.c.id)).limit(_rows(limit))
     # After an equality, PostgreSQL takes the order by `id` for one that the primary key gives as well, and may walk
     # everybody's posts backwards in search of an author who has many, all of them old. This says the same in a way
@@ -162,6 +173,11 @@ def _descending(column: ColumnElement[Any]) -> UnaryExpression[Any]:
 def _common(of: str) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     column = _POSTS.c[of]
     return column, (_TRUE if of == "listed" else bindparam("common", type_=Id))
+
+
+def _author_of(of: str, own: ColumnElement[Any], *, first: bool) -> list[ColumnElement[bool]]:
+    """Say that all posts of one author have the same, who can be looked up before them, and once."""
+    return [_USERS.c.id == own] if first and of == "author_id" else []
 
 
 # Not `true()`, which takes no part in a comparison of pairs.
@@ -202,6 +218,7 @@ def page_by_rank(
     until: bool,
     my_vote: bool,
     keyset_by_rows: bool,
+    author_first: bool,
     by_pairs: bool,
     sorts_for_bounds: bool,
 ) -> Select[Any]:
@@ -224,6 +241,7 @@ def page_by_rank(
     if not keyset_by_rows:
         page = _by_index(_views(_POSTS, short, my_vote=my_vote), f"ix_posts_{of}_{_RANKS[sort]}_id")
         page = page.add_columns(rank.label("rank"), moved.label("moved"))
+        page = page.where(*_author_of(of, own, first=author_first))
         return page.where(*found).order_by(*order).limit(_rows(limit))
     part: Select[Any] = select(*_PART, short)
     part = part.where(*found).order_by(*order).limit(_rows(limit))

@@ -44,7 +44,7 @@ class SqlPostRepository(PostRepository):
             counted = await self._transaction.run(_COUNT_ANSWER, {"at_id": post.reply_to})
             if counted.count != 1:
                 raise ReplyTargetGone
-        await self._transaction.run(_INSERT, new_post_values(post), _OF_AN_AUTHOR)
+        await self._transaction.put(_INSERT, new_post_values(post), _OF_AN_AUTHOR)
         await add_words(self._transaction, post)
         self._transaction.touch(post)
 
@@ -68,7 +68,7 @@ class SqlPostRepository(PostRepository):
         if post.is_answered:
             buried = {**as_loaded, "version": post.version + 1}
             await self._transaction.execute_guarded(_BURY if owner is None else _BURY_OWN, buried)
-            await self._transaction.run(DELETE_VOTES, {"at_id": post.id})
+            await self._transaction.put(DELETE_VOTES, {"at_id": post.id})
             await remove_words(self._transaction, post.id)
         else:
             await self._transaction.execute_guarded(_DELETE if owner is None else _DELETE_OWN, as_loaded)

@@ -1,23 +1,27 @@
 """Connections to a database server: two pools, made when they are first needed."""
 
-import asyncio
-import time
-from collections.abc import Sequence
+import math
+from collections.abc import Awaitable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Executable, Result, event
+from sqlalchemy import Dialect as SqlAlchemyDialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InvalidatePoolError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.util import greenlet_spawn
 
-from adapters.sql.compiled import AnyRow, Parameters, Rows, compiled, rows_of
-from adapters.sql.connections import Connections, PoolState, Unit
+from adapters.sql.batches import TOGETHER, Batch
+from adapters.sql.compiled import AnyRow, Parameters, Rows, compiled
+from adapters.sql.connections import Connections, PoolState, Step, StepFailed, Unit
 from adapters.sql.dialects.base import Dialect, Limits
-from adapters.sql.drivers import RUN_DIRECTLY
+from adapters.sql.errors import CAUGHT
+from adapters.sql.leases import Lease, Leases
+from adapters.sql.shared_commits import SharedCommits
+
+R = TypeVar("R")
 
 
 class PooledConnections(Connections):
@@ -55,172 +59,226 @@ class PooledConnections(Connections):
         del brief
         return (await self._read(statement, parameters)).first()
 
-    # AsyncConnection would give the connection back in a task of its own, which takes a third of the time of a short
-    # read.
     async def _read(self, statement: Executable, parameters: Parameters) -> Rows:
-        connection = await greenlet_spawn(self._reads.sync_engine.connect)
+        leases = self._reads
+        lease = leases.take_now() or await leases.take()
         try:
-            return await _run(connection, statement, parameters)
+            return await lease.run(statement, parameters)
         finally:
-            await greenlet_spawn(connection.close)
+            leases.give_back(lease)
 
     def unit(self) -> Unit:
-        return _PooledUnit(self._writes.sync_engine)
+        return _PooledUnit(self._writes, self._shared)
 
     async def dispose(self) -> None:
+        vars(self).pop("_shared", None)
         for name in ("_reads", "_writes"):
-            engine: AsyncEngine | None = vars(self).pop(name, None)
-            if engine is not None:
-                await engine.dispose()
+            leases: Leases | None = vars(self).pop(name, None)
+            if leases is not None:
+                await leases.dispose()
 
     def pools(self) -> Sequence[PoolState]:
         # Those that nobody has needed yet are not made for this.
-        found = {name: self.__dict__.get(attribute) for name, attribute in (("reads", "_reads"), ("writes", "_writes"))}
-        return [_state(name, engine) for name, engine in found.items() if engine is not None]
+        made: list[Leases] = [vars(self)[name] for name in ("_reads", "_writes") if name in vars(self)]
+        return [leases.state for leases in made]
 
     @cached_property
-    def _reads(self) -> AsyncEngine:
-        return self._engine(
+    def _reads(self) -> Leases:
+        return self._leases(
+            "reads",
             self._pool_size - max(1, self._pool_size // 2),
             self._max_overflow - self._max_overflow // 2,
-            read_only=True,
-            # Nothing was begun, so there is nothing to roll back.
-            isolation_level="AUTOCOMMIT",
-            skip_autocommit_rollback=True,
+            autocommit=True,
         )
 
     @cached_property
-    def _writes(self) -> AsyncEngine:
-        return self._engine(max(1, self._pool_size // 2), self._max_overflow // 2, read_only=False)
+    def _writes(self) -> Leases:
+        return self._leases("writes", max(1, self._pool_size // 2), self._max_overflow // 2, autocommit=False)
 
-    def _engine(self, pool_size: int, max_overflow: int, *, read_only: bool, **options: Any) -> AsyncEngine:
+    @cached_property
+    def _shared(self) -> SharedCommits:
+        return SharedCommits(self._writes, self._finish_alone)
+
+    async def _finish_alone(self, steps: Sequence[Step]) -> None:
+        unit = _PooledUnit(self._writes)
+        try:
+            await unit.finish(steps)
+        finally:
+            await unit.close()
+
+    def _leases(self, name: str, size: int, overflow: int, *, autocommit: bool) -> Leases:
+        engine = self._engine(autocommit=autocommit)
+
+        async def open_one() -> Lease:
+            return Lease(await greenlet_spawn(engine.connect), autocommit=autocommit)
+
+        return Leases(
+            name,
+            open_one,
+            size=max(1, size),
+            overflow=overflow,
+            wait_seconds=self._pool_timeout_seconds,
+            ping_after_idle_seconds=self._ping_after_idle_seconds if self._dialect.pings_idle_connections else math.inf,
+        )
+
+    def _engine(self, *, autocommit: bool) -> Engine:
+        # Nothing is begun in autocommit, so there is nothing to roll back.
+        options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
         engine = create_async_engine(
             self._url,
-            pool_size=max(1, pool_size),
-            max_overflow=max_overflow,
-            pool_timeout=self._pool_timeout_seconds,
-            # A unit of work ends itself, and a read leaves nothing behind; the pool's own ROLLBACK on return would
-            # be a round trip for nothing. Whatever is cancelled in the middle is thrown away, not returned.
+            # `Leases` keep the connections.
+            poolclass=NullPool,
+            # What is closed need not be rolled back first.
             pool_reset_on_return=None,
-            # The connections used last are the ones used next, so that those opened for a peak fall idle.
-            pool_use_lifo=True,
-            **options,
+            **(options if autocommit else {}),
             **self._dialect.engine_options(self._limits, self._url),
-        )
+        ).sync_engine
 
         def prepare(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
             del record
-            self._dialect.prepare(connection, self._limits, read_only=read_only)
+            self._dialect.prepare(connection, self._limits, read_only=autocommit)
 
-        event.listen(engine.sync_engine, "connect", prepare)
-        if self._dialect.pings_idle_connections:
-            _ping_after_idle(engine, self._ping_after_idle_seconds)
+        event.listen(engine, "connect", prepare)
         return engine
 
 
-def _state(name: str, engine: AsyncEngine) -> PoolState:
-    pool = engine.sync_engine.pool
-    if not isinstance(pool, QueuePool):
-        raise TypeError(f"{name} is no pool with a size")
-    in_use = pool.checkedout()
-    return PoolState(name, pool.size() + pool._max_overflow, pool.checkedin() + in_use, in_use)  # noqa: SLF001 - told nowhere else
-
-
 class _PooledUnit(Unit):
-    """One transaction on a connection of the pool for writing. Statements go to the driver where they can, see
-    `_run`; the rest happens in greenlets, as `AsyncSession` does it, with a session only for what needs one.
+    """One transaction on a connection for writing. Statements go to the driver where they can; the rest happens in
+    greenlets, as `AsyncSession` does it, with a session only for what needs one.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._connection: Connection | None = None
+    batches = True
+
+    def __init__(self, leases: Leases, shared: SharedCommits | None = None) -> None:
+        self._leases = leases
+        self._shared = shared
+        self._lease: Lease | None = None
         self._session: Session | None = None
+        self._is_open = False
+        """Whether anything was begun that is not committed, or may have been."""
 
     async def execute(self, statement: Executable, parameters: Parameters | Sequence[Parameters]) -> Result[Any]:
-        return await greenlet_spawn(self._execute, statement, parameters)
+        return await (await self._open()).spawn(self._execute, statement, parameters)
 
     async def run(self, statement: Executable, parameters: Parameters) -> Rows:
-        connection = self._connection
-        if connection is None:
-            connection = await greenlet_spawn(self._begun)
-        return await _run(connection, statement, parameters)
+        return await (await self._open()).run(statement, parameters)
+
+    async def run_all(self, steps: Sequence[Step]) -> Rows:
+        lease = await self._open()
+        rows = Rows((), -1)
+        for batch in _batches(lease.dialect, steps):
+            rows = await _run_batch(lease, batch)
+        return rows
+
+    async def finish(self, steps: Sequence[Step]) -> None:
+        if self._lease is None and self._shared is not None and self._shared.take(steps):
+            await self._shared.finish(steps)
+            return
+        lease = await self._open()
+        *first, last = _batches(lease.dialect, steps)
+        for batch in first:
+            await _run_batch(lease, batch)
+        # A session has a transaction of its own around the connection's.
+        if self._session is None and isinstance(last, Batch):
+            if await _finish_batch(lease, last):
+                lease.forget_transaction()
+                self._is_open = False
+                return
+        else:
+            await _run_batch(lease, last)
+        try:
+            await self.commit()
+        except CAUGHT as error:
+            raise StepFailed(None) from error
 
     async def commit(self) -> None:
-        if self._connection is not None:
-            await greenlet_spawn(self._connection.commit)
+        if self._lease is not None:
+            await self._lease.commit()
+            self._is_open = False
 
     async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            # Whoever closes may be cancelled in the middle; the connection goes back to its pool all the same.
-            await asyncio.shield(asyncio.ensure_future(greenlet_spawn(self._close, connection)))
+        lease, self._lease = self._lease, None
+        if lease is None:
+            return
+        try:
+            if self._session is not None:
+                await lease.spawn(self._close_session)
+            if self._is_open and not lease.lost:
+                await lease.roll_back()
+        except BaseException:
+            # Cancelled in the middle, for one: the server rolls back what it has lost the connection to.
+            lease.forsake()
+            raise
+        finally:
+            self._leases.give_back(lease)
 
-    def _begun(self) -> Connection:
-        if self._connection is None:
-            connection = self._engine.connect()
-            # What is sent with the first statement, if anything: the drivers see to that.
-            connection.begin()
-            self._connection = connection
-        return self._connection
+    async def _open(self) -> Lease:
+        if self._lease is None:
+            self._lease = self._leases.take_now() or await self._leases.take()
+        # What is sent to begin, if anything, is sent with the first statement: the drivers see to that.
+        self._is_open = True
+        return self._lease
 
-    def _execute(self, statement: Executable, parameters: Parameters | Sequence[Parameters]) -> Result[Any]:
+    def _execute(
+        self, connection: Connection, statement: Executable, parameters: Parameters | Sequence[Parameters]
+    ) -> Result[Any]:
         if self._session is None:
-            self._session = Session(self._begun(), autoflush=False, expire_on_commit=False)
+            if not connection.in_transaction():
+                # Else the session would, and would end it too.
+                connection.begin()
+            self._session = Session(connection, autoflush=False, expire_on_commit=False)
         # Buffered: rows are read when nobody is in a greenlet any more.
         return self._session.execute(statement, parameters, execution_options={"prebuffer_rows": True})
 
-    def _close(self, connection: Connection) -> None:
-        try:
-            if self._session is not None:
-                self._session.close()
-        finally:
-            connection.close()
-
-
-async def _run(connection: Connection, statement: Executable, parameters: Parameters) -> Rows:
-    """Run a statement by the driver itself, where its text does not depend on its values."""
-    dialect = connection.dialect
-    plan = compiled(statement, dialect, parameters)
-    if plan is None:
-        return await greenlet_spawn(_by_sqlalchemy, connection, statement, parameters)
-    adapter = connection.connection.dbapi_connection
-    values = plan.bind(parameters)
-    try:
-        return await RUN_DIRECTLY[dialect.driver](adapter, plan, values)
-    except BaseException as error:  # a cancellation too: the connection is in the middle of something
-        await greenlet_spawn(_judge, connection, plan.sql, error)
-        raise
-
-
-def _by_sqlalchemy(connection: Connection, statement: Executable, parameters: Parameters) -> Rows:
-    return rows_of(connection.execute(statement, parameters))
-
-
-def _judge(connection: Connection, sql: str, error: BaseException) -> None:
-    """Have SQLAlchemy say what an error means: it wraps it, and throws away what is lost, be it all of its age."""
-    try:
-        raise error  # noqa: TRY301 # a greenlet has no error of its own yet, and SQLAlchemy raises the current one
-    except BaseException:  # noqa: BLE001 # see `_run`
-        said = sql if isinstance(error, connection.dialect.loaded_dbapi.Error) else None
-        connection._handle_dbapi_exception(error, said, None, None, None)  # noqa: SLF001 # nothing public does
-
-
-def _ping_after_idle(engine: AsyncEngine, seconds: float) -> None:
-    """Check a connection that lay idle before it is used; a dead one is replaced, and so is everything as old."""
-    dialect = engine.sync_engine.dialect
-
-    def note(connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+    def _close_session(self, connection: Connection) -> None:
         del connection
-        record.info["idle_since"] = time.monotonic()
+        if self._session is not None:
+            self._session.close()
 
-    def check(connection: DBAPIConnection, record: ConnectionPoolEntry, proxy: PoolProxiedConnection) -> None:
-        del proxy
-        if time.monotonic() - record.info.get("idle_since", float("inf")) <= seconds:
-            return
+
+def _batches(dialect: SqlAlchemyDialect, steps: Sequence[Step]) -> list[Batch | Step]:
+    """Return what goes together, in order; a step that SQLAlchemy must run goes by itself."""
+    together = TOGETHER[dialect.driver]
+    found: list[Batch | Step] = []
+    batch: Batch | None = None
+    for step in steps:
+        plan = compiled(step.statement, dialect, step.parameters)
+        if plan is None:
+            batch = None
+            found.append(step)
+            continue
+        if batch is None or not together.fits(batch, step, plan):
+            batch = Batch()
+            found.append(batch)
+        batch.add(step, plan)
+    return found
+
+
+async def _run_batch(lease: Lease, batch: Batch | Step) -> Rows:
+    if isinstance(batch, Step):
         try:
-            dialect.do_ping(connection)
-        except (dialect.loaded_dbapi.Error, OSError) as error:
-            raise InvalidatePoolError from error
+            rows = await lease.run(batch.statement, batch.parameters)
+        except CAUGHT as error:
+            raise StepFailed(batch) from error
+        if rows.count == 0 and batch.missed is not None:
+            raise batch.missed()
+        return rows
+    rows = await _judged(lease, batch, TOGETHER[lease.dialect.driver].run(lease.link, batch))
+    batch.check()
+    return rows
 
-    event.listen(engine.sync_engine, "checkin", note)
-    event.listen(engine.sync_engine, "checkout", check)
+
+async def _finish_batch(lease: Lease, batch: Batch) -> bool:
+    ended = await _judged(lease, batch, TOGETHER[lease.dialect.driver].finish(lease.link, batch))
+    batch.check()
+    return ended
+
+
+async def _judged(lease: Lease, batch: Batch, running: Awaitable[R]) -> R:
+    try:
+        return await running
+    except BaseException as error:  # noqa: BLE001 # it is raised again, be it a cancellation
+        try:
+            lease.fail(error, batch.sql)
+        except CAUGHT as judged:
+            raise StepFailed(batch.failed, batch.steps) from judged

@@ -2,13 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
-from typing import Any
-from uuid import uuid4
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
 
 import msgspec
 from sqlalchemy import Executable, Insert, Result, insert
 
 from adapters.sql.compiled import Rows
+from adapters.sql.connections import Step, StepFailed
+from adapters.sql.crowds import Crowds
 from adapters.sql.database import Database, Parameters
 from adapters.sql.dialects.base import Dialect
 from adapters.sql.errors import CAUGHT, Named, translated
@@ -17,8 +19,10 @@ from adapters.sql.outbox import rows_for, statement_for
 from application.events.own_posts import changed_author
 from application.identity.audit import AuditRecord, Recorder
 from application.identity.revocations import revocation_of
-from application.shared.errors import VersionConflict
+from application.shared.errors import TransientFailure, VersionConflict
 from domain.shared.events import Aggregate, DomainEvent
+
+S = TypeVar("S")
 
 _RECORD = insert(table_of(AuditRow))
 
@@ -37,10 +41,13 @@ class Transaction:
 
     def __init__(self, database: Database, recorder: Recorder | None = None) -> None:
         self._recorder = recorder
+        self._database = database
         self._dialect = database.dialect
         self._unit = database.unit()
         self._touched: list[Aggregate] = []
+        self._kept: list[Step] = []
         self._ended = False
+        self._failed = False
 
     async def execute(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Result[Any]:
         """Run one statement.
@@ -48,8 +55,7 @@ class Transaction:
         A violated constraint that `named` knows raises what it means there; `TransientFailure` and
         `StorageUnavailable` as everywhere.
         """
-        if self._ended:
-            raise RuntimeError("the unit of work has ended")
+        await self.flush()
         try:
             return await self._unit.execute(statement, parameters)
         except CAUGHT as error:
@@ -57,22 +63,99 @@ class Transaction:
 
     async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:
         """Run one statement past SQLAlchemy where that is possible: what is run often. Raises as `execute` does."""
-        if self._ended:
-            raise RuntimeError("the unit of work has ended")
+        self._demand_open()
+        if self._kept:
+            return await self._send(Step(statement, parameters, named))
         try:
             return await self._unit.run(statement, parameters)
         except CAUGHT as error:
             raise translated(error, self._dialect, named) from error
 
-    async def execute_many(self, statement: Executable, rows: Sequence[Parameters]) -> None:
-        """Run one statement for each of `rows`, in their order; for none, nothing. Raises as `execute` does."""
+    async def put(
+        self,
+        statement: Executable,
+        parameters: Parameters,
+        named: Named | None = None,
+        *,
+        missed: Callable[[], Exception] | None = None,
+        lost: Callable[[], Exception] | None = None,
+        row: UUID | None = None,
+    ) -> None:
+        """Have one statement run whose answer nobody needs before the commit.
+
+        It is sent at once, or where that saves round trips with the next one whose answer is needed, at the latest
+        with the commit: in order, and raising there what `execute` would have raised; where it matched no row what
+        `missed` returns, and where it lost a race what `lost` does. Some databases do not tell who of those that are
+        sent together lost one: then it is taken for the first that has a `lost`. For `row` see `Step`.
+        """
+        self._demand_open()
+        if self._unit.batches:
+            self._kept.append(Step(statement, parameters, named, missed, lost, row))
+            return
+        try:
+            rows = await self.run(statement, parameters, named)
+        except TransientFailure as failure:
+            if lost is None:
+                raise
+            raise lost() from failure
+        if rows.count == 0 and missed is not None:
+            raise missed()
+
+    @property
+    def looks_first(self) -> bool:
+        """Whether what can be read without a lock, and demanded as it was seen, is best done so: `put` it then."""
+        return self._unit.batches
+
+    def shared(self, make: Callable[[Database], S]) -> S:
+        """Return what all units of work on this database share, beside their transactions. Made when first asked."""
+        self._demand_open()
+        return self._database.shared(make)
+
+    @property
+    def crowds(self) -> Crowds:
+        """Rows of this database for which locks have lately been worth their while."""
+        return self._database.crowds
+
+    async def flush(self) -> None:
+        """Send what was put. Raises what it does."""
+        self._demand_open()
+        if self._kept:
+            await self._send()
+
+    async def _send(self, *last: Step) -> Rows:
+        kept, self._kept = self._kept, []
+        self._failed = True
+        try:
+            rows = await self._unit.run_all([*kept, *last])
+        except StepFailed as failed:
+            raise self._meant(failed) from failed.__cause__
+        except CAUGHT as error:
+            raise translated(error, self._dialect) from error
+        self._failed = False
+        return rows
+
+    def _meant(self, failed: StepFailed) -> Exception:
+        cause = failed.__cause__
+        if not isinstance(cause, CAUGHT):
+            raise TypeError("a failed step without its cause") from failed
+        meant = translated(cause, self._dialect, None if failed.step is None else failed.step.named)
+        if isinstance(meant, TransientFailure):
+            return next((step.lost() for step in failed.among if step.lost is not None), meant)
+        return meant
+
+    def _demand_open(self) -> None:
         if self._ended:
             raise RuntimeError("the unit of work has ended")
+
+    async def execute_many(self, statement: Executable, rows: Sequence[Parameters]) -> None:
+        """Run one statement for each of `rows`, in their order; for none, nothing. Raises as `execute` does."""
+        self._demand_open()
         if not rows:
             return
         if len(rows) == 1:
             await self.run(statement, rows[0])
             return
+        await self.flush()
         try:
             await self._unit.execute(statement, rows)
         except CAUGHT as error:
@@ -90,7 +173,7 @@ class Transaction:
     async def record(self, records: Sequence[AuditRecord]) -> None:
         """Add to the audit trail."""
         for record in records:
-            await self.run(_RECORD, _audit_values(record))
+            await self.put(_RECORD, _audit_values(record))
 
     @property
     def is_grouped(self) -> bool:
@@ -105,17 +188,25 @@ class Transaction:
         """Remember whose events belong to this commit."""
         if self._recorder is None:
             raise RuntimeError("events would go unrecorded")
-        if not any(known is aggregate for known in self._touched):
-            self._touched.append(aggregate)
+        for known in self._touched:
+            if known is aggregate:
+                return
+        self._touched.append(aggregate)
 
     async def commit(self) -> Sequence[DomainEvent]:
         """Commit, and return the events that were committed with it, in order of touching."""
-        if self._ended:
-            raise RuntimeError("the unit of work has ended")
+        self._demand_open()
+        if self._failed:
+            raise RuntimeError("a statement failed, and those after it were never sent")
         try:
             events = [event for aggregate in self._touched for event in aggregate.pull_events()]
             await self._store(events)
-            await self._unit.commit()
+            if self._kept:
+                await self._unit.finish(self._kept)
+            else:
+                await self._unit.commit()
+        except StepFailed as failed:
+            raise self._meant(failed) from failed.__cause__
         except CAUGHT as error:
             raise translated(error, self._dialect) from error
         finally:
@@ -132,11 +223,14 @@ class Transaction:
         """Write what must be committed together with the events, and the events themselves."""
         # In one order for everybody, since each row is locked until the commit.
         for author_id in sorted({author for event in events if (author := changed_author(event)) is not None}):
-            await self.run(self._dialect.bump_revision, {"author_id": author_id})
+            await self.put(self._dialect.bump_revision, {"author_id": author_id})
         if self._recorder is not None:
             await self.record(self._recorder.records_of(events))
             told = rows_for(self._dialect, events, self._recorder.new_id)
-            await self.execute_many(statement_for(self._dialect), told)
+            if len(told) == 1:
+                await self.put(statement_for(self._dialect), told[0])
+            else:
+                await self.execute_many(statement_for(self._dialect), told)
         # Last of all: the sooner they are committed after their moment is taken, the better.
         for revocation in [found for event in events if (found := revocation_of(event)) is not None]:
             row = {"id": uuid4(), "session_id": revocation.session_id, "generation": revocation.generation}

@@ -3,6 +3,8 @@
 Identifiers and times come twice: as the value that an aggregate holds (`UUID`, `datetime`), and as the text that a
 view shows. A read coerces the column to the second, so that a row goes to the wire with one conversion, or with none
 where the database stores that very text (times on SQLite).
+
+What only one database has is imported when that one is asked for: SQLAlchemy's dialects are a tenth of a start.
 """
 
 from collections.abc import Callable
@@ -11,8 +13,8 @@ from functools import lru_cache
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import BINARY, DateTime, Dialect, LargeBinary, String, Text
-from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy import BINARY, DATETIME, TIMESTAMP, VARBINARY, DateTime, Dialect, LargeBinary, String, Text
+from sqlalchemy import types as sqltypes
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from application.shared.views import timestamp
@@ -33,11 +35,18 @@ def _if_present(convert: Callable[[Any], Any]) -> Process:
 
 # Remembered, because authors repeat on a page, and hot posts from one read to the next; all of it in C.
 @lru_cache(maxsize=4096)
+def id_text(stored: bytes | UUID) -> str:
+    """Return what a driver gives for a `StoredId` as the text that views show."""
+    return str(stored) if isinstance(stored, UUID) else _dashed(stored.hex())
+
+
+@lru_cache(maxsize=4096)
 def _uuid_text(stored: bytes | None) -> str | None:
-    if stored is None:
-        return None
+    return None if stored is None else _dashed(stored.hex())
+
+
+def _dashed(digits: str) -> str:
     # Half the time of str(UUID(bytes=…)), which a page of 100 posts takes 200 times.
-    digits = stored.hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
@@ -45,8 +54,9 @@ def _uuid(stored: bytes) -> UUID:
     return UUID(bytes=stored)
 
 
-def _uuid_bytes(value: UUID) -> bytes:
-    return value.bytes
+def _uuid_bytes(value: UUID | None) -> bytes | None:
+    # As `UUID.bytes` does, which is a property that is written in Python.
+    return None if value is None else value.int.to_bytes(16, "big")
 
 
 class _BinaryUuid(BINARY):
@@ -54,7 +64,7 @@ class _BinaryUuid(BINARY):
 
     def bind_processor(self, dialect: Dialect) -> Process:
         del dialect
-        return _if_present(_uuid_bytes)
+        return _uuid_bytes
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Process:
         del dialect, coltype
@@ -64,7 +74,7 @@ class _BinaryUuid(BINARY):
 class _BlobUuid(LargeBinary):
     def bind_processor(self, dialect: Dialect) -> Process:
         del dialect
-        return _if_present(_uuid_bytes)
+        return _uuid_bytes
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Process:
         del dialect, coltype
@@ -85,8 +95,12 @@ class Id(TypeDecorator[UUID]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if dialect.name == "postgresql":
-            return dialect.type_descriptor(postgresql.UUID(as_uuid=True))
+            return dialect.type_descriptor(sqltypes.UUID(as_uuid=True))
         return _BinaryUuid(16) if dialect.name == "mysql" else _BlobUuid(16)
+
+
+class _AsDriven(TypeEngine[Any]):
+    """Nothing is converted."""
 
 
 class IdText(TypeDecorator[str]):
@@ -96,7 +110,44 @@ class IdText(TypeDecorator[str]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(postgresql.UUID(as_uuid=False)) if dialect.name == "postgresql" else _UuidText()
+        return dialect.type_descriptor(sqltypes.UUID(as_uuid=False)) if dialect.name == "postgresql" else _UuidText()
+
+
+class StoredId(TypeDecorator[bytes | UUID]):
+    """An `Id` column as the driver gives it, for who makes its text by `id_text`: a page does so as it makes views."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        del dialect
+        return _AsDriven()
+
+
+def _number_in_bytes(value: bytes) -> int:
+    return int.from_bytes(value)
+
+
+def _number_of_uuid(value: UUID) -> int:
+    return value.int
+
+
+class _NumberOfUuid(TypeEngine[int]):
+    def result_processor(self, dialect: Dialect, coltype: object) -> Process:
+        del coltype
+        # asyncpg returns a UUID of its own, the others what is stored.
+        return _number_of_uuid if dialect.name == "postgresql" else _number_in_bytes
+
+
+class IdNumber(TypeDecorator[int]):
+    """An `Id` column that is never NULL, read as its number: for look-ups in memory, where a UUID's hash is dear."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        del dialect
+        return _NumberOfUuid()
 
 
 def _utc_naive(moment: datetime) -> datetime:
@@ -109,17 +160,25 @@ def _as_utc(stored: datetime) -> datetime:
     return stored.replace(tzinfo=UTC)
 
 
-def _iso(stored: datetime) -> str:
+# Remembered for the same reasons; and most posts were never edited, so that both of their times are one.
+@lru_cache(maxsize=4096)
+def _iso(stored: datetime | None) -> str | None:
     # asyncpg returns UTC for every `timestamptz`, and `timestamp` drops the zone without looking at it.
-    return timestamp(stored)
+    return None if stored is None else timestamp(stored)
 
 
-def _iso_utc(moment: datetime) -> str:
-    return timestamp(_utc_naive(moment))
+# Remembered, because a use case stores its one moment several times. Moments that are equal have one text, in any zone.
+@lru_cache(maxsize=64)
+def _iso_utc(value: datetime | None) -> str | None:
+    if value is None:
+        return None
+    return timestamp(value if value.tzinfo is UTC else _utc_naive(value))
 
 
-class _MysqlMoment(mysql.DATETIME):
+class _MysqlMoment(DATETIME):
     """DATETIME(6) in UTC. The driver drops an offset without a word, so it is converted here."""
+
+    fsp = 6  # what the compiler asks `mysql.DATETIME` for
 
     def bind_processor(self, dialect: Dialect) -> Process:
         del dialect
@@ -135,7 +194,7 @@ class _TextMoment(String):
 
     def bind_processor(self, dialect: Dialect) -> Process:
         del dialect
-        return _if_present(_iso_utc)
+        return _iso_utc
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Process:
         del dialect, coltype
@@ -146,7 +205,7 @@ class _MomentText(TypeEngine[str]):
     # Not a DateTime: dialects exchange the types they know for their own, which would lose this processor.
     def result_processor(self, dialect: Dialect, coltype: object) -> Process:
         del dialect, coltype
-        return _if_present(_iso)
+        return _iso
 
 
 class Moment(TypeDecorator[datetime]):
@@ -157,8 +216,8 @@ class Moment(TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if dialect.name == "postgresql":
-            return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True))
-        return _MysqlMoment(fsp=6) if dialect.name == "mysql" else _TextMoment(27)
+            return dialect.type_descriptor(TIMESTAMP(timezone=True))
+        return _MysqlMoment() if dialect.name == "mysql" else _TextMoment(27)
 
 
 class MomentText(TypeDecorator[str]):
@@ -186,8 +245,8 @@ class CanonicalKey(TypeDecorator[str]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if dialect.name == "postgresql":
-            return dialect.type_descriptor(postgresql.BYTEA())
-        binary = mysql.VARBINARY(self.length) if dialect.name == "mysql" else LargeBinary(self.length)
+            return _bytea(dialect)
+        binary = VARBINARY(self.length) if dialect.name == "mysql" else LargeBinary(self.length)
         return dialect.type_descriptor(binary)
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
@@ -211,8 +270,8 @@ class Octets(TypeDecorator[bytes]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if dialect.name == "postgresql":
-            return dialect.type_descriptor(postgresql.BYTEA())
-        binary = mysql.VARBINARY(self.length) if dialect.name == "mysql" else LargeBinary(self.length)
+            return _bytea(dialect)
+        binary = VARBINARY(self.length) if dialect.name == "mysql" else LargeBinary(self.length)
         return dialect.type_descriptor(binary)
 
 
@@ -224,15 +283,57 @@ class Digest(TypeDecorator[bytes]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if dialect.name == "postgresql":
-            return dialect.type_descriptor(postgresql.BYTEA())
+            return _bytea(dialect)
         return BINARY(32) if dialect.name == "mysql" else dialect.type_descriptor(LargeBinary(32))
 
 
-LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
+class _LongText(TypeDecorator[str]):
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name != "mysql":
+            return Text()
+        from sqlalchemy.dialects.mysql import MEDIUMTEXT  # noqa: PLC0415 # see above
+
+        return MEDIUMTEXT()
+
+
+class _AsciiText(TypeDecorator[str]):
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name != "mysql":
+            return Text()
+        from sqlalchemy.dialects.mysql import MEDIUMTEXT  # noqa: PLC0415 # see above
+
+        return MEDIUMTEXT(charset="ascii", collation="ascii_bin")
+
+
+class _LongBytes(TypeDecorator[bytes]):
+    impl = LargeBinary
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name != "mysql":
+            return LargeBinary()
+        from sqlalchemy.dialects.mysql import MEDIUMBLOB  # noqa: PLC0415 # see above
+
+        return MEDIUMBLOB()
+
+
+def _bytea(dialect: Dialect) -> TypeEngine[Any]:
+    from sqlalchemy.dialects.postgresql import BYTEA  # noqa: PLC0415 # see above
+
+    return dialect.type_descriptor(BYTEA())
+
+
+LONG_TEXT = _LongText()
 """Up to 1 MiB of UTF-8: MEDIUMTEXT, because MySQL's TEXT ends at 64 KiB."""
 
-ASCII_TEXT = Text().with_variant(mysql.MEDIUMTEXT(charset="ascii", collation="ascii_bin"), "mysql")
+ASCII_TEXT = _AsciiText()
 """Up to 16 MB of ASCII, compared byte by byte."""
 
-LONG_BYTES = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql")
+LONG_BYTES = _LongBytes()
 """Up to 16 MB: MEDIUMBLOB, because MySQL's BLOB ends at 64 KiB."""

@@ -1,10 +1,10 @@
 """The unit of work over a database."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from adapters.sql.audit import SqlAuditTrail
 from adapters.sql.ballots import SqlBallotRepository
@@ -22,64 +22,65 @@ from application.posts.ports import PostsUnitOfWork
 from application.shared.unit_of_work import CommitListener
 from domain.shared.events import DomainEvent
 
+R = TypeVar("R")
+
 
 class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
     """One transaction on `database`; good for one `async with`."""
 
     def __init__(self, database: Database, recorder: Recorder, listeners: Sequence[CommitListener] = ()) -> None:
         self._listeners = listeners
-        self._transaction = Transaction(database, recorder)
-        self._users = SqlUserRepository(self._transaction)
-        self._sessions = SqlSessionRepository(self._transaction)
-        self._one_time_tokens = SqlOneTimeTokenRepository(self._transaction)
-        self._second_factors = SqlSecondFactorRepository(self._transaction)
-        self._api_keys = SqlApiKeyRepository(self._transaction)
-        self._posts = SqlPostRepository(self._transaction)
-        self._ballots = SqlBallotRepository(self._transaction)
-        self._orders = SqlOrderRepository(self._transaction)
-        self._audit = SqlAuditTrail(self._transaction, recorder)
-        self._idempotency = SqlIdempotencyKeys(self._transaction)
+        self._recorder = recorder
+        self.transaction = Transaction(database, recorder)
+        self._repositories: dict[Any, Any] = {}
         self._committing: asyncio.Task[None] | None = None
+
+    def _made(self, make: Callable[[Transaction], R]) -> R:
+        """Return the repository that `make` makes, one a unit of work: of ten there are, few use more than two."""
+        if make not in self._repositories:
+            self._repositories[make] = make(self.transaction)
+        made: R = self._repositories[make]
+        return made
 
     @property
     def users(self) -> SqlUserRepository:
-        return self._users
+        return self._made(SqlUserRepository)
 
     @property
     def sessions(self) -> SqlSessionRepository:
-        return self._sessions
+        return self._made(SqlSessionRepository)
 
     @property
     def one_time_tokens(self) -> SqlOneTimeTokenRepository:
-        return self._one_time_tokens
+        return self._made(SqlOneTimeTokenRepository)
 
     @property
     def second_factors(self) -> SqlSecondFactorRepository:
-        return self._second_factors
+        return self._made(SqlSecondFactorRepository)
 
     @property
     def api_keys(self) -> SqlApiKeyRepository:
-        return self._api_keys
-
-    @property
-    def audit(self) -> SqlAuditTrail:
-        return self._audit
-
-    @property
-    def idempotency(self) -> SqlIdempotencyKeys:
-        return self._idempotency
+        return self._made(SqlApiKeyRepository)
 
     @property
     def posts(self) -> SqlPostRepository:
-        return self._posts
+        return self._made(SqlPostRepository)
 
     @property
     def ballots(self) -> SqlBallotRepository:
-        return self._ballots
+        return self._made(SqlBallotRepository)
 
     @property
     def orders(self) -> SqlOrderRepository:
-        return self._orders
+        return self._made(SqlOrderRepository)
+
+    @property
+    def idempotency(self) -> SqlIdempotencyKeys:
+        return self._made(SqlIdempotencyKeys)
+
+    @property
+    def audit(self) -> SqlAuditTrail:
+        return SqlAuditTrail(self.transaction, self._recorder)
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,14 +89,14 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._committing is None:
-            await self._transaction.end()
+            await self.transaction.end()
 
     async def commit(self) -> None:
-        if self._transaction.is_grouped:
+        if self.transaction.is_grouped:
             # Nobody hangs up in the middle of what is run in one go; and it is not durable yet.
-            events = await self._transaction.commit()
+            events = await self.transaction.commit()
             if events and self._listeners:
-                self._transaction.when_durable(partial(self._tell, events))
+                self.transaction.when_durable(partial(self._tell, events))
             return
         # A caller who hangs up in the middle must not keep the listeners from hearing of what is committed: a shared
         # cache would go on serving what it has. So from here on it runs to its end, whoever waits for it.
@@ -103,7 +104,7 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
         await asyncio.shield(self._committing)
 
     async def _commit(self) -> None:
-        events = await self._transaction.commit()
+        events = await self.transaction.commit()
         if events:
             await self._tell(events)
 

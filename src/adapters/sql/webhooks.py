@@ -297,9 +297,9 @@ class SqlWebhooksUnitOfWork(SqlUnitOfWork, WebhooksUnitOfWork):
 
     def __init__(self, database: Database, recorder: Recorder, listeners: Sequence[CommitListener] = ()) -> None:
         super().__init__(database, recorder, listeners)
-        self._webhooks = SqlWebhookRepository(self._transaction)
-        self._deliveries = SqlDeliveryRepository(self._transaction)
-        self._fan_out = SqlFanOutCursor(self._transaction)
+        self._webhooks = SqlWebhookRepository(self.transaction)
+        self._deliveries = SqlDeliveryRepository(self.transaction)
+        self._fan_out = SqlFanOutCursor(self.transaction)
 
     @property
     def webhooks(self) -> SqlWebhookRepository:

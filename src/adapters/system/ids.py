@@ -6,7 +6,7 @@ from threading import Lock
 from uuid import UUID
 
 from application.shared.ids import IdGenerator, UsernameGenerator
-from domain.shared.ids import smallest_id_at
+from domain.shared.ids import smallest_number_at
 
 _TAIL_BITS = 62
 _STEP_BITS = 32
@@ -33,7 +33,7 @@ class Uuid7Generator(IdGenerator):
         self._last = 0
 
     def new(self, at: datetime) -> UUID:
-        head = smallest_id_at(at).int
+        head = smallest_number_at(at)
         with self._lock:
             if head == self._last_head:
                 self._last += 1 + secrets.randbits(_STEP_BITS)

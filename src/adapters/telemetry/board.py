@@ -15,7 +15,7 @@ import contextlib
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,8 @@ Sample = tuple[str, tuple[tuple[str, str], ...], float]
 """The name of a metric, its labels, and the value."""
 Source = Callable[[], Iterable[Sample]]
 """Tells what a component has counted, or how it is, at the moment it is asked. Takes no time to speak of."""
+Gauges = Mapping[str, tuple[str, float]]
+"""By name: help and value of what is not any worker's own, such as what waits in the database."""
 
 
 class RequestSeries(msgspec.Struct, frozen=True, array_like=True):
@@ -36,7 +38,7 @@ class RequestSeries(msgspec.Struct, frozen=True, array_like=True):
     route: str
     status: int
     numbers: list[float]
-    """The sum of seconds, and the counts of the buckets."""
+    """As `RequestMetrics` keeps them."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 """How metrics look to Prometheus: families with their help, in the text format or OpenMetrics."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from adapters.telemetry.board import MetricsBoard, Totals
+from adapters.telemetry.board import Gauges, MetricsBoard, Totals
 from adapters.telemetry.metrics import BUCKETS
 
 _LOG_IN: Final = ("POST", "/api/v1/auth/login")
@@ -27,6 +27,9 @@ class Family:
 FAMILIES: Final = (
     Family("postern_http_requests_in_flight", "gauge", "Requests under way."),
     Family("postern_rate_limit_refusals_total", "counter", "Requests refused with 429, by limit.", ("limit",)),
+    Family("postern_live_streams", "gauge", "Streams of live events that are open."),
+    Family("postern_webhook_attempts_total", "counter", "Requests sent to webhooks, by how they went.", ("result",)),
+    Family("postern_webhook_deliveries_total", "counter", "Deliveries that came to an end, by which.", ("status",)),
     Family("postern_cache_hits_total", "counter", "Reads answered from a worker's memory.", ("cache",)),
     Family("postern_cache_misses_total", "counter", "Reads that had to be loaded.", ("cache",)),
     Family("postern_cache_shared_hits_total", "counter", "Loads that Redis answered.", ("cache",)),
@@ -42,10 +45,6 @@ FAMILIES: Final = (
     Family("process_resident_memory_bytes", "gauge", "Memory of all workers; what they share counts for each."),
     Family("process_open_fds", "gauge", "Open files and sockets of all workers."),
 )
-
-
-Gauges = Mapping[str, tuple[str, float]]
-"""By name: help and value of what is not any worker's own, such as what waits in the database."""
 
 
 class BoardCollector(Collector):
@@ -93,13 +92,15 @@ def _request_counts(requests: dict[tuple[str, str, int], list[float]]) -> Metric
 
 def _durations(requests: dict[tuple[str, str, int], list[float]]) -> Metric:
     merged: dict[tuple[str, str], list[float]] = {}
-    for (method, route, _), numbers in sorted(requests.items()):
+    for (method, route, _), (*numbers, _untimed) in sorted(requests.items()):
         known = merged.get((method, route))
         merged[method, route] = numbers if known is None else [a + b for a, b in zip(known, numbers, strict=True)]
     family = HistogramMetricFamily(
         "http_request_duration_seconds", "From the first look at a request to its answer.", labels=["method", "route"]
     )
     for (method, route), numbers in merged.items():
+        if not any(numbers[1:]):
+            continue  # Nothing but streams.
         buckets, count = [], 0.0
         for bound, inside in zip((*map(str, BUCKETS), "+Inf"), numbers[1:], strict=True):
             count += inside

@@ -33,16 +33,20 @@ class RequestMetrics:
         self.refusals: dict[str, int] = {}
         """Requests that were over a limit, by the limit's name."""
         self._series: dict[RequestKey, list[float]] = {}
-        """The sum of seconds, then how many fell into each bucket and no lower one; the last is above all of them."""
+        """The sum of seconds; how many fell into each bucket and no lower one, or above all; how many have no time."""
 
-    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+    def observe(self, method: str, route: str, status: int, seconds: float | None) -> None:
+        """Count a request; None for one whose duration says nothing, such as a stream's, which its reader decides."""
         key = method, route, status
         series = self._series.get(key)
         if series is None:
             if method not in METHODS and method != OTHER_METHOD:
                 self.observe(OTHER_METHOD, route, status, seconds)
                 return
-            series = self._series[key] = [0.0] * (len(BUCKETS) + 2)
+            series = self._series[key] = [0.0] * (len(BUCKETS) + 3)
+        if seconds is None:
+            series[-1] += 1
+            return
         series[0] += seconds
         series[bisect_left(BUCKETS, seconds) + 1] += 1
 

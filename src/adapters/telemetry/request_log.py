@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -29,7 +30,8 @@ WAITING_LINES: Final = 20_000
 CLOSE_SECONDS: Final = 1.0
 """How long the end of the process waits for what is still to be written."""
 _ATOMIC_BYTES: Final = 4096
-"""What a pipe takes in one piece (PIPE_BUF of Linux), so that lines of several workers do not run into each other."""
+"""What a pipe takes in one piece (PIPE_BUF of Linux), so that lines of several workers do not run into each other. A
+regular file takes any number of bytes so: workers share its descriptor, and a write holds its position (POSIX)."""
 
 
 class RequestLine(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -145,12 +147,20 @@ class RequestLog:
         self._queue.put((lines, data))
 
     def _write(self) -> None:
+        in_pieces = not _is_regular_file(self._descriptor)
         while (batch := self._queue.get()) is not None:
             lines, data = batch
             with contextlib.suppress(OSError):  # Whoever read it is gone, and there is nobody to tell.
-                for piece in _pieces(data):
+                for piece in _pieces(data) if in_pieces else (data,):
                     _write_all(self._descriptor, piece)
             self._written += lines
+
+
+def _is_regular_file(descriptor: int) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(descriptor).st_mode)
+    except OSError:  # It is gone.
+        return False
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:

@@ -8,11 +8,10 @@ from application.shared.clock import Clock
 from application.shared.errors import VersionConflict
 from domain.identity.errors import AccountChanged, InvalidToken, UserNotFound
 from domain.identity.one_time_token import Purpose
-from domain.identity.policies import password_faults
+from domain.identity.policies import demand_fit_password
 from domain.identity.session import RevocationReason
 from domain.identity.values import Password
 from domain.shared.actor import Actor
-from domain.shared.errors import Invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +50,13 @@ class ChangePassword:
             hasher=self._hasher,
             clock=self._clock,
         )
-        faults = password_faults(
+        demand_fit_password(
             command.new,
             email=found.email,
             username=found.username,
             is_common=self._common_passwords.__contains__,
             field="new_password",
         )
-        if faults:
-            raise Invalid(faults)
         new_hash = await self._hasher.hash(command.new)
         now = self._clock.now()
         async with self._uow() as uow:

@@ -6,11 +6,10 @@ from application.identity.ports import CommonPasswords, IdentityUnits, PasswordH
 from application.identity.views import AccountView, account_view
 from application.shared.clock import Clock
 from application.shared.ids import IdGenerator
-from domain.identity.policies import password_faults
+from domain.identity.policies import demand_fit_password
 from domain.identity.user import User
 from domain.identity.values import EmailAddress, Password, PersonName, Username
 from domain.shared.actor import Role
-from domain.shared.errors import Invalid
 from domain.shared.ids import UserId
 
 
@@ -41,14 +40,12 @@ class CreateAdmin:
         self._clock = clock
 
     async def execute(self, command: CreateAdminCommand) -> AccountView:
-        faults = password_faults(
+        demand_fit_password(
             command.password,
             email=command.email,
             username=command.username,
             is_common=self._common_passwords.__contains__,
         )
-        if faults:
-            raise Invalid(faults)
         password_hash = await self._hasher.hash(command.password)
         now = self._clock.now()
         admin = User.sign_up(

@@ -8,11 +8,10 @@ from application.shared.clock import Clock
 from application.shared.idempotency import Once
 from application.shared.ids import IdGenerator
 from application.shared.views import Versioned
-from domain.identity.policies import password_faults
+from domain.identity.policies import demand_fit_password
 from domain.identity.user import User
 from domain.identity.values import EmailAddress, Password, PersonName, PhoneNumber, Username
 from domain.shared.actor import Actor, Permission, Role
-from domain.shared.errors import Invalid
 from domain.shared.ids import UserId
 
 
@@ -49,14 +48,12 @@ class CreateUser:
 
     async def execute(self, command: CreateUserCommand) -> Versioned[UserView]:
         command.actor.require(Permission.MANAGE_USERS)
-        faults = password_faults(
+        demand_fit_password(
             command.password,
             email=command.email,
             username=command.username,
             is_common=self._common_passwords.__contains__,
         )
-        if faults:
-            raise Invalid(faults)
         password_hash = await self._hasher.hash(command.password)
         now = self._clock.now()
         user = User.create(

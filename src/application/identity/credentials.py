@@ -17,7 +17,7 @@ class OneTimeTokenRepository(Protocol):
     async def put(self, token: OneTimeToken) -> None:
         """Store a token in the place of the one that its user had for its purpose.
 
-        Raises `UserNotFound`. Lock the user first: two at once would be in each other's way.
+        Raises `UserNotFound`, here or in the commit. Lock the user first: two at once would be in each other's way.
         """
         ...
 

@@ -2,24 +2,14 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from application.identity.audit import AuditEntry, Unchanging
-from application.identity.ports import (
-    Credentials,
-    CredentialsReader,
-    IdentityUnitOfWork,
-    IdentityUnits,
-    PasswordHasher,
-)
-from application.identity.second_factor import Proof, SecondFactorDesk
-from application.identity.tokens import TokenDesk
+from application.identity.open_session import OpenSessionCommand
+from application.identity.ports import Credentials, CredentialsReader, IdentityUnits, PasswordHasher
+from application.identity.second_factor import Proof
 from application.identity.views import TokenPairView
-from application.shared.clock import Clock
 from application.shared.errors import Unavailable
-from domain.identity.errors import InvalidCode, InvalidCredentials, SecondFactorRequired, UserNotFound
-from domain.identity.second_factor import CodeVerdict
-from domain.identity.user import User
+from application.shared.use_case import UseCase
+from domain.identity.errors import UserNotFound
 from domain.identity.values import Device, Password
 
 
@@ -48,72 +38,33 @@ class LogIn:
         uow: IdentityUnits,
         credentials: CredentialsReader,
         hasher: PasswordHasher,
-        desk: TokenDesk,
-        second_factor: SecondFactorDesk,
-        clock: Clock,
+        open_session: UseCase[OpenSessionCommand, TokenPairView],
     ) -> None:
         self._uow = uow
         self._credentials = credentials
         self._hasher = hasher
-        self._desk = desk
-        self._second_factor = second_factor
-        self._clock = clock
+        self._open_session = open_session
 
     async def execute(self, command: LogInCommand) -> TokenPairView:
         found = await self._credentials.by_email(command.email_key)
         verdict = await self._hasher.verify(found.password_hash if found else None, command.password)
-        now = self._clock.now()
-        async with self._uow() as uow:
-            # Whatever is wrong, from here on the steps are the same, so nobody learns which it was by the time.
-            is_right = found is not None and verdict.matches and found.is_active
-            user = await self._unchanged(uow, found) if found is not None and is_right else None
-            if user is None:
-                subject = None if found is None else found.user_id
-                await uow.audit.record(AuditEntry(event=Unchanging.LOG_IN_FAILED, at=now, actor=None, subject=subject))
-                await uow.commit()
-                raise InvalidCredentials
-            await self._demand_second_factor(uow, user, command.proof, at=now)
-            session, token = self._desk.open_session(user.id, command.device, at=now)
-            await uow.sessions.add(session)
-            await uow.commit()
-        if verdict.outdated:
+        pair = await self._open_session.execute(
+            OpenSessionCommand(found=found, matches=verdict.matches, device=command.device, proof=command.proof)
+        )
+        if found is not None and verdict.outdated:
             with suppress(Unavailable):  # It can wait for the next log-in; this one is done.
-                await self._rehash(user, command.password)
-        return self._desk.pair(session, token, user.role)
+                await self._rehash(found, command.password)
+        return pair
 
-    async def _demand_second_factor(self, uow: IdentityUnitOfWork, user: User, proof: Proof, *, at: datetime) -> None:
-        """Raise unless the proof is accepted or none is needed. That a code was wrong is committed, and counts."""
-        factor = await uow.second_factors.find(user.id)
-        if factor is None or not factor.is_confirmed:
-            return
-        if proof.is_empty:
-            raise SecondFactorRequired
-        verdict = self._second_factor.judge(factor, proof, at=at)
-        await uow.second_factors.save(factor)
-        if verdict is CodeVerdict.REFUSED:
-            await uow.audit.record(AuditEntry(event=Unchanging.LOG_IN_FAILED, at=at, actor=None, subject=user.id))
-            await uow.commit()
-            raise InvalidCode
-
-    async def _rehash(self, user: User, password: Password) -> None:
+    async def _rehash(self, found: Credentials, password: Password) -> None:
         """Store the password under today's parameters: once everything is decided, so that it tells nobody anything."""
-        before = user.password_hash
         rehashed = await self._hasher.hash(password)
         async with self._uow() as uow:
             try:
-                current = await uow.users.get(user.id)
+                current = await uow.users.get(found.user_id)
             except UserNotFound:
                 return
-            if current.password_hash == before:
+            if current.password_hash == found.password_hash:
                 current.rehash_password(rehashed)
                 await uow.users.save(current)
                 await uow.commit()
-
-    @staticmethod
-    async def _unchanged(uow: IdentityUnitOfWork, found: Credentials) -> User | None:
-        """Load the account that the password was checked for; None when it is gone, suspended, or has another now."""
-        try:
-            user = await uow.users.get(found.user_id)
-        except UserNotFound:
-            return None
-        return user if user.is_active and user.password_hash == found.password_hash else None

@@ -27,7 +27,10 @@ class Standing:
 
 class UserRepository(Protocol):
     async def add(self, user: User) -> None:
-        """Store a new account. Raises `EmailTaken` or `UsernameTaken`, judged by the canonical keys."""
+        """Store a new account.
+
+        Raises `EmailTaken` or `UsernameTaken`, judged by the canonical keys, here or in the commit.
+        """
         ...
 
     async def get(self, user_id: UserId) -> User:
@@ -57,7 +60,7 @@ class UserRepository(Protocol):
 
 class SessionRepository(Protocol):
     async def add(self, session: Session) -> None:
-        """Store a new session. Raises `UserNotFound` when its user is gone."""
+        """Store a new session. Raises `UserNotFound`, here or in the commit, when its user is gone."""
         ...
 
     async def get(self, session_id: SessionId) -> Session:

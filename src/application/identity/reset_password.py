@@ -8,10 +8,9 @@ from application.shared.clock import Clock
 from application.shared.errors import Overloaded
 from domain.identity.errors import InvalidOneTimeToken, UserNotFound
 from domain.identity.one_time_token import OneTimeToken, Purpose
-from domain.identity.policies import password_faults
+from domain.identity.policies import demand_fit_password
 from domain.identity.session import RevocationReason
 from domain.identity.values import Password
-from domain.shared.errors import Invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +83,6 @@ class ResetPassword:
         owner = await self._credentials.by_id(token.user_id)
         if owner is None:
             raise InvalidOneTimeToken
-        faults = password_faults(
+        demand_fit_password(
             password, email=owner.email, username=owner.username, is_common=self._common_passwords.__contains__
         )
-        if faults:
-            raise Invalid(faults)

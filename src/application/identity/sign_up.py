@@ -2,17 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from application.identity.ports import CommonPasswords, IdentityUnits, PasswordHasher
-from application.identity.tokens import TokenDesk
-from application.identity.views import SignedUpView, account_view
-from application.shared.clock import Clock
-from application.shared.ids import IdGenerator, UsernameGenerator
+from application.identity.ports import CommonPasswords, PasswordHasher
+from application.identity.register import RegisterCommand
+from application.identity.views import SignedUpView
+from application.shared.ids import UsernameGenerator
+from application.shared.use_case import UseCase
 from domain.identity.errors import UsernameTaken
-from domain.identity.policies import password_faults
-from domain.identity.user import User
+from domain.identity.policies import demand_fit_password
 from domain.identity.values import Device, EmailAddress, Password, PersonName, Username
-from domain.shared.errors import Invalid
-from domain.shared.ids import UserId
 
 _SUGGESTIONS = 5
 
@@ -37,31 +34,23 @@ class SignUp:
     def __init__(
         self,
         *,
-        uow: IdentityUnits,
         hasher: PasswordHasher,
         common_passwords: CommonPasswords,
-        desk: TokenDesk,
-        ids: IdGenerator,
         usernames: UsernameGenerator,
-        clock: Clock,
+        register: UseCase[RegisterCommand, SignedUpView],
     ) -> None:
-        self._uow = uow
         self._hasher = hasher
         self._common_passwords = common_passwords
-        self._desk = desk
-        self._ids = ids
         self._usernames = usernames
-        self._clock = clock
+        self._register = register
 
     async def execute(self, command: SignUpCommand) -> SignedUpView:
-        faults = password_faults(
+        demand_fit_password(
             command.password,
             email=command.email,
             username=command.username,
             is_common=self._common_passwords.__contains__,
         )
-        if faults:
-            raise Invalid(faults)
         password_hash = await self._hasher.hash(command.password)
         if command.username is not None:
             return await self._store(command, command.username, password_hash)
@@ -73,24 +62,12 @@ class SignUp:
         return await self._store(command, Username.parse(self._usernames.suggest()), password_hash)
 
     async def _store(self, command: SignUpCommand, username: Username, password_hash: str) -> SignedUpView:
-        now = self._clock.now()
-        user = User.sign_up(
-            id=UserId(self._ids.new(now)),
-            email=command.email,
-            username=username,
-            name=command.name,
-            password_hash=password_hash,
-            at=now,
-        )
-        session, token = self._desk.open_session(user.id, command.device, at=now)
-        async with self._uow() as uow:
-            await uow.users.add(user)
-            await uow.sessions.add(session)
-            await uow.commit()
-        pair = self._desk.pair(session, token, user.role)
-        return SignedUpView(
-            access_token=pair.access_token,
-            refresh_token=pair.refresh_token,
-            expires_in=pair.expires_in,
-            user=account_view(user),
+        return await self._register.execute(
+            RegisterCommand(
+                email=command.email,
+                username=username,
+                name=command.name,
+                password_hash=password_hash,
+                device=command.device,
+            )
         )

@@ -1,5 +1,6 @@
 """The caller's own posts: the list that is served from the cache."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from application.posts.pages import page, place
@@ -26,8 +27,13 @@ class ListMyPosts:
     def __init__(self, *, my_posts: MyPostsReader) -> None:
         self._my_posts = my_posts
 
-    async def execute(self, query: ListMyPostsQuery) -> EncodedPage:
-        return await self._my_posts.page(query.actor.user_id, query.page)
+    def execute(self, query: ListMyPostsQuery) -> Awaitable[EncodedPage]:
+        # No coroutine around the reader's: each costs a cached answer 0.3 µs.
+        return self._my_posts.page(query.actor.user_id, query.page)
+
+    def execute_at_once(self, actor: Actor, page: PageRequest) -> EncodedPage | None:
+        """Return what `execute` would, where nothing has to be waited for; else None."""
+        return self._my_posts.page_at_once(actor.user_id, page)
 
 
 class StoredMyPosts(MyPostsReader):

@@ -1,6 +1,6 @@
 """What the use cases of posts need from outside."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -19,7 +19,8 @@ class PostRepository(Protocol):
     async def add(self, post: Post) -> None:
         """Store a new post; an answer is counted where it is given.
 
-        Raises `AuthorGone` when its author's account no longer exists, `ReplyTargetGone` when what it answers doesn't.
+        Raises `AuthorGone` when its author's account no longer exists, here or in the commit, and `ReplyTargetGone`
+        when what it answers doesn't.
         """
         ...
 
@@ -51,11 +52,17 @@ class BallotRepository(Protocol):
     """Votes, and the counters and ranks that they move: both in one transaction, by what changed."""
 
     async def get(self, post_id: PostId, voter: UserId) -> Ballot:
-        """Load what the voter said of a post, and lock the post's tally. Raises `PostNotFound`."""
+        """Load what the voter said of a post, and the post's tally. Raises `PostNotFound`.
+
+        Either is locked, or the commit raises `TransientFailure` when it is no longer as it was loaded.
+        """
         ...
 
     async def save(self, ballot: Ballot, *, at: datetime) -> None:
-        """Store a vote that has changed. Raises `AuthorGone` when the voter's account no longer exists."""
+        """Store a vote that has changed.
+
+        Raises `AuthorGone` when the voter's account no longer exists, here or in the commit.
+        """
         ...
 
 
@@ -191,6 +198,10 @@ class MyPostsReader(Protocol):
         """Raises `InvalidCursor`."""
         ...
 
+    def page_at_once(self, owner: UserId, request: PageRequest) -> EncodedPage | None:  # noqa: ARG002 - as implemented
+        """Return what `page` would, where nothing has to be waited for; else None, and `page` is to be asked."""
+        return None
+
 
 class AuthorRevisions(Protocol):
     """A number per author that changes with every committed write to what the author's own list shows.
@@ -199,6 +210,10 @@ class AuthorRevisions(Protocol):
     long as the revision is still the same.
     """
 
-    async def current(self, author_id: UserId) -> int | None:
+    def current(self, author_id: UserId) -> Awaitable[int | None]:
         """Return the revision as of now, over all workers and instances; None when nobody can say just now."""
         ...
+
+    def current_at_once(self, author_id: UserId) -> int | None:  # noqa: ARG002 - as implemented
+        """Return what `current` would, where nothing has to be waited for; else None, and `current` is to be asked."""
+        return None

@@ -29,6 +29,10 @@ class PublicFeed(Protocol):
         """Raises `InvalidCursor`."""
         ...
 
+    def page_at_once(self, query: PublicFeedQuery) -> EncodedPage | None:  # noqa: ARG002 - as implemented
+        """Return what `page` would, where nothing has to be waited for; else None, and `page` is to be asked."""
+        return None
+
 
 class StoredPublicFeed(PublicFeed):
     """Reads the page from storage each time: what a cache stands in front of."""
@@ -46,6 +50,10 @@ class ExactFeed(Protocol):
     async def page(self, query: ListFeedQuery) -> EncodedPage:
         """Return a page that holds every write which was acknowledged before. Raises `InvalidCursor`."""
         ...
+
+    def page_at_once(self, query: ListFeedQuery) -> EncodedPage | None:  # noqa: ARG002 - as implemented
+        """Return what `page` would, where nothing has to be waited for; else None, and `page` is to be asked."""
+        return None
 
 
 class StoredExactFeed(ExactFeed):
@@ -69,6 +77,16 @@ class ReadFeed:
         self._public = public
 
     async def execute(self, query: ListFeedQuery) -> EncodedPage:
-        if query.viewer is None and query.author is None and query.period == ALWAYS:
+        if _is_public(query):
             return await self._public.page(PublicFeedQuery(query.sort, query.page))
         return await self._exact.page(query)
+
+    def execute_at_once(self, query: ListFeedQuery) -> EncodedPage | None:
+        """Return what `execute` would, where nothing has to be waited for; else None."""
+        if _is_public(query):
+            return self._public.page_at_once(PublicFeedQuery(query.sort, query.page))
+        return self._exact.page_at_once(query)
+
+
+def _is_public(query: ListFeedQuery) -> bool:
+    return query.viewer is None and query.author is None and query.period == ALWAYS

@@ -116,7 +116,8 @@ class IdempotencyKeys(Protocol):
         """Take the key, and store under it what will be answered; for None do nothing.
 
         Raises `KeyTaken` when somebody has committed it, `KeyContended` when somebody is about to and it takes too
-        long to see, `CallerGone` without the account, and `TransientFailure` as every statement does.
+        long to see, `CallerGone` without the account, and `TransientFailure` as every statement does: here, or from
+        what is done in the unit of work after it, at the latest from the commit.
         """
         ...
 

@@ -63,6 +63,13 @@ class RateLimiter(Protocol):
         """
         ...
 
+    def take_at_once(self, limit: Limit, subject: str) -> tuple[int, float] | None:  # noqa: ARG002 - as implemented
+        """Count once against one limit, and return what a `Standing` says: how many remain, and seconds until it ends.
+
+        None, and nothing counted, where counting takes a wait.
+        """
+        return None
+
 
 @lru_cache(maxsize=10_000)
 def place_of(address: str) -> str:

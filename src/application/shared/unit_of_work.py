@@ -12,8 +12,8 @@ class UnitOfWork(Protocol):
     """One transaction. Leaving the block without `commit` rolls back, with or without an error.
 
     What a repository's `get` returns stays locked against other units of work until this one ends, so that a decision
-    made on it still holds when it is saved. The version guard stays all the same: it catches an aggregate kept from
-    an earlier unit of work.
+    made on it still holds when it is saved; or, where the repository says so, the commit finds out that it does not.
+    The version guard stays all the same: it catches an aggregate kept from an earlier unit of work.
     """
 
     @property
@@ -28,6 +28,7 @@ class UnitOfWork(Protocol):
     async def commit(self) -> None:
         """Make it durable. The events of every aggregate that was added or saved are committed with it.
 
+        A step may be sent only now, and then fails now: where a repository says so, what it raises may come from here.
         Raises `TransientFailure` when the unit of work lost a race, `StorageUnavailable` when the database is gone.
         """
         ...

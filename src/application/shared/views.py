@@ -1,8 +1,8 @@
 """What reading use cases answer with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
@@ -42,6 +42,19 @@ class Versioned(Generic[V]):
     version: int
 
 
+class Prepared:
+    """Room for one thing that was made of a page, and for whom it was made; what is put there replaces what was.
+
+    It lives as long as the page does, in the cache that holds it, so it must be small beside `body`.
+    """
+
+    __slots__ = ("by", "what")
+
+    def __init__(self) -> None:
+        self.by: object = None
+        self.what: Any = None
+
+
 @dataclass(frozen=True, slots=True)
 class EncodedPage:
     """A page ready for the wire: its JSON, a strong validator of just those bytes, and where it goes on."""
@@ -49,3 +62,5 @@ class EncodedPage:
     body: bytes
     etag: str
     next_cursor: str | None
+    prepared: Prepared = field(default_factory=Prepared, compare=False, repr=False)
+    """For who sends the page, so that what goes with it is put together once and not for each who asks."""

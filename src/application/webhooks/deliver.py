@@ -7,6 +7,7 @@ from uuid import UUID
 
 from application.shared.clock import Clock
 from application.shared.ids import IdGenerator
+from application.webhooks.counts import DeliveryCounts
 from application.webhooks.ports import (
     SecretUnreadable,
     WebhookReader,
@@ -51,6 +52,7 @@ class Deliver:
         ids: IdGenerator,
         clock: Clock,
         random: Callable[[], float],
+        counts: DeliveryCounts,
     ) -> None:
         self._uow = uow
         self._reader = reader
@@ -59,6 +61,7 @@ class Deliver:
         self._ids = ids
         self._clock = clock
         self._random = random
+        self._counts = counts
 
     async def due(self) -> Sequence[WebhookId]:
         """Return the endpoints that something is due for."""
@@ -84,6 +87,11 @@ class Deliver:
         await self.note(claimed, await self.send(claimed))
 
     async def send(self, claimed: Claimed) -> Outcome:
+        outcome = await self._sent(claimed)
+        self._counts.attempted(outcome)
+        return outcome
+
+    async def _sent(self, claimed: Claimed) -> Outcome:
         endpoint, delivery = claimed.endpoint, claimed.delivery
         now = self._clock.now()
         id, seconds = str(delivery.event_id), int(now.timestamp())
@@ -123,3 +131,4 @@ class Deliver:
                 endpoint.disable(DisabledReason.FAILING, at=now)
                 await uow.webhooks.save(endpoint)
             await uow.commit()
+        self._counts.noted(delivery.status)

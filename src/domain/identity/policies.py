@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from domain.identity.values import EmailAddress, Password, Username
-from domain.shared.errors import FieldError
+from domain.shared.errors import FieldError, Invalid
 from domain.shared.text import canonical_key
 
 REFRESH_GRACE = timedelta(seconds=10)
@@ -14,22 +14,21 @@ SESSION_LIFETIME = timedelta(days=30)
 """Absolute, from sign-in: refreshing does not extend it."""
 
 
-def password_faults(
+def demand_fit_password(
     password: Password,
     *,
     email: EmailAddress,
     username: Username | None,
     is_common: Callable[[str], bool],
     field: str = "password",
-) -> list[FieldError]:
-    """Return why this password must not be chosen: the caller's own address or handle, or one everybody tries first.
+) -> None:
+    """Raise `Invalid` for a password that must not be chosen: the owner's address or handle, or one everybody tries.
 
     No composition rules: they make passwords worse (NIST SP 800-63B, 5.1.1.2).
     """
     key = canonical_key(password.value)
     own = {email.key, email.key.rpartition("@")[0]} | ({username.key} if username else set())
     if key in own:
-        return [FieldError(field, "personal", "must not be your own e-mail address or username")]
+        raise Invalid([FieldError(field, "personal", "must not be your own e-mail address or username")])
     if is_common(key):
-        return [FieldError(field, "common", "is one of the passwords that are tried first")]
-    return []
+        raise Invalid([FieldError(field, "common", "is one of the passwords that are tried first")])

@@ -6,7 +6,10 @@ A slug is part of the public contract: it never changes its meaning.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
+
+_NAMED: Final = 3
+"""Faulty fields that the detail names; all of them are in `errors`."""
 
 
 class PosternError(Exception):
@@ -25,11 +28,17 @@ class PosternError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One faulty field: `field` is its path (`items/0/quantity`), `code` a stable word, `message` for people."""
+    """One faulty field: `field` is its path (`items/0/quantity`, `?limit` for a parameter), `code` a stable word.
+
+    `message` is for people, and says of the field what it is or must be: "is missing".
+    """
 
     field: str
     code: str
     message: str
+
+    def __str__(self) -> str:
+        return f"`{self.field.removeprefix('?')}` {self.message}" if self.field else f"The body {self.message}"
 
 
 class Invalid(PosternError):
@@ -40,7 +49,15 @@ class Invalid(PosternError):
 
     def __init__(self, errors: Iterable[FieldError] = (), detail: str | None = None) -> None:
         self.errors = tuple(errors)
-        super().__init__(detail or (self.errors[0].message if len(self.errors) == 1 else None))
+        super().__init__(detail or _told(self.errors))
+
+
+def _told(errors: tuple[FieldError, ...]) -> str | None:
+    if not errors:
+        return None
+    more = len(errors) - _NAMED
+    named = [str(error).removesuffix(".") for error in errors[:_NAMED]]
+    return "; ".join([*named, *([f"and {more} more"] if more > 0 else [])]) + "."
 
 
 class Unauthenticated(PosternError):

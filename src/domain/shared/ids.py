@@ -29,5 +29,10 @@ def smallest_id_at(at: datetime) -> UUID:
     milliseconds, then come the microseconds within the millisecond as a fraction of 4096 in `rand_a` (section 6.2,
     method 3). A microsecond is 4.096 such units, so different microseconds make different ids, in their order.
     """
+    return UUID(int=smallest_number_at(at))
+
+
+def smallest_number_at(at: datetime) -> int:
+    """Return `smallest_id_at` as a number."""
     milliseconds, microseconds = divmod((at - _EPOCH) // _MICROSECOND, 1000)
-    return UUID(int=milliseconds << 80 | _VERSION | (microseconds * 4096 // 1000) << 64 | _VARIANT)
+    return milliseconds << 80 | _VERSION | (microseconds * 4096 // 1000) << 64 | _VARIANT

@@ -9,9 +9,11 @@ import pytest
 
 from bench.apis import ContractApi
 from bench.client import Client
-from bench.data import PASSWORD, READERS, Data
+from bench.data import CROWD, PASSWORD, READERS, Data
 from bench.http1 import Answer, Request
 from bench.workloads import (
+    Create,
+    FeedNewDeep,
     FeedTop,
     NotOffered,
     OnePost,
@@ -144,6 +146,22 @@ def test_votes_are_never_cast_twice() -> None:
     assert len(pairs) == len(requests)
 
 
+def test_a_voter_who_comes_round_again_finds_another_post() -> None:
+    # More votes than there are posts: the second time round, each post meets another voter.
+    asked = session(Honest())
+    asked.tokens = {index: str(index) for index in CROWD}
+    pairs = [(post.index, voter) for _, post, _, voter in (Vote()._next(asked) for _ in range(3 * DATA.posts))]
+    assert len(set(pairs)) == len(pairs)
+
+
+def test_votes_and_posts_of_one_moment_are_by_different_people() -> None:
+    asked = session(Honest())
+    asked.tokens = {index: str(index) for index in CROWD}
+    votes = [Vote()._next(asked) for _ in range(64)]
+    assert len({voter for _, _, _, voter in votes}) == len({post.index for _, post, _, _ in votes}) == 64
+    assert len({request.headers for request in Create().requests(asked, 1)[:64]}) == 64
+
+
 def test_everybody_who_reads_has_a_token_of_their_own() -> None:
     asked = session(Honest())
     assert len({request.headers for request in OwnPosts().requests(asked, 1)}) == len(READERS)
@@ -152,3 +170,42 @@ def test_everybody_who_reads_has_a_token_of_their_own() -> None:
 def test_answers_of_another_size_than_the_checked_ones_are_a_fault() -> None:
     assert size_fault(8_000, 8_400) is None
     assert size_fault(8_000, 400) is not None
+
+
+class Walked(Client):
+    """A feed of a thousand posts, whose cursor says how many have been shown."""
+
+    def __init__(self) -> None:
+        super().__init__("127.0.0.1:0")
+        self.asked: list[tuple[int, int]] = []
+
+    def ask(self, request: Request) -> Answer:
+        given = dict(pair.split("=") for pair in request.target.partition("?")[2].split("&") if pair)
+        begin, limit = int(given.get("cursor", 0)), int(given.get("limit", 20))
+        self.asked.append((begin, limit))
+        page = {"items": list(range(begin, min(begin + limit, 1_000))), "next_cursor": str(begin + limit)}
+        raw = json.dumps(page).encode()
+        return Answer(200, (), raw, len(raw))
+
+
+def test_one_walk_finds_the_shallow_and_the_deep_pages_by_their_cursors() -> None:
+    walked = Walked()
+    shallow, deep = API.feed_pages(walked.ask, "t", "new", begins=[2, 30], count=3)
+    assert [request.target for request in shallow] == [f"/api/v1/posts?cursor={begin}" for begin in (20, 40, 60)]
+    assert [request.target for request in deep] == [f"/api/v1/posts?cursor={begin}" for begin in (580, 600, 620)]
+    # From the fourth page on in strides of a hundred.
+    assert [begin for begin, limit in walked.asked if limit == 100] == [80, 180, 280, 380, 480]
+
+
+def test_a_walk_beyond_the_end_is_no_page() -> None:
+    with pytest.raises(ValueError, match="page 60"):
+        API.feed_pages(Walked().ask, "t", "new", begins=[2, 60], count=1)
+
+
+def test_shallow_and_deep_pages_are_as_many_and_never_the_same() -> None:
+    for posts in (10_000, 20_000, 1_000_000):
+        data = Data(posts)
+        (shallow, deep), count = FeedNewDeep.begins(data), FeedNewDeep.pages(data)
+        assert shallow > 1
+        assert shallow + count <= deep < posts // 100 < deep + count
+    assert (count, posts // 100) == (256, 10_000)

@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from bench.counts import COMMITTED, PATHS, ROOT, TOLERANCE, Count, judge, read_committed, write_committed
+from bench.counts import (
+    COMMITTED,
+    PATHS,
+    ROOT,
+    TOLERANCE,
+    Count,
+    Uncounted,
+    collected,
+    judge,
+    read_committed,
+    write_committed,
+)
 
 COMMITTED_FIGURE = {"one_post": Count(1_000, 40)}
 
@@ -15,7 +26,10 @@ def work(times: int) -> int:
     return sum(number * number for number in range(times))
 
 
-def counted(times: int) -> Count:
+IN_A_THREAD = "thread = threading.Thread(target=work, args=({times},))\nthread.start()\nthread.join()\n"
+
+
+def counted(times: int, how: str = "work({times})\n") -> Count:
     """Count in a process of its own: here, coverage may be what traces."""
     program = (
         "import threading\n"
@@ -23,9 +37,7 @@ def counted(times: int) -> Count:
         "from tests.unit.bench.test_counts import work\n"
         "counter = Counter()\n"
         "counter.install()\n"
-        f"thread = threading.Thread(target=work, args=({times},))\n"
-        "thread.start()\n"
-        "thread.join()\n"
+        f"{how.format(times=times)}"
         "counter.remove()\n"
         "print(counter.so_far().instructions, counter.so_far().calls)\n"
     )
@@ -39,6 +51,11 @@ def test_the_same_work_costs_the_same_instructions_every_time() -> None:
     first = counted(500)
     assert counted(500) == first
     assert first.instructions > 1_000
+
+
+def test_work_in_other_threads_is_counted() -> None:
+    # Not to the instruction: starting a thread waits for it, or finds it running already.
+    assert counted(1_000, IN_A_THREAD).instructions > counted(1_000).instructions
 
 
 def test_more_work_costs_more() -> None:
@@ -85,3 +102,14 @@ def test_every_hot_path_has_a_committed_figure() -> None:
     assert known
     for version, figures in known.items():
         assert set(figures) == set(PATHS), version
+
+
+def test_what_callgrind_collected_is_read_from_what_it_told() -> None:
+    told = "==7== Events    : Ir\n==7== Collected : 1683456\n==7== \n==7== I   refs:      1,683,456\n"
+    assert collected(told) == 1_683_456
+
+
+@pytest.mark.parametrize("told", ["==7== Collected : 0\n", "valgrind: failed to start\n"])
+def test_a_count_of_nothing_is_not_a_figure(told: str) -> None:
+    with pytest.raises(Uncounted):
+        collected(told)

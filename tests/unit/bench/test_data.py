@@ -8,8 +8,9 @@ from sqlalchemy import Column, Integer, MetaData, Table
 
 from adapters.sql.migrate import upgrade
 from adapters.sql.models import Row
-from bench.data import FIRST_ORDINARY, MEDIUM_AUTHOR, READERS, SMALL_AUTHOR, WRITERS, Data, heat, short_id
+from bench.data import CROWD, MEDIUM_AUTHOR, READERS, SMALL_AUTHOR, WRITERS, Data, heat, short_id
 from bench.loading import UnknownColumn, columns_to_fill, load
+from domain.posts.search import SearchableText
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_counters_are_what_the_votes_add_up_to(data: Data) -> None:
     score: Counter[int] = Counter()
     for vote in data.all_votes():
         score[vote.post] += vote.direction
-        assert vote.voter >= FIRST_ORDINARY
+        assert vote.voter >= CROWD.stop
     assert all(post.score == score[post.index] for post in data.all_posts())
     assert any(post.score > 3 for post in data.all_posts())
 
@@ -65,14 +66,20 @@ def test_the_data_fits_the_schema_of_today(data: Data, tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "data.db")
     try:
         counted = [
-            connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("users", "posts", "votes")
+            connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+            for name in ("users", "posts", "votes", "post_words")
         ]
+        searched = SearchableText.of("4711").words.strip()  # its number, which no other post has in its text
+        found = connection.execute(
+            "SELECT post_id FROM post_words WHERE id IN (SELECT rowid FROM fts_post_words(?))", [searched]
+        ).fetchall()
         post = data.post(4_711)
         stored = connection.execute("SELECT text, score FROM posts WHERE id = ?", [post.id.bytes]).fetchone()
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()
     finally:
         connection.close()
-    assert counted == [data.people, 10_000, data.vote_count]
+    assert counted == [data.people, 10_000, data.vote_count, 10_000]
+    assert found == [(post.id.bytes,)]
     assert stored == (post.text, post.score)
     assert broken == []
 

@@ -55,6 +55,7 @@ def results() -> Results:
             "idle": 0.01, "scaling": 1.9, "scaling_low": 1.8, "scaling_high": 2.0,
         }
     ]  # fmt: skip
+    found.machine = {"cores": [1, 0], "physical_cores": 2, "loops": 1.5}
     found.growth = [
         {"database": "sqlite", "what": "one post", "posts": 10_000, "summary": SUMMARY},
         {"database": "sqlite", "what": "one post", "bytes": 100, "fault": "another text"},
@@ -67,6 +68,13 @@ def test_what_is_written_is_read_again_in_every_part(results: Results, tmp_path:
     again = Results.read(tmp_path / "day.json")
     assert again == results
     assert json.loads(again.to_json()) == json.loads(results.to_json())
+
+
+def test_results_of_before_the_machine_was_measured_are_gone_on_from(results: Results, tmp_path: Path) -> None:
+    old = json.loads(results.to_json())
+    del old["machine"]
+    (tmp_path / "day.json").write_text(json.dumps(old), encoding="utf-8")
+    assert Results.read(tmp_path / "day.json").machine == {}
 
 
 def test_measuring_anew_forgets_what_was_found_of_those_alone(results: Results) -> None:
@@ -84,6 +92,7 @@ def test_the_report_has_every_part(results: Results) -> None:
     assert "| one post | sqlite | 1 | 2 | 50 | 52 | 1% | 1.90 (1.80 to 2.00) |" in told
     assert "| one post | sqlite | 900 · 2.0 · 88 | 10 · 0.0 · 4 |" in told
     assert "another text" in told
+    assert "did 1.50 times as much at once as one alone" in told
 
 
 def test_goals_beyond_throughput_are_judged(results: Results) -> None:
@@ -98,6 +107,23 @@ def test_the_goal_for_the_database_is_held_against_the_fastest_way_to_use_the_dr
     results.drivers.append({**results.drivers[0], "driver": "aiosqlite", "ratio": 1.1})
     found = {each.what: each for each in verdicts(results)}["one post, time in the database, sqlite"]
     assert (found.goal, found.met) == ("≤ 1.3 x sqlite3", False)
+
+
+def test_a_goal_that_is_missed_says_why_in_the_figures_of_the_run(results: Results) -> None:
+    results.workers[0]["scaling"] = 1.5
+    results.workers.append({**results.workers[0], "database": "floor", "scaling": 1.6})
+    results.rounds["one_post", "fastapi-sqlite", 16] = [Round(5.0, 1.0, 2.0, 9.0, 4.0, 5.0)]
+    found = {each.what: each for each in verdicts(results) if each.met is False}
+    assert found["one post, sqlite"].why == "3 µs of CPU to its 9"
+    assert found["one post, time in the database, sqlite"].why.startswith("10 µs a query on top of 20: ")
+    assert found["two workers, one post, sqlite"].why.startswith(
+        "the floor comes to 1.60 on this machine, and two plain loops to 1.50: its second core"
+    )
+    assert all(each.why for each in found.values())
+
+
+def test_a_goal_that_is_met_needs_no_reason(results: Results) -> None:
+    assert {each.why for each in verdicts(results) if each.met is not False} == {""}
 
 
 def test_rounds_are_long_where_figures_are_compared_and_brief_elsewhere() -> None:

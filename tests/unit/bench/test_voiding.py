@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from bench import wrk
+from bench.__main__ import main
 from bench.apis import ContractApi
 from bench.client import Client
-from bench.contenders import Contender, Surroundings
+from bench.contenders import Contender, Postern, PosternAtNormal, Surroundings
 from bench.data import Data
 from bench.goals import verdicts
 from bench.http1 import Request
@@ -17,12 +18,15 @@ from bench.processes import Cores, ServerFailed
 from bench.report import markdown
 from bench.results import Results
 from bench.runner import Plan, Runner
-from bench.workloads import NotOffered, Session, Workload, WrongAnswer
+from bench.workloads import ALL, NotOffered, Session, Workload, WrongAnswer
 
 CORES = Cores(server=0, load=0)
 PLAN = Plan(
     rounds=3, seconds=1, brief_rounds=1, brief_seconds=1, connections=(4,), rates=(), open_seconds=1, warm_up_seconds=0
 )  # fmt: skip
+
+
+GROWN = {"database": "sqlite", "what": "one post", "posts": 10_000, "fault": "another text"}
 
 
 class FakeServer:
@@ -94,6 +98,10 @@ class Listing(Workload):
         return []
 
 
+class Creating(Listing):
+    name, title = "create", "create a post"
+
+
 class Voting(Listing):
     name, title = "vote", "vote"
 
@@ -137,6 +145,30 @@ def test_contenders_take_turns_and_each_begins_a_round(around: Surroundings, run
     assert order == ["a", "b", "b", "a", "a", "b"]
 
 
+class Shallow(Listing):
+    name, title, turns, least_rounds = "feed_new_shallow", "feed new, shallow pages", "pages", 2
+
+
+class Deep(Listing):
+    name, title, turns, least_rounds = "feed_new_deep", "feed new, deep pages", "pages", 2
+
+
+def test_what_is_compared_is_measured_in_turns_round_by_round(around: Surroundings, runs: list[Path]) -> None:
+    results = Results({"shown": {}, "versions": {}, "sizes": {"posts": 10_000}})
+    workloads = [Shallow(), Deep(), Listing()]
+    contender = FakeContender(around, "postern-sqlite")
+    runner = Runner([contender], workloads, PLAN, results, cores=CORES, directory=around.directory, say=lambda _: None)
+    with runner.everybody_ready():
+        runner.measure(workloads)
+    order = [file.name.partition("-")[0] for file in runs]
+    assert order == [
+        "feed_new_shallow", "feed_new_deep", "feed_new_deep", "feed_new_shallow", "feed_new_shallow", "feed_new_deep",
+        *["own_posts"] * 3,
+    ]  # fmt: skip
+    found = {each.what: each for each in verdicts(results)}["feed new, deep pages to shallow ones, sqlite"]
+    assert (found.found, found.met) == ("1.00 (1.00 to 1.00)", True)
+
+
 def test_a_wrong_answer_before_keeps_a_contender_from_being_measured(around: Surroundings, runs: list[Path]) -> None:
     results = measured(around, FakeContender(around, "right"), FakeContender(around, "wrong", wrong_from=1))
     assert results.void == {("own_posts", "wrong"): "19 posts instead of 20"}
@@ -161,6 +193,33 @@ def test_an_error_in_a_run_voids_the_figure(around: Surroundings, monkeypatch: p
     monkeypatch.setattr("os.sched_setaffinity", lambda pid, cores: None)
     results = measured(around, FakeContender(around, "a"))
     assert results.void == {("own_posts", "a"): "wrk counted 7 status errors"}
+
+
+class Asking(Listing):
+    """Asks while it prepares its requests, as conditional ones need to."""
+
+    def requests(self, session: Session, seconds: float) -> list[Request]:
+        if session.nonce == "broken":
+            raise WrongAnswer("404 instead of 200")
+        return super().requests(session, seconds)
+
+
+class BrokenLater(FakeContender):
+    """Is right while it is checked, and wrong when the requests of its rounds are prepared."""
+
+    asked = 0
+
+    def session_for(self, workload: Workload) -> Session:
+        session = super().session_for(workload)
+        self.asked += 1
+        session.nonce = "checked" if self.asked <= 3 else "broken"  # prepared, verified, its size told
+        return session
+
+
+def test_requests_that_cannot_be_prepared_void_that_figure_and_no_other(around: Surroundings, runs: list[Path]) -> None:
+    results = measured(around, BrokenLater(around, "a"), FakeContender(around, "b"), workload=Asking())
+    assert results.void == {("own_posts", "a"): "404 instead of 200"}
+    assert results.summary("own_posts", "b", 4) is not None
 
 
 def test_what_is_not_offered_is_missing_and_not_void(around: Surroundings, runs: list[Path]) -> None:
@@ -196,4 +255,57 @@ def test_a_goal_that_is_missed_stays_in_the_table_with_its_gap(around: Surroundi
     missed = found["own posts, sqlite", "≥ 6 x FastAPI"]
     assert (missed.found, missed.met) == ("1.00 (1.00 to 1.00)", False)
     assert found["own posts, mariadb", "≥ 6 x FastAPI"].met is None
-    assert "| own posts, sqlite | ≥ 6 x FastAPI | 1.00 (1.00 to 1.00) | **not met** |" in markdown(results)
+    row = "| own posts, sqlite | ≥ 6 x FastAPI | 1.00 (1.00 to 1.00) | **not met** | 0 µs of CPU to its 0 |"
+    assert row in markdown(results)
+
+
+class FakePostern(Postern):
+    """One whose file is there at once, and whose server is never started."""
+
+    def prepare(self) -> None:
+        file = self._folder / "data.db"
+        file.write_text("rows", encoding="utf-8")
+        self._database_url = f"sqlite+aiosqlite:///{file}"
+        self.prepared.set()
+
+
+def test_the_contender_of_equal_durability_has_a_copy_of_the_data_and_writes_alone(around: Surroundings) -> None:
+    model = FakePostern(around, "sqlite")
+    normal = PosternAtNormal(around, model)
+    model.prepare()
+    normal.prepare()
+    assert normal.database_url != model.database_url
+    assert Path(normal.database_url.partition(":///")[2]).read_text(encoding="utf-8") == "rows"
+    assert normal._environment["DATABASE_SYNCHRONOUS"] == "normal"
+    assert "DATABASE_SYNCHRONOUS" not in model._environment
+    assert [each.name for each in ALL if normal.takes_part_in(each)] == ["create", "vote"]
+
+
+def test_pocketbase_is_a_goal_for_the_one_that_is_as_durable(around: Surroundings, runs: list[Path]) -> None:
+    names = ("postern-sqlite", "postern-sqlite-normal", "pocketbase")
+    results = measured(around, *(FakeContender(around, name) for name in names), workload=Creating())
+    found = {(each.what, each.goal): each for each in verdicts(results)}
+    assert found["create a post, sqlite-normal", "≥ 2 x PocketBase, equal durability"].met is False
+    beside = found["create a post, sqlite", "(at FULL, beside PocketBase's NORMAL)"]
+    assert (beside.found, beside.met) == ("1.00 (1.00 to 1.00)", None)
+
+
+def test_a_section_that_fails_is_told_and_the_next_ones_go_on(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("the disk is full")
+
+    def grow(databases: object, results: Results, **_: object) -> None:
+        results.growth = [GROWN]
+
+    monkeypatch.setattr("bench.drivers.measure", fail)
+    monkeypatch.setattr("bench.growth.measure", grow)
+    monkeypatch.setattr("bench.__main__.line_up", lambda *_: [])
+    monkeypatch.setattr("bench.wrk.find_wrk", lambda: "wrk")
+    monkeypatch.setattr(Cores, "of_this_machine", lambda: CORES)
+    options = ["--only", "drivers", "growth", "--name", "day", "--posts", "10000", "--out", str(around.directory)]
+    assert main(options) == 1
+    known = Results.read(around.directory / "day.json")
+    assert (list(known.sections), known.growth) == (["growth"], [GROWN])
+    assert "section drivers FAILED: RuntimeError: the disk is full" in capsys.readouterr().out

@@ -70,6 +70,24 @@ async def test_a_page_is_served_again_until_something_is_committed(marks: Marks,
     assert [await body(cache), await body(cache)] == [b"2 at 2", b"2 at 2"]
 
 
+async def test_what_is_kept_is_there_at_once_until_something_is_committed(marks: Marks, feed: CountedFeed) -> None:
+    timer = Timer()
+    cache = CheckedFeed(feed, commits=marks, ttl_seconds=60, timer=timer)
+    assert cache.page_at_once(MINE) is None
+    page = await cache.page(MINE)
+    assert cache.page_at_once(MINE) is page
+    assert cache.page_at_once(ListFeedQuery(PageRequest(), BOB)) is None
+    timer.now += 61
+    assert cache.page_at_once(MINE) is None
+    page = await cache.page(MINE)
+    marks.mark = 2
+    assert cache.page_at_once(MINE) is None
+    marks.mark = None
+    assert cache.page_at_once(MINE) is None
+    assert CheckedFeed(feed, commits=marks, ttl_seconds=0).page_at_once(MINE) is None
+    assert feed.loads == 2
+
+
 async def test_a_commit_during_a_load_is_in_the_next_read(marks: Marks, feed: CountedFeed) -> None:
     cache = CheckedFeed(feed, commits=marks, ttl_seconds=60, timer=Timer())
     feed.open.clear()
@@ -142,3 +160,24 @@ async def test_it_is_bounded_in_bytes(marks: Marks, feed: CountedFeed) -> None:
 async def test_it_can_be_turned_off(marks: Marks, feed: CountedFeed) -> None:
     cache = CheckedFeed(feed, commits=marks, ttl_seconds=0, timer=Timer())
     assert [await body(cache), await body(cache)] == [b"1 at 1", b"2 at 1"]
+
+
+async def test_it_tells_how_often_it_was_hit_missed_and_could_not_vouch(marks: Marks, feed: CountedFeed) -> None:
+    cache = CheckedFeed(feed, commits=marks, ttl_seconds=60, timer=Timer())
+    assert cache.page_at_once(MINE) is None
+    for _ in range(3):
+        await body(cache)
+    assert cache.page_at_once(MINE) is not None
+    marks.mark = None
+    await body(cache)
+    found = cache.statistics
+
+    assert (found.hits, found.misses, found.shared_hits, found.bypasses, found.entries) == (3, 1, 0, 1, 1)
+    assert found.bytes == cache.bytes > 0
+
+
+async def test_one_that_is_off_counts_nothing(marks: Marks, feed: CountedFeed) -> None:
+    cache = CheckedFeed(feed, commits=marks, ttl_seconds=0, timer=Timer())
+    await body(cache)
+
+    assert (cache.statistics.hits, cache.statistics.misses, cache.statistics.bypasses) == (0, 0, 0)

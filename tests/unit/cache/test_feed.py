@@ -57,6 +57,17 @@ async def test_a_page_is_served_again_until_its_time_is_over() -> None:
     assert await body(cache) == b"2"
 
 
+async def test_what_is_kept_is_there_at_once_until_its_time_is_over() -> None:
+    feed, timer = CountedFeed(), Timer()
+    cache = CachedPublicFeed(feed, ttl_seconds=5, timer=timer)
+    assert cache.page_at_once(NEW) is None
+    page = await cache.page(NEW)
+    assert cache.page_at_once(NEW) is page
+    timer.now += 5
+    assert cache.page_at_once(NEW) is None
+    assert (cache.statistics.hits, cache.statistics.misses) == (1, 1)
+
+
 async def test_its_time_begins_before_the_load() -> None:
     feed, timer = CountedFeed(), Timer()
     feed.open.clear()

@@ -6,9 +6,13 @@ from datetime import timedelta
 import pytest
 
 from application.identity.log_in import LogIn, LogInCommand
+from application.identity.open_session import OpenSessionCommand
+from application.identity.views import TokenPairView
+from application.shared.errors import TransientFailure
 from domain.identity.errors import InvalidCredentials
 from domain.identity.values import Password
 from domain.shared.ids import UserId
+from tests.contracts.stories import retried
 from tests.fakes import FastPasswordHasher
 from tests.unit.world import DEVICE, PASSWORD, Interrupted, World
 
@@ -20,14 +24,7 @@ async def user_id_of(world: World, username: str) -> UserId:
 
 
 def log_in_while(world: World, meanwhile: Callable[[], Awaitable[None]]) -> LogIn:
-    return LogIn(
-        uow=world.storage.identity_units,
-        credentials=world.storage.credentials,
-        hasher=Interrupted(world.hasher, meanwhile),
-        desk=world.desk,
-        second_factor=world.second_factor,
-        clock=world.clock,
-    )
+    return world.log_in_with(Interrupted(world.hasher, meanwhile))
 
 
 COMMAND = LogInCommand("alice@example.org", Password.attempt(PASSWORD), DEVICE)
@@ -117,6 +114,33 @@ async def test_an_account_that_goes_while_its_password_is_verified_is_not_let_in
 
     with pytest.raises(InvalidCredentials):
         await log_in_while(world, world.storage.close).execute(COMMAND)
+
+
+async def test_a_race_that_is_lost_costs_no_second_hash(world: World) -> None:
+    await world.signed_up("alice")
+    hashes: list[None] = []
+    lost = [TransientFailure(), TransientFailure()]
+
+    async def count() -> None:
+        hashes.append(None)
+
+    class Losing:
+        async def execute(self, command: OpenSessionCommand, /) -> TokenPairView:
+            if lost:
+                raise lost.pop()
+            return await world.open_session.execute(command)
+
+    log_in = LogIn(
+        uow=world.storage.identity_units,
+        credentials=world.storage.credentials,
+        hasher=Interrupted(world.hasher, count),
+        open_session=retried(Losing()),
+    )
+
+    pair = await log_in.execute(COMMAND)
+
+    assert (len(hashes), lost) == (1, [])
+    assert (await world.refreshed(pair)).expires_in == 1800
 
 
 async def test_a_password_under_weak_parameters_is_rehashed_on_the_way(world: World) -> None:

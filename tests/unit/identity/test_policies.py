@@ -2,18 +2,21 @@
 
 import pytest
 
-from domain.identity.policies import password_faults
+from domain.identity.policies import demand_fit_password
 from domain.identity.values import EmailAddress, Password, Username
+from domain.shared.errors import Invalid
 
 EMAIL = EmailAddress.parse("Alice.Wonder.Land@Example.org")
 USERNAME = Username.parse("Alice_In_Wonderland")
 
 
 def codes(password: str, *, username: Username | None = USERNAME) -> list[tuple[str, str]]:
-    found = password_faults(
-        Password.new(password), email=EMAIL, username=username, is_common={"password1234", "пароль123456"}.__contains__
-    )
-    return [(fault.field, fault.code) for fault in found]
+    common = {"password1234", "пароль123456"}
+    try:
+        demand_fit_password(Password.new(password), email=EMAIL, username=username, is_common=common.__contains__)
+    except Invalid as refused:
+        return [(fault.field, fault.code) for fault in refused.errors]
+    return []
 
 
 @pytest.mark.parametrize(
@@ -49,8 +52,9 @@ def test_without_a_username_there_is_none_to_compare_with() -> None:
 
 
 def test_the_fault_names_the_field_that_was_sent() -> None:
-    found = password_faults(
-        Password.new("password1234"), email=EMAIL, username=None, is_common=lambda _: True, field="new_password"
-    )
+    with pytest.raises(Invalid) as refused:
+        demand_fit_password(
+            Password.new("password1234"), email=EMAIL, username=None, is_common=lambda _: True, field="new_password"
+        )
 
-    assert [fault.field for fault in found] == ["new_password"]
+    assert [fault.field for fault in refused.value.errors] == ["new_password"]

@@ -3,7 +3,7 @@
 import asyncio
 import email.policy
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -26,6 +26,7 @@ from adapters.system.background import TaskBackground
 from application.shared.errors import Overloaded
 from domain.identity.values import EmailAddress, Username
 from tests.fakes import SettableClock
+from tests.waiting import until
 
 MAIL = Mail("alice@example.org", "A subject", "Hello Alice", "<p>Hello Alice</p>")
 SENDER = Address("Postern", addr_spec="hello@example.com")
@@ -46,17 +47,11 @@ class Scripted(MailTransport):
         self.delivered.append(mail)
 
 
-async def settled(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.005)
-
-
 async def test_a_mail_that_was_delayed_is_tried_again() -> None:
     transport = Scripted(DeliveryDelayed("busy"), DeliveryDelayed("busy"))
     queue = MailQueue(transport, waits=(0.01, 0.01))
     queue.put(MAIL)
-    await settled(lambda: transport.delivered == [MAIL])
+    await until(lambda: transport.delivered == [MAIL])
     assert transport.attempts == 3
 
 
@@ -64,7 +59,7 @@ async def test_a_mail_is_given_up_after_the_last_attempt(caplog: pytest.LogCaptu
     transport = Scripted(*(DeliveryDelayed("busy") for _ in range(9)))
     queue = MailQueue(transport, waits=(0.001, 0.001))
     queue.put(MAIL)
-    await settled(lambda: "gave up a mail" in caplog.text)
+    await until(lambda: "gave up a mail" in caplog.text)
     assert (transport.attempts, transport.delivered) == (3, [])
     assert "Hello" not in caplog.text
     assert "alice@" not in caplog.text
@@ -75,7 +70,7 @@ async def test_a_mail_that_was_refused_is_not_tried_again(failure: Exception, ca
     transport = Scripted(failure)
     queue = MailQueue(transport, waits=(0.001,))
     queue.put(MAIL)
-    await settled(lambda: MAIL.subject in caplog.text)
+    await until(lambda: MAIL.subject in caplog.text)
     await queue.close()
     assert transport.attempts == 1
 
@@ -93,7 +88,7 @@ async def test_at_the_end_what_waits_is_tried_a_last_time() -> None:
     transport = Scripted(DeliveryDelayed("busy"))
     queue = MailQueue(transport, waits=(600.0, 600.0))
     queue.put(MAIL)
-    await settled(lambda: transport.attempts == 1)
+    await until(lambda: transport.attempts == 1)
     await asyncio.wait_for(queue.close(), 5)
     assert transport.delivered == [MAIL]
     with pytest.raises(Overloaded):

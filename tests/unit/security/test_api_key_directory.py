@@ -166,7 +166,10 @@ class HungReader(OneKey):
         return seen
 
 
-async def test_a_reading_that_hung_since_before_a_revocation_lets_no_later_request_in() -> None:
+@pytest.mark.parametrize("in_the_turn_of_its_end", [False, True])
+async def test_a_reading_that_hung_since_before_a_revocation_lets_no_later_request_in(
+    in_the_turn_of_its_end: bool,
+) -> None:
     bench = Bench()
     hung = HungReader(GRANT)
     directory = ApiKeyDirectory(
@@ -177,6 +180,8 @@ async def test_a_reading_that_hung_since_before_a_revocation_lets_no_later_reque
     hung.grant = None
     bench.timer.now += FRESH_SECONDS + 0.01
 
+    if in_the_turn_of_its_end:
+        hung.let_go.set()
     late = asyncio.create_task(directory.actor(bench.text))
     await asyncio.sleep(0)
     hung.let_go.set()

@@ -4,16 +4,17 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import argon2
 import pytest
 
-from adapters.security.argon2 import Argon2PasswordHasher, HashingSettings, available_cores
+from adapters.security.argon2 import Argon2PasswordHasher, HashingSettings, _tell, available_cores
 from application.identity.ports import PasswordVerdict
 from application.shared.errors import Overloaded
 from domain.identity.values import Password
+from tests.waiting import until
 
 PASSWORD = Password.new("correct horse battery staple")
 CHEAP = HashingSettings(memory_kib=64, iterations=1, threads=1, queue=2)
@@ -53,12 +54,6 @@ async def hasher() -> AsyncIterator[Argon2PasswordHasher]:
     await hasher.close()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - the event is in a thread
-            await asyncio.sleep(0.001)
-
-
 def test_the_default_is_the_owasp_floor() -> None:
     settings = HashingSettings()
 
@@ -95,7 +90,8 @@ async def test_a_full_queue_is_told_at_once(hasher: Argon2PasswordHasher, gate: 
     await gate.wait_for_entry()
 
     with pytest.raises(Overloaded) as overloaded:
-        await asyncio.wait_for(hasher.hash(PASSWORD), 1)
+        # At once, as against the gate, which stays shut for ten seconds.
+        await asyncio.wait_for(hasher.hash(PASSWORD), 5)
 
     assert 1 <= overloaded.value.retry_after_seconds <= 30
     gate.opened.set()
@@ -198,6 +194,86 @@ async def test_a_cancelled_caller_is_cancelled_also_while_closing(gate: Gate) ->
         await running
     gate.opened.set()
     await closing
+
+
+@pytest.mark.parametrize(
+    ("cores", "admitted", "seconds_each", "gains"),
+    [
+        (1, 64, 0.02, True),
+        # Too few wait for what is spared to come to as much as some wait longer.
+        (1, 8, 0.02, False),
+        # What follows a hash is little beside such a one.
+        (1, 512, 1.0, False),
+        # The loop takes nothing from the hashes.
+        (2, 512, 0.02, False),
+    ],
+)
+async def test_hashes_are_told_of_together_where_those_who_wait_gain_by_it(
+    monkeypatch: pytest.MonkeyPatch, *, cores: int, admitted: int, seconds_each: float, gains: bool
+) -> None:
+    monkeypatch.setattr("adapters.security.argon2.available_cores", lambda: cores)
+    hasher = Argon2PasswordHasher(HashingSettings(threads=1))
+    hasher._admitted, hasher._seconds_each = admitted, seconds_each
+
+    assert hasher._gains_by_waiting() == gains
+
+    await hasher.close()
+
+
+@pytest.fixture
+async def telling_late(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Argon2PasswordHasher]:
+    """A hasher that tells of a hash as late as it ever does."""
+    hasher = Argon2PasswordHasher(HashingSettings(memory_kib=64, iterations=1, threads=1, queue=100))
+    monkeypatch.setattr(hasher, "_gains_by_waiting", lambda: hasher.admitted > 0)
+    yield hasher
+    await hasher.close()
+
+
+async def test_hashes_told_of_together_are_each_ones_own(
+    telling_late: Argon2PasswordHasher, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+
+    def tell(waiting: Sequence["asyncio.Future[None]"]) -> None:
+        told.append(len(waiting))
+        _tell(waiting)
+
+    monkeypatch.setattr("adapters.security.argon2._tell", tell)
+    passwords = [Password.new(f"the walrus of number {number}") for number in range(10)]
+    hashing = [asyncio.create_task(telling_late.hash(password)) for password in passwords]
+    await until(lambda: telling_late.admitted == 10)
+    gate.opened.set()
+
+    stored = await asyncio.gather(*hashing)
+
+    assert told == [4, 4, 2]
+    for password, hash_ in zip(passwords, stored, strict=True):
+        assert argon2.PasswordHasher().verify(hash_, password.value)
+
+
+async def test_everybody_who_still_waits_is_told_whoever_gives_up(telling_late: Argon2PasswordHasher) -> None:
+    for round_ in range(20):
+        tasks = [asyncio.create_task(telling_late.verify(None, PASSWORD)) for _ in range(12)]
+        await asyncio.sleep(0.0005 * (round_ % 4))
+        for task in tasks[round_ % 3 :: 3]:
+            task.cancel()
+        _, waiting = await asyncio.wait(tasks, timeout=30)
+        assert not waiting
+    assert telling_late.admitted == 0
+
+
+async def test_who_waits_to_be_told_is_told_when_the_others_are_turned_away(
+    telling_late: Argon2PasswordHasher, gate: Gate
+) -> None:
+    tasks = [asyncio.create_task(telling_late.hash(PASSWORD)) for _ in range(4)]
+    await gate.wait_for_entry()
+    closing = asyncio.create_task(telling_late.close())
+    turned_away = await asyncio.gather(*tasks[1:], return_exceptions=True)
+    gate.opened.set()
+    await closing
+
+    assert [type(each) for each in turned_away] == [Overloaded] * 3
+    assert (await tasks[0]).startswith("$argon2id$")
 
 
 async def test_the_event_loop_runs_on_while_it_hashes() -> None:

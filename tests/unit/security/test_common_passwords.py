@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from adapters.security.common_passwords import DIGEST_BYTES, PackagedCommonPasswords, digest, is_pattern
-from domain.identity.policies import password_faults
+from domain.identity.policies import demand_fit_password
 from domain.identity.values import EmailAddress, Password
+from domain.shared.errors import Invalid
 from tools import common_passwords as tool
 
 COMMON = PackagedCommonPasswords()
@@ -49,14 +50,15 @@ COMMON = PackagedCommonPasswords()
     ],
 )
 def test_a_password_that_is_tried_first_is_refused(password: str) -> None:
-    faults = password_faults(
-        Password.new(password),
-        email=EmailAddress.parse("alice@example.org"),
-        username=None,
-        is_common=COMMON.__contains__,
-    )
+    with pytest.raises(Invalid) as refused:
+        demand_fit_password(
+            Password.new(password),
+            email=EmailAddress.parse("alice@example.org"),
+            username=None,
+            is_common=COMMON.__contains__,
+        )
 
-    assert [fault.code for fault in faults] == ["common"]
+    assert [fault.code for fault in refused.value.errors] == ["common"]
 
 
 @pytest.mark.parametrize(

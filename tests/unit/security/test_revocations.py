@@ -22,6 +22,7 @@ from domain.identity.errors import InvalidToken
 from domain.identity.events import AccessWithdrawn, SessionRevoked
 from domain.shared.ids import SessionId, UserId
 from tests.builders import NOW, an_id
+from tests.waiting import until
 
 LIFETIME = 1800.0
 
@@ -188,6 +189,21 @@ async def test_a_reading_that_began_too_long_ago_is_followed_by_another(
     assert watch.are_known()
 
 
+async def test_who_asks_in_the_turn_in_which_such_a_reading_ends_waits_for_another(
+    watch: PolledRevocations, timer: Timer, log: Log
+) -> None:
+    log.gate = asyncio.Event()
+    first = asyncio.create_task(watch.catch_up())
+    await asyncio.sleep(0.01)
+    timer.now += TRUST_SECONDS + 0.1
+    log.gate.set()  # The reading ends in the next turn, and this comes right after it:
+    second = asyncio.create_task(watch.catch_up())
+    await asyncio.gather(first, second)
+
+    assert len(log.asked) == 2
+    assert watch.are_known()
+
+
 async def test_what_cannot_be_read_stays_unknown(watch: PolledRevocations, log: Log) -> None:
     log.is_down = True
     await watch.catch_up()
@@ -216,10 +232,14 @@ async def test_the_watch_reads_again_and_again_and_survives_an_outage(
     await watch.start()
     session = a_session_id()
     log.is_down = True
-    await asyncio.sleep(0.02)
+    await until(lambda: bool(caplog.records))
+    readings = len(log.asked)
+    await until(lambda: len(log.asked) > readings + 2)
     log.is_down = False
     log.entries = [Revocation(session, EVERY_GENERATION)]
-    await asyncio.sleep(0.02)
+    await until(lambda: watch.cover(session, 0))
+    readings = len(log.asked)
+    await until(lambda: len(log.asked) > readings + 2)
     timer.now += 0.1
     await watch.close()
 
@@ -234,9 +254,9 @@ async def test_old_revocations_are_purged_in_bounded_batches_and_forgotten(
     known.learn([Revocation(a_session_id(), 0)])
     log.purgeable = PURGE_BATCH + 1
     await watch.start()
-    await asyncio.sleep(0.01)
+    await until(lambda: len(log.asked) > 1)  # From then on it counts the minutes.
     timer.now += LIFETIME + MARGIN_SECONDS + PURGE_EVERY_SECONDS
-    await asyncio.sleep(0.02)
+    await until(lambda: len(log.purges) >= 2)
     await watch.close()
 
     assert log.purges[:2] == [(LIFETIME + MARGIN_SECONDS, PURGE_BATCH)] * 2

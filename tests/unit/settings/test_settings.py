@@ -16,6 +16,7 @@ from entrypoints.settings import (
     secret_key_weakness,
     setting_infos,
 )
+from entrypoints.settings.values import DEFAULT_SENDER, checked_mail_address
 
 GOOD_KEY = "qV0m2c7xW1p9Zr4sT6uY8bN3dF5gH7jK9lA1eC3v"
 PRODUCTION = {
@@ -344,3 +345,7 @@ def test_the_readme_and_the_example_file_know_every_setting_and_no_other() -> No
 
     assert in_table == list(setting_infos())
     assert sorted(name for name in in_example if name.isupper()) == sorted(setting_infos())
+
+
+def test_the_sender_that_is_not_checked_at_a_start_is_a_good_one() -> None:
+    assert checked_mail_address(DEFAULT_SENDER) == DEFAULT_SENDER

@@ -64,12 +64,29 @@ def test_every_error_can_be_raised_without_words_and_has_some(error: type[Poster
     assert error.slug == error.slug.lower().replace("_", "-").strip()
 
 
-def test_the_only_faulty_field_is_the_detail() -> None:
-    assert Invalid([FieldError("text", "blank", "must say something")]).detail == "must say something"
+def test_the_detail_names_the_faulty_fields() -> None:
+    errors = [FieldError("text", "blank", "must say something"), FieldError("?limit", "range", "is at most 100")]
 
-
-def test_several_faulty_fields_share_the_title() -> None:
-    errors = [FieldError("a", "x", "one"), FieldError("b", "y", "two")]
-
-    assert Invalid(errors).detail == Invalid.title
+    assert Invalid(errors[:1]).detail == "`text` must say something."
+    assert Invalid(errors).detail == "`text` must say something; `limit` is at most 100."
     assert Invalid(errors).errors == tuple(errors)
+
+
+def test_the_detail_names_three_of_many_faulty_fields() -> None:
+    errors = [FieldError(f"items/{n}", "required", "is missing") for n in range(100)]
+
+    told = "`items/0` is missing; `items/1` is missing; `items/2` is missing; and 97 more."
+    assert Invalid(errors).detail == told
+    assert len(Invalid(errors).errors) == 100
+
+
+def test_what_is_wrong_with_the_whole_body_is_told_of_the_body() -> None:
+    assert Invalid([FieldError("", "encoding", "is not UTF-8")]).detail == "The body is not UTF-8."
+
+
+def test_a_message_that_ends_as_a_sentence_gets_no_second_full_stop() -> None:
+    assert Invalid([FieldError("a", "x", "is wrong: It has no @-sign.")]).detail == "`a` is wrong: It has no @-sign."
+
+
+def test_an_own_detail_is_kept() -> None:
+    assert Invalid([FieldError("a", "x", "is one")], "Both differ.").detail == "Both differ."

@@ -3,18 +3,12 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable
 
 import pytest
 
 from adapters.system.worker import Worker
 from application.shared.errors import TransientFailure, Unavailable
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
-            await asyncio.sleep(0.005)
+from tests.waiting import until
 
 
 async def test_it_goes_on_at_once_while_there_is_something_to_do() -> None:

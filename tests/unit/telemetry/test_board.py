@@ -37,6 +37,19 @@ def test_a_worker_alone_tells_of_itself() -> None:
     assert "postern_workers 1.0" in told
 
 
+def test_what_has_no_duration_is_counted_and_nothing_else() -> None:
+    metrics = RequestMetrics()
+    metrics.observe("GET", "/api/v1/events", 200, None)
+    metrics.observe("GET", "/api/v1/posts", 200, 0.002)
+    metrics.observe("GET", "/api/v1/posts", 200, None)
+    told = text(MetricsBoard(metrics, []))
+
+    assert 'http_requests_total{method="GET",route="/api/v1/events",status="200"} 1.0' in told
+    assert 'http_requests_total{method="GET",route="/api/v1/posts",status="200"} 2.0' in told
+    assert 'http_request_duration_seconds_count{method="GET",route="/api/v1/posts"} 1.0' in told
+    assert 'route="/api/v1/events"}' not in told
+
+
 def test_each_worker_tells_the_sum_of_what_all_have_written(tmp_path: Path) -> None:
     boards = [a_board(tmp_path, requests=n, entries=10, hits=n) for n in (1, 2, 4)]
     for board in boards:

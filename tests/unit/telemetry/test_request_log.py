@@ -7,6 +7,8 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from adapters.telemetry.request_log import RequestLine, RequestLog, as_text
 
 
@@ -60,6 +62,37 @@ async def test_closing_writes_what_is_still_there(tmp_path: Path) -> None:
 
     lines = (tmp_path / "log").read_text().splitlines()
     assert [json.loads(line)["request_id"] for line in lines] == [f"request-{n}" for n in range(1000)]
+
+
+async def test_a_file_takes_a_batch_in_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    write = os.write
+
+    def counted(descriptor: int, data: bytes) -> int:
+        sizes.append(len(data))
+        return write(descriptor, data)
+
+    monkeypatch.setattr("adapters.telemetry.request_log.os.write", counted)
+    with (tmp_path / "log").open("wb") as file:
+        log = RequestLog(file.fileno())
+        for n in range(1000):
+            log.add(a_line(n))
+        await log.close()
+
+    assert sizes == [(tmp_path / "log").stat().st_size]
+
+
+async def test_two_logs_on_one_file_do_not_cut_each_others_lines(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as file:
+        logs = [RequestLog(file.fileno()), RequestLog(file.fileno())]
+        for n in range(5000):
+            logs[n % 2].add(a_line(n))
+            if n % 500 == 0:
+                logs[n % 2].flush()
+        await asyncio.gather(*(log.close() for log in logs))
+
+    ids = {json.loads(line)["request_id"] for line in (tmp_path / "log").read_text().splitlines()}
+    assert ids == {f"request-{n}" for n in range(5000)}
 
 
 async def test_two_logs_on_one_pipe_do_not_cut_each_others_lines() -> None:

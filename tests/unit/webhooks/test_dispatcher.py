@@ -8,7 +8,8 @@ from application.webhooks.deliver import Deliver
 from application.webhooks.ports import WebhookRequest, WebhookSender
 from domain.webhooks.delivery import Outcome
 from domain.webhooks.endpoint import WebhookEndpoint
-from entrypoints.storage import Storage, memory_storage
+from entrypoints.memory_storage import memory_storage
+from entrypoints.storage import Storage
 from tests.builders import a_delivery, a_webhook
 from tests.contracts.test_webhooks import a_deliver, stored
 from tests.fakes import SettableClock

@@ -49,6 +49,8 @@ class Dialect(ABC):
     """Whether units of work take turns by nature, so that a second connection for writing would only wait."""
     keyset_by_rows: ClassVar[bool]
     """Whether a place in a list is told to it best as a pair, `(author_id, id) < (…, …)`."""
+    author_first: ClassVar[bool]
+    """Whether a list of one author is told so, and then looks them up once and not for each post."""
     ranges_by_pairs: ClassVar[bool]
     """Whether an index is searched by `(rank, id) < (…, …)`; else it takes an OR to that end."""
     sorts_for_bounds: ClassVar[bool]

@@ -90,6 +90,7 @@ class MysqlDialect(Dialect):
     pings_idle_connections = True
     single_writer = False
     keyset_by_rows = False
+    author_first = False
     ranges_by_pairs = False
     sorts_for_bounds = False
     locks_joins = True

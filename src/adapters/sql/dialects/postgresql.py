@@ -67,6 +67,7 @@ class PostgresqlDialect(Dialect):
     pings_idle_connections = True
     single_writer = False
     keyset_by_rows = True
+    author_first = False
     ranges_by_pairs = True
     sorts_for_bounds = False
     locks_joins = False

@@ -68,6 +68,7 @@ class SqliteDialect(Dialect):
     pings_idle_connections = False
     single_writer = True
     keyset_by_rows = False
+    author_first = True
     ranges_by_pairs = True
     sorts_for_bounds = True
     locks_joins = True

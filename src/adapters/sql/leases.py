@@ -1,0 +1,343 @@
+"""Connections to a database server, lent to one user at a time.
+
+SQLAlchemy makes and closes them: its engine knows how to connect, what to set up, and what an error means. Lending
+them is done here, since its own pools do it in greenlets, and in a task with a time-out for each who waits: that took
+longer than a short statement takes. Here, taking a connection that is free and giving one back are plain calls.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Final, NoReturn, TypeVar
+
+from sqlalchemy import Connection, Executable
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.util import greenlet_spawn
+
+from adapters.sql.compiled import Parameters, Rows, compiled, rows_of
+from adapters.sql.connections import PoolState
+from adapters.sql.drivers import LINKS
+
+R = TypeVar("R")
+
+_CLOSING_SECONDS: Final = 5.0
+"""How long to be polite to a server in closing a connection to it."""
+
+
+class Lease:
+    """One connection, for one user at a time.
+
+    What fails is raised as SQLAlchemy would raise it. Whatever fails or is cancelled in the middle makes it `lost`;
+    what the server answered in good order, an error included, leaves it as it was.
+    """
+
+    __slots__ = ("_by_sqlalchemy", "_connection", "_dbapi", "born", "dialect", "idle_since", "link", "lost", "was_cut")
+
+    def __init__(self, connection: Connection, *, autocommit: bool) -> None:
+        """Take over a connection that SQLAlchemy has just made, and that has begun nothing.
+
+        In `autocommit` each statement stands for itself; else the first begins, and `commit` or `roll_back` ends.
+        """
+        self._connection = connection
+        self._by_sqlalchemy = _alone if autocommit else _within
+        self.dialect = connection.dialect
+        self._dbapi = connection.dialect.loaded_dbapi
+        self.link = LINKS[connection.dialect.driver](connection.connection.dbapi_connection)
+        self.born = self.idle_since = time.monotonic()
+        self.lost = False
+        """Whether it must not be used again."""
+        self.was_cut = False
+        """Whether it was lost by no doing of ours, so that others of its age may be, too."""
+
+    async def run(self, statement: Executable, parameters: Parameters) -> Rows:
+        """Run a statement by the driver itself, where its text does not depend on its values."""
+        plan = compiled(statement, self.dialect, parameters)
+        if plan is None:
+            return await self.spawn(self._by_sqlalchemy, statement, parameters)
+        values = plan.bind(parameters)
+        try:
+            return await self.link.run(plan, values)
+        except BaseException as error:  # noqa: BLE001 # it is raised again
+            self.fail(error, plan.sql)
+
+    async def commit(self) -> None:
+        if self._connection.get_transaction() is not None:
+            await self.spawn(Connection.commit)
+            return
+        try:
+            await self.link.commit()
+        except BaseException as error:  # noqa: BLE001 # it is raised again
+            self.fail(error, "COMMIT")
+
+    async def roll_back(self) -> None:
+        if self._connection.get_transaction() is not None:
+            await self.spawn(Connection.rollback)
+            return
+        try:
+            await self.link.roll_back()
+        except BaseException as error:  # noqa: BLE001 # it is raised again
+            self.fail(error, "ROLLBACK")
+
+    async def spawn(self, work: Callable[..., R], *arguments: Any) -> R:
+        """Call `work` with SQLAlchemy's connection in a greenlet, where it may be used as if it were synchronous.
+
+        What SQLAlchemy begins, `commit` or `roll_back` must end.
+        """
+        try:
+            return await greenlet_spawn(work, self._connection, *arguments)
+        except BaseException as error:
+            # An invalidated connection has none underneath any more.
+            if self._connection.invalidated or isinstance(error, OSError) or not isinstance(error, Exception):
+                self._lose(was_cut=isinstance(error, Exception))
+            raise
+
+    def fail(self, error: BaseException, sql: str) -> NoReturn:
+        """Note what an error of the driver's means for the connection, and raise it, as SQLAlchemy's if it is one."""
+        if not isinstance(error, self._dbapi.Error):
+            # A cancellation, a refused write, a time-out: the server may still be answering.
+            self._lose(was_cut=isinstance(error, OSError))
+            raise error
+        gone = self.dialect.is_disconnect(error, self.link.adapter, None)
+        # The driver's own confusion about what the server says is not told apart from the server's.
+        if gone or isinstance(error, self._dbapi.InternalError):
+            self._lose(was_cut=gone)
+        raise DBAPIError.instance(
+            sql, None, error, self._dbapi.Error, connection_invalidated=gone, dialect=self.dialect
+        ) from error
+
+    def forget_transaction(self) -> None:
+        """Have SQLAlchemy know that nothing is begun any more, without asking the database to end it."""
+        transaction = self._connection.get_transaction()
+        if transaction is not None:
+            transaction._deactivate_from_connection()  # noqa: SLF001 # nothing public does
+            self._connection._transaction = None  # noqa: SLF001
+
+    async def is_alive(self) -> bool:
+        """Ask the server."""
+        try:
+            await greenlet_spawn(self.dialect.do_ping, self.link.adapter)
+        except BaseException as error:
+            self._lose(was_cut=isinstance(error, Exception))
+            if isinstance(error, (self._dbapi.Error, OSError)):
+                return False
+            raise
+        return True
+
+    async def close(self) -> None:
+        """Close it, politely if there is somebody to be polite to. Raises nothing, unless it is cancelled."""
+        try:
+            # It is closed, whatever comes of the good-byes.
+            with suppress(Exception):
+                async with asyncio.timeout(_CLOSING_SECONDS):
+                    if self.lost:
+                        await greenlet_spawn(self._connection.invalidate)
+                    await greenlet_spawn(self._connection.close)
+        finally:
+            self.link.hang_up()
+
+    def forsake(self) -> None:
+        """Have it closed when it is given back: nobody knows what it is in the middle of."""
+        self.lost = True
+
+    def _lose(self, *, was_cut: bool) -> None:
+        self.lost = True
+        self.was_cut = was_cut
+
+
+def _within(connection: Connection, statement: Executable, parameters: Parameters) -> Rows:
+    return rows_of(connection.execute(statement, parameters))
+
+
+def _alone(connection: Connection, statement: Executable, parameters: Parameters) -> Rows:
+    try:
+        return rows_of(connection.execute(statement, parameters))
+    finally:
+        # Nothing is sent: SQLAlchemy begins in its own mind alone.
+        connection.rollback()
+
+
+class Leases:
+    """Connections that are kept open, up to a number, and lent out.
+
+    Of those that are free the one used last is lent first, so that those opened for a peak fall idle; who must wait
+    is served in turn. One that lay idle is asked whether it still lives before it is lent. When one turns out to have
+    been cut off, all that are as old are suspect, and closed rather than lent: a server that restarts takes them all.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        open_one: Callable[[], Awaitable[Lease]],
+        *,
+        size: int,
+        overflow: int,
+        wait_seconds: float,
+        ping_after_idle_seconds: float,
+    ) -> None:
+        """`size` are kept, `overflow` more are opened at need. Times are in seconds."""
+        self._name = name
+        self._open_one = open_one
+        self._size = size
+        self._most = size + overflow
+        self._wait_seconds = wait_seconds
+        self._ping_after = ping_after_idle_seconds
+        self._free: list[Lease] = []
+        self._lent = 0
+        """Those that are being opened or asked included."""
+        self._closing: set[asyncio.Task[None]] = set()
+        self._waiting: deque[tuple[float, asyncio.Future[Lease | None]]] = deque()
+        """Until when, in the loop's time, and for what: a connection, or a place for a new one."""
+        self._alarm: asyncio.TimerHandle | None = None
+        self._suspect_until = float("-inf")
+        """What was born no later is suspect."""
+        self._disposed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The one that the connections are on. Asking which one runs is a call of the system."""
+
+    @property
+    def state(self) -> PoolState:
+        return PoolState(self._name, self._most, self._open, self._lent)
+
+    @property
+    def _open(self) -> int:
+        return len(self._free) + self._lent + len(self._closing)
+
+    def take_now(self) -> Lease | None:
+        """Return a connection that can be used as it is, if there is one; who gets None may `take`."""
+        free = self._free
+        if free:
+            lease = free[-1]
+            if time.monotonic() - lease.idle_since < self._ping_after and lease.born > self._suspect_until:
+                self._lent += 1
+                return free.pop()
+        return None
+
+    async def take(self) -> Lease:
+        """Return a connection for one user; to be given back, whatever happens.
+
+        Raises `PoolTimeoutError` when none becomes free in time, and what connecting raises.
+        """
+        while True:
+            if self._free:
+                lease = self._free.pop()
+                self._lent += 1
+                if await self._is_alive(lease):
+                    return lease
+            elif self._open < self._most:
+                self._lent += 1
+                return await self._opened()
+            else:
+                given = await self._given()
+                return await self._opened() if given is None else given
+
+    def give_back(self, lease: Lease) -> None:
+        """Take a connection back that has nothing begun. One that is lost is closed."""
+        if lease.was_cut and lease.born > self._suspect_until:
+            # One of those that are suspect already says nothing new: those made since may well be sound.
+            self._suspect_until = time.monotonic()
+        if lease.lost or lease.born <= self._suspect_until:
+            self._close(lease)
+        elif (waiter := self._next()) is not None:
+            waiter.set_result(lease)
+        elif self._disposed or len(self._free) + self._lent > self._size:
+            self._close(lease)
+        else:
+            lease.idle_since = time.monotonic()
+            self._free.append(lease)
+            self._lent -= 1
+
+    async def dispose(self) -> None:
+        """Close those that are free, now, and the others when they are given back."""
+        self._disposed = True
+        free, self._free = self._free, []
+        for lease in free:
+            self._lent += 1
+            self._close(lease)
+        while self._closing:
+            await asyncio.wait(self._closing)
+        if self._alarm is not None and not self._waiting:
+            self._alarm.cancel()
+            self._alarm = None
+
+    async def _opened(self) -> Lease:
+        """Open one, for which there is a place."""
+        try:
+            return await self._open_one()
+        except BaseException:
+            self._make_room()
+            raise
+
+    async def _is_alive(self, lease: Lease) -> bool:
+        """Ask one that is lent whether it can be used; give it back if not."""
+        try:
+            if lease.born > self._suspect_until and await lease.is_alive():
+                return True
+        except BaseException:
+            self.give_back(lease)
+            raise
+        self.give_back(lease)
+        return False
+
+    async def _given(self) -> Lease | None:
+        """Wait for a connection to be given back, or for a place for a new one: None."""
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        waiter: asyncio.Future[Lease | None] = loop.create_future()
+        self._waiting.append((loop.time() + self._wait_seconds, waiter))
+        if self._alarm is None:
+            # One timer for all: whoever came first gives up first.
+            self._alarm = loop.call_later(self._wait_seconds, self._give_up)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if not waiter.cancelled() and waiter.exception() is None:
+                # It came in the very moment.
+                given = waiter.result()
+                if given is None:
+                    self._make_room()
+                else:
+                    self.give_back(given)
+            raise
+
+    def _next(self) -> "asyncio.Future[Lease | None] | None":
+        """Return who has waited longest, and still does."""
+        while self._waiting:
+            _, waiter = self._waiting.popleft()
+            if not waiter.done():
+                return waiter
+        return None
+
+    def _give_up(self) -> None:
+        self._alarm = None
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            until, waiter = self._waiting[0]
+            if not waiter.done():
+                left = until - loop.time()
+                if left > 0:
+                    self._alarm = loop.call_later(left, self._give_up)
+                    return
+                waiter.set_exception(PoolTimeoutError(f"no connection for {self._name} was free in time"))
+            self._waiting.popleft()
+
+    def _close(self, lease: Lease) -> None:
+        """Close one that is lent, besides; its place is free when it is closed."""
+        self._lent -= 1
+        task = asyncio.get_running_loop().create_task(lease.close(), name="closing a connection")
+        self._closing.add(task)
+        task.add_done_callback(self._closed)
+
+    def _closed(self, task: "asyncio.Task[None]") -> None:
+        self._closing.discard(task)
+        self._lent += 1
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Give a place up that was counted as lent."""
+        waiter = self._next()
+        if waiter is None:
+            self._lent -= 1
+        else:
+            waiter.set_result(None)

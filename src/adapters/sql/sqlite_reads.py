@@ -1,0 +1,93 @@
+"""Reads of a SQLite file that belong to no unit of work: brief ones on the event loop, all others in threads."""
+
+import asyncio
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Executable
+
+from adapters.sql.compiled import AnyRow, Parameters, compiled
+from adapters.sql.dialects.base import Limits
+from adapters.sql.sqlite_caution import Caution
+from adapters.sql.sqlite_link import DIALECT, Link, opened
+
+_READERS: Final = 4
+"""Threads for reads that are not brief, at the most: more only take turns at the interpreter's lock."""
+_BRIEF_STEPS: Final = 20_000
+"""Steps of SQLite's virtual machine until a read on the loop is broken off: about a millisecond; a page takes 800."""
+
+
+class SqliteReads:
+    """The connections that only read; none is opened before it is needed."""
+
+    def __init__(self, path: Path, limits: Limits, caution: Caution, *, connections: int) -> None:
+        self._path = path
+        self._limits = limits
+        self._caution = caution
+        self._threads = max(1, min(_READERS, connections - 1))
+        self._brief_link: Link | None = None
+        self._idle: deque[Link] = deque()
+        self._executor: ThreadPoolExecutor | None = None
+        self.under_way = 0
+        """How many reads are in threads, or wait for one."""
+
+    async def read(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow]:
+        """Read in a thread."""
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(self._threads, "sqlite-read")
+        self.under_way += 1
+        try:
+            work = partial(self.read_in_thread, statement, parameters)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        finally:
+            self.under_way -= 1
+
+    def read_briefly(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow] | None:
+        """Read on the loop; None when that is not to be."""
+        plan = compiled(statement, DIALECT, parameters)
+        begun = time.monotonic()
+        if plan is None or begun < self._caution.until:
+            return None
+        try:
+            link = self._brief_link
+            if link is None:
+                # wait=0: the loop never sleeps in here.
+                link = self._brief_link = Link(self._path, read_only=True, wait=0)
+            link.limit_steps(_BRIEF_STEPS)
+            fetched = link.raw.execute(plan.sql, plan.bind(parameters)).fetchall()
+        except sqlite3.Error:
+            # Too long, locked for a moment (recovery after a crash), or not there: a thread finds out.
+            return None
+        self._caution.note(time.monotonic() - begun)
+        return plan.rows(fetched)
+
+    def read_in_thread(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow]:
+        """Read in whatever thread this is, within the time that a statement has."""
+        try:
+            link = self._idle.pop()
+        except IndexError:
+            link = opened(self._path, read_only=True, wait=self._limits.lock)
+        try:
+            link.limit_seconds(self._limits.statement)
+            return link.read(statement, parameters)
+        finally:
+            self._idle.append(link)
+
+    async def dispose(self) -> None:
+        """Let what is running end, and close every connection."""
+        if self._executor is not None:
+            executor, self._executor = self._executor, None
+            await asyncio.get_running_loop().run_in_executor(None, executor.shutdown)
+        links = list(self._idle)
+        if self._brief_link is not None:
+            links.append(self._brief_link)
+        self._idle.clear()
+        self._brief_link = None
+        for link in links:
+            link.close()
