@@ -1,30 +1,14 @@
-"""Which storage stands behind the ports: memory, or SQL on one of four databases."""
+"""What storage is, and that over SQL on one of four databases; `memory_storage` has the one in memory."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from adapters.memory.audit import MemoryAuditReader
-from adapters.memory.credentials import MemoryApiKeyReader
-from adapters.memory.directory import MemorySessionReader, MemoryUserReader
-from adapters.memory.event_log import MemoryEventLog
-from adapters.memory.grouping import MemoryGrouping
-from adapters.memory.health import MemoryProbe
-from adapters.memory.idempotency import MemoryKeptAnswers
-from adapters.memory.identity import MemoryAccountReader, MemoryCredentialsReader
-from adapters.memory.orders import MemoryOrderReader
-from adapters.memory.posts import MemoryAuthorDirectory, MemoryAuthorRevisions, MemoryCounterAudit, MemoryPostReader
-from adapters.memory.relay import MemoryRelay
-from adapters.memory.revocations import MemoryRevocationLog
-from adapters.memory.search import MemoryPostSearch
-from adapters.memory.store import MemoryStore
-from adapters.memory.unit_of_work import MemoryUnitOfWork
-from adapters.memory.votes import MemoryVoteReader
-from adapters.memory.webhooks import MemoryDeliveryRetention, MemoryWebhookReader, MemoryWebhooksUnitOfWork
 from adapters.sql.audit import SqlAuditReader
-from adapters.sql.authors import SqlAuthorDirectory
-from adapters.sql.ballots import SqlCounterAudit, purge_past_ranks
+from adapters.sql.authors import SharedAuthorDirectory, SqlAuthorDirectory
+from adapters.sql.ballots import purge_past_ranks
 from adapters.sql.commits import SqliteCommits
+from adapters.sql.counter_audit import SqlCounterAudit
 from adapters.sql.credentials import SqlApiKeyReader
 from adapters.sql.database import Database
 from adapters.sql.directory import SqlSessionReader, SqlUserReader
@@ -116,64 +100,14 @@ class Storage:
     close: Callable[[], Awaitable[None]]
 
 
-def _recorder() -> Recorder:
+def recording() -> Recorder:
+    """Return what every unit of work records by."""
     return Recorder(ids=Uuid7Generator(), origins=ContextOrigins())
-
-
-def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore | None = None) -> Storage:
-    """Build storage that lives and dies with this process; two over one `store` see the same."""
-    store = MemoryStore() if store is None else store
-    recorder = _recorder()
-
-    def units() -> MemoryUnitOfWork:
-        return MemoryUnitOfWork(store, recorder, listeners)
-
-    posts = MemoryPostReader(store)
-    events, relay = MemoryEventLog(store), MemoryRelay(store)
-
-    async def nothing(_: datetime) -> None:
-        """Do nothing: a post's own past is cut with each vote."""
-
-    async def close() -> None:
-        store.clear()
-
-    return Storage(
-        identity_units=units,
-        posts_units=units,
-        orders_units=units,
-        webhooks_units=lambda: MemoryWebhooksUnitOfWork(store, recorder, listeners),
-        webhooks=MemoryWebhookReader(store),
-        deliveries=MemoryDeliveryRetention(store),
-        grouped=MemoryGrouping(),
-        accounts=MemoryAccountReader(store),
-        credentials=MemoryCredentialsReader(store),
-        users=MemoryUserReader(store),
-        sessions=MemorySessionReader(store),
-        audit=MemoryAuditReader(store),
-        votes=MemoryVoteReader(store),
-        revocations=MemoryRevocationLog(store),
-        api_keys=MemoryApiKeyReader(store),
-        posts=posts,
-        orders=MemoryOrderReader(store),
-        counters=MemoryCounterAudit(store),
-        purge_past_ranks=nothing,
-        events=events,
-        retention=events,
-        relay_queue=relay,
-        relay_ledger=relay,
-        kept_answers=MemoryKeptAnswers(store),
-        search=MemoryPostSearch(store, posts),
-        authors=MemoryAuthorDirectory(store),
-        revisions=MemoryAuthorRevisions(store),
-        commits=None,
-        probe=MemoryProbe(),
-        close=close,
-    )
 
 
 def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) -> Storage:
     """Build storage over `database`, whichever of the four it is."""
-    recorder = _recorder()
+    recorder = recording()
 
     def units() -> SqlUnitOfWork:
         return SqlUnitOfWork(database, recorder, listeners)
@@ -183,6 +117,7 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
     sqlite_file = database.sqlite_file
     revisions = SqlAuthorRevisions(database) if sqlite_file is None else SqliteAuthorRevisions(sqlite_file)
     commits = None if sqlite_file is None else SqliteCommits(sqlite_file)
+    authors = SharedAuthorDirectory(database) if sqlite_file is None else SqlAuthorDirectory(database)
 
     posts = SqlPostReader(database)
     events, relay = SqlEventLog(database), relay_over(database)
@@ -226,7 +161,7 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
         relay_ledger=relay,
         kept_answers=SqlKeptAnswers(database),
         search=SqlPostSearch(database, posts),
-        authors=SqlAuthorDirectory(database),
+        authors=authors,
         revisions=revisions,
         commits=commits,
         probe=SqlProbe(database),

@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import multiprocessing
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ import click
 from entrypoints.cli.failures import AddressUnavailable, CommandFailed
 from entrypoints.cli.loading import load_settings
 from entrypoints.cli.schema import bring_up_to_date, require_current_schema
+from entrypoints.cli.starting import fork_the_first, share_the_end_of_workers
 from entrypoints.cli.worker import METRICS_DIRECTORY, allow_connections, load_app
 from entrypoints.settings import MEMORY_URL, Environment, LogLevel, Settings
 
@@ -99,8 +99,6 @@ def run(settings: Settings, address: str) -> None:
     from granian.log import LogLevels  # noqa: PLC0415
     from granian.server import Server  # noqa: PLC0415
 
-    # A forked worker would inherit the locks of the parent's threads, held or not.
-    multiprocessing.set_start_method("spawn", force=True)
     # Streams must not take what ordinary requests need.
     connections = CONNECTIONS_PER_WORKER + settings.live_max_streams
     allow_connections(connections)
@@ -124,7 +122,9 @@ def run(settings: Settings, address: str) -> None:
         process_name=None,
     )
     ready = threading.Thread(target=_announce, args=(server, settings, address), name="announce", daemon=True)
-    server.on_startup(ready.start)
+    share_the_end_of_workers()
+    # A thread, so it must not begin before the first worker is forked; the last thing before that is this hook.
+    server.on_startup(lambda: fork_the_first(then=ready.start))
     # Of mode 0700: nobody else makes up numbers. It outlives every worker, and so does what they counted.
     with tempfile.TemporaryDirectory(prefix="postern-metrics-") as metrics:
         os.environ[METRICS_DIRECTORY] = metrics

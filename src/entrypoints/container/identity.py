@@ -29,7 +29,9 @@ from application.identity.log_out_everywhere import LogOutEverywhere
 from application.identity.manage_api_keys import CreateApiKey, ListApiKeys, RevokeApiKey
 from application.identity.manage_totp import ConfirmTotp, DisableTotp, EnrolTotp, GetTotp
 from application.identity.note_api_key_use import NoteApiKeyUse
+from application.identity.open_session import OpenSession
 from application.identity.refresh_session import RefreshSession
+from application.identity.register import Register
 from application.identity.reinstate_user import ReinstateUser
 from application.identity.replace_user import ReplaceUser
 from application.identity.request_password_reset import RequestPasswordReset
@@ -67,16 +69,20 @@ class IdentityUseCases(RateLimits):
     sign_up = providers.Singleton(
         SignUpWithVerification,
         providers.Singleton(
-            retried,
-            providers.Singleton(
-                SignUp,
-                uow=Infrastructure.storage.provided.identity_units,
-                hasher=Infrastructure.hasher,
-                common_passwords=Infrastructure.common_passwords,
-                desk=Infrastructure.desk,
-                ids=Infrastructure.ids,
-                usernames=Infrastructure.usernames,
-                clock=Infrastructure.clock,
+            SignUp,
+            hasher=Infrastructure.hasher,
+            common_passwords=Infrastructure.common_passwords,
+            usernames=Infrastructure.usernames,
+            register=providers.Singleton(
+                retried,
+                providers.Singleton(
+                    Register,
+                    uow=Infrastructure.storage.provided.identity_units,
+                    desk=Infrastructure.desk,
+                    ids=Infrastructure.ids,
+                    clock=Infrastructure.clock,
+                ),
+                Infrastructure.storage.provided.grouped,
             ),
         ),
         send=send_verification,
@@ -204,15 +210,20 @@ class IdentityUseCases(RateLimits):
     log_in = providers.Singleton(
         guarded_log_in,
         providers.Singleton(
-            retried,
-            providers.Singleton(
-                LogIn,
-                uow=Infrastructure.storage.provided.identity_units,
-                credentials=Infrastructure.storage.provided.credentials,
-                hasher=Infrastructure.hasher,
-                desk=Infrastructure.desk,
-                second_factor=Infrastructure.second_factor,
-                clock=Infrastructure.clock,
+            LogIn,
+            uow=Infrastructure.storage.provided.identity_units,
+            credentials=Infrastructure.storage.provided.credentials,
+            hasher=Infrastructure.hasher,
+            open_session=providers.Singleton(
+                retried,
+                providers.Singleton(
+                    OpenSession,
+                    uow=Infrastructure.storage.provided.identity_units,
+                    desk=Infrastructure.desk,
+                    second_factor=Infrastructure.second_factor,
+                    clock=Infrastructure.clock,
+                ),
+                Infrastructure.storage.provided.grouped,
             ),
         ),
         settings=RateLimits.settings,

@@ -36,7 +36,7 @@ from application.shared.clock import Clock
 from application.shared.idempotency import Idempotency
 from application.shared.unit_of_work import CommitListener
 from entrypoints.settings import Settings
-from entrypoints.storage import Storage, memory_storage, sql_storage
+from entrypoints.storage import Storage, sql_storage
 
 
 def _database(settings: Settings) -> Database | None:
@@ -62,7 +62,11 @@ def _listeners(
 
 
 def _storage(database: Database | None, listeners: Sequence[CommitListener]) -> Storage:
-    return memory_storage(listeners) if database is None else sql_storage(database, listeners)
+    if database is not None:
+        return sql_storage(database, listeners)
+    from entrypoints.memory_storage import memory_storage  # noqa: PLC0415 - who has a database does not need it
+
+    return memory_storage(listeners)
 
 
 def _revisions(redis_revisions: RedisAuthorRevisions | None, storage: Storage) -> AuthorRevisions:

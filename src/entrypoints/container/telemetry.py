@@ -6,16 +6,21 @@ from pathlib import Path
 
 from dependency_injector import providers
 
-from adapters.cache.feed import CachedPublicFeed
+from adapters.cache.feed import CachedPublicFeed, CheckedFeed
 from adapters.cache.my_posts import CachedMyPosts
+from adapters.live.hub import LiveHub
 from adapters.shared.redis import RedisConnection
 from adapters.sql.database import Database
 from adapters.telemetry.board import MetricsBoard, Sample, Source
 from adapters.telemetry.metrics import RequestMetrics
 from adapters.telemetry.process import process_samples
 from adapters.telemetry.request_log import RequestLog, as_json, as_text
+from application.posts.read_feed import ExactFeed
+from application.webhooks.counts import DeliveryCounts
+from entrypoints.container.live import LiveEvents
 from entrypoints.container.posts import PostsUseCases
 from entrypoints.container.rate_limits import RateLimits
+from entrypoints.container.webhooks import WebhooksUseCases
 from entrypoints.settings import Environment, Settings
 
 _STANDARD_ERROR = 2
@@ -28,10 +33,14 @@ def _request_log(settings: Settings) -> RequestLog | None:
     return RequestLog(_STANDARD_ERROR, render=as_text if is_watched else as_json)
 
 
-def _caches(my_posts: CachedMyPosts, feed: CachedPublicFeed) -> Source:
+def _caches(my_posts: CachedMyPosts, feed: CachedPublicFeed, exact_feed: ExactFeed) -> Source:
+    caches: dict[str, CachedMyPosts | CachedPublicFeed | CheckedFeed] = {"own-posts": my_posts, "public-feed": feed}
+    if isinstance(exact_feed, CheckedFeed):
+        caches["exact-feed"] = exact_feed
+
     def samples() -> Iterator[Sample]:
-        own, public = my_posts.statistics, feed.statistics
-        for cache, statistics in (("own-posts", own), ("public-feed", public)):
+        for cache, kept in caches.items():
+            statistics = kept.statistics
             labels = (("cache", cache),)
             yield "postern_cache_hits_total", labels, statistics.hits
             yield "postern_cache_misses_total", labels, statistics.misses
@@ -71,7 +80,21 @@ def _process() -> Source:
     return process_samples
 
 
-class Telemetry(PostsUseCases, RateLimits):
+def _streams(hub: LiveHub) -> Source:
+    return lambda: [("postern_live_streams", (), len(hub))]
+
+
+def _webhooks(counts: DeliveryCounts) -> Source:
+    def samples() -> Iterator[Sample]:
+        for result, count in counts.attempts.items():
+            yield "postern_webhook_attempts_total", (("result", result),), count
+        for status, count in counts.ended.items():
+            yield "postern_webhook_deliveries_total", (("status", status),), count
+
+    return samples
+
+
+class Telemetry(PostsUseCases, LiveEvents, WebhooksUseCases, RateLimits):
     """The request log, and the metrics of this process and of its sisters."""
 
     request_metrics = providers.Singleton(RequestMetrics)
@@ -82,7 +105,9 @@ class Telemetry(PostsUseCases, RateLimits):
         MetricsBoard,
         request_metrics,
         providers.List(
-            providers.Singleton(_caches, PostsUseCases.my_posts, PostsUseCases.public_feed),
+            providers.Singleton(_caches, PostsUseCases.my_posts, PostsUseCases.public_feed, PostsUseCases.exact_feed),
+            providers.Singleton(_streams, LiveEvents.live_hub),
+            providers.Singleton(_webhooks, WebhooksUseCases.delivery_counts),
             providers.Singleton(_pools, PostsUseCases.database),
             providers.Singleton(_connections, PostsUseCases.redis, RateLimits.rate_limit_redis),
             providers.Singleton(_log, request_log),

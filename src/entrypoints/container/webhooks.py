@@ -11,6 +11,7 @@ from adapters.webhooks.resolver import SystemResolver
 from adapters.webhooks.target import ResolvingTargetGuard
 from application.events.views import Envelopes
 from application.shared.clock import Clock
+from application.webhooks.counts import DeliveryCounts
 from application.webhooks.delete_webhook import DeleteWebhook
 from application.webhooks.deliver import Deliver
 from application.webhooks.edit_webhook import EditWebhook
@@ -126,6 +127,8 @@ class WebhooksUseCases(Infrastructure):
         ids=Infrastructure.ids,
         clock=Infrastructure.clock,
     )
+    delivery_counts = providers.Singleton(DeliveryCounts)
+    """Apart from who counts: where nothing is sent from, they are asked for all the same."""
     dispatcher = providers.Singleton(
         Dispatcher,
         providers.Singleton(
@@ -137,6 +140,7 @@ class WebhooksUseCases(Infrastructure):
             ids=Infrastructure.ids,
             clock=Infrastructure.clock,
             random=providers.Object(random.random),
+            counts=delivery_counts,
         ),
     )
     purge_deliveries = providers.Singleton(

@@ -45,6 +45,22 @@ class Authenticator:
         self._capacity = remembered
         self._remembered: dict[bytes, _Known] = {}
 
+    def recognise_at_once(self, exchange: Exchange, credentials: bytes) -> bool:
+        """Do what `recognise` does, for a token that was seen before; False when there is something to wait for.
+
+        What held as a token was no API key, so `exchange.api_key` is None for it, rightly.
+        """
+        known = self._remembered.get(credentials)
+        if known is None or not self._revocations.are_known():
+            return False
+        try:
+            exchange.actor = self._hold(known)
+        except InvalidToken as error:
+            exchange.refusal = error
+        else:
+            exchange.user_id = known.user_id
+        return True
+
     def recognise(self, exchange: Exchange, credentials: bytes) -> None:
         """Leave on the exchange whose credentials it carries, or why they hold for nobody. Raises nothing.
 
@@ -122,11 +138,13 @@ class Authenticator:
         Revocations are in memory. The edge has made sure that they are known as of a moment ago, or tried to; when
         they are not, nobody is let in on the strength of a token, and `StorageUnavailable` says so.
         """
-        access, generation, actor, _ = known
-        if self._clock.now().timestamp() >= access.expires_at:
-            raise InvalidToken
-        if self._revocations.cover(access.session_id, generation):
-            raise InvalidToken
+        actor = self._hold(known)
         if not self._revocations.are_known():
             raise StorageUnavailable("Whether the token still holds cannot be told just now.")
+        return actor
+
+    def _hold(self, known: _Known) -> Actor:
+        access, generation, actor, _ = known
+        if self._clock.timestamp() >= access.expires_at or self._revocations.cover(access.session_id, generation):
+            raise InvalidToken
         return actor

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, NoReturn, TypeVar, Union, get_args, ge
 import msgspec
 
 from domain.shared.errors import FieldError, Invalid
-from entrypoints.http.exchange import Exchange, HttpRequest
+from entrypoints.http.exchange import AnyReceive, AnyScope, Exchange, HttpRequest
 from entrypoints.http.problems import BadRequest, MalformedBody, UnsupportedMediaType
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -45,28 +45,36 @@ async def read(request: HttpRequest, schema: type[T]) -> T:
 
 
 async def receive(request: HttpRequest) -> bytes:
+    """Receive the whole body of a request; see `collect`."""
+    return await collect(request.scope, request.receive)
+
+
+async def collect(scope: AnyScope, receive: AnyReceive) -> bytes:
     """Receive the whole body, for `decode`.
 
     Raises `UnsupportedMediaType` unless it says it is JSON, and `BadRequest` when it ends before it is whole: broken
     off, or chunked wrongly. Litestar's own reader calls that an internal error, which anybody could then fill the log
     with.
     """
-    _check_media_type(Exchange.of(request.scope))
+    _check_media_type(Exchange.of(scope))
     chunks: list[bytes] = []
     while True:
-        message = await request.receive()
+        message = await receive()
         if message["type"] != "http.request":
             raise BadRequest("The body ended before it was whole.")
-        chunks.append(message["body"])
+        body: bytes = message["body"]
         if not message["more_body"]:
-            return b"".join(chunks)
+            return b"".join((*chunks, body)) if chunks else body
+        chunks.append(body)
 
 
 def _check_media_type(exchange: Exchange) -> None:
-    media_type = exchange.field(b"content-type")
-    if media_type is None or not _MEDIA_TYPE.fullmatch(media_type.strip()):
-        raise UnsupportedMediaType
-    if exchange.fields.get(b"content-encoding", b"identity").lower() != b"identity":
+    fields = exchange.fields
+    if fields.get(b"content-type") != b"application/json":  # as nearly everybody has it; else it is read
+        media_type = exchange.field(b"content-type")
+        if media_type is None or not _MEDIA_TYPE.fullmatch(media_type.strip()):
+            raise UnsupportedMediaType
+    if b"content-encoding" in fields and fields[b"content-encoding"].lower() != b"identity":
         raise UnsupportedMediaType("A body with a content coding is not taken.")
 
 
@@ -148,7 +156,8 @@ def _is_plain(raw: bytes, data: object) -> bool:
 
 
 def _sentence(message: str) -> str:
-    return message.removeprefix("JSON is malformed: ").replace("`", "'")
+    said = message.removeprefix("JSON is malformed: ").replace("`", "'")
+    return f"is not JSON: {said[:1].lower()}{said[1:]}"
 
 
 _fields: dict[type[msgspec.Struct], dict[str, tuple[str, Any]]] = {}
@@ -185,7 +194,7 @@ def _faults(value: object, type_: Any, path: str) -> list[FieldError]:
         msgspec.convert(value, type_)
     except msgspec.ValidationError as error:
         return [_field_error(path, error)]
-    return [] if not isinstance(value, str) else _parser_faults(value, type_, path)
+    return [] if not isinstance(value, str) else _parser_faults(value, _parsers(type_), path)
 
 
 def _struct_faults(value: dict[str, object], schema: type[msgspec.Struct], path: str) -> list[FieldError]:
@@ -234,8 +243,8 @@ def _parsers(type_: Any) -> Sequence[Parsed]:
     return []
 
 
-def _parser_faults(value: str, type_: Any, path: str) -> list[FieldError]:
-    for parser in _parsers(type_):
+def _parser_faults(value: str, parsers: Sequence[Parsed], path: str) -> list[FieldError]:
+    for parser in parsers:
         try:
             parser.parse(value)
         except Invalid as refused:
@@ -246,11 +255,11 @@ def _parser_faults(value: str, type_: Any, path: str) -> list[FieldError]:
 def _value_faults(body: msgspec.Struct, path: str = "") -> list[FieldError]:
     """Return the faults that the domain finds in fields which the schema lets pass, in structs within it too."""
     found: list[FieldError] = []
-    for name, (attribute, type_) in _fields_of(type(body)).items():
+    for name, attribute, parsers in _looked_into(type(body)):
         value = getattr(body, attribute)
         where = _join(path, name)
         if isinstance(value, str):
-            found += _parser_faults(value, type_, where)
+            found += _parser_faults(value, parsers, where)
         elif isinstance(value, msgspec.Struct):
             found += _value_faults(value, where)
         elif isinstance(value, list):
@@ -258,6 +267,27 @@ def _value_faults(body: msgspec.Struct, path: str = "") -> list[FieldError]:
                 if isinstance(item, msgspec.Struct):
                     found += _value_faults(item, _join(where, str(index)))
     return found
+
+
+_looked: dict[type[msgspec.Struct], list[tuple[str, str, Sequence[Parsed]]]] = {}
+
+
+def _looked_into(schema: type[msgspec.Struct]) -> list[tuple[str, str, Sequence[Parsed]]]:
+    """Return the fields whose values the domain may find faults in: name on the wire, attribute, parsers."""
+    if schema not in _looked:
+        _looked[schema] = [
+            (name, attribute, parsers)
+            for name, (attribute, type_) in _fields_of(schema).items()
+            if (parsers := _parsers(type_)) or _may_nest(type_)
+        ]
+    return _looked[schema]
+
+
+def _may_nest(type_: Any) -> bool:
+    """Tell whether a struct may be found in values of a type."""
+    if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
+        return True
+    return any(_may_nest(part) for part in get_args(type_))
 
 
 def _join(path: str, name: str) -> str:

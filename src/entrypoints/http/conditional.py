@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from typing import Final
 
-from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange
+from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, Headers
 
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _LIST = re.compile(r'[ \t,]*(?:(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"[ \t]*(?:,[ \t,]*|$))+')
@@ -25,8 +25,6 @@ PER_VIEWER: Final = ((b"cache-control", b"no-cache"), (b"vary", b"Authorization"
 """For what everybody may read but looks different for a signed-in caller (`my_vote`)."""
 PUBLIC: Final = ((b"cache-control", b"no-cache"),)
 """For what looks the same to everybody: may be kept, and is asked about each time."""
-
-Headers = tuple[tuple[bytes, bytes], ...]
 
 
 def digest(body: bytes) -> str:
@@ -66,6 +64,24 @@ def representation(exchange: Exchange, body: bytes, tag: str, headers: Headers) 
     if not_modified(exchange, tag):
         return Answer(304, b"", validated)
     return Answer(200, body, (JSON_TYPE, *validated))
+
+
+class Representation:
+    """Does what `representation` does, for bytes that are sent many times: both answers are made once."""
+
+    __slots__ = ("_field", "_tag", "_unchanged", "_whole")
+
+    def __init__(self, body: bytes, tag: str, headers: Headers) -> None:
+        self._tag, self._field = tag, tag.encode()
+        validated = (*headers, (b"etag", self._field))
+        self._whole = Answer(200, body, (JSON_TYPE, *validated))
+        self._unchanged = Answer(304, b"", validated)
+
+    def answer(self, exchange: Exchange) -> Answer:
+        held = exchange.fields.get(b"if-none-match")
+        if held is None:
+            return self._whole
+        return self._unchanged if held == self._field or not_modified(exchange, self._tag) else self._whole
 
 
 async def expected_version(exchange: Exchange, current: Callable[[], Awaitable[int]]) -> int | None:

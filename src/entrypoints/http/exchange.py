@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from collections.abc import Set as AbstractSet
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from litestar import Request
 from litestar.datastructures import State
@@ -14,16 +14,22 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 """An ASGI application. Litestar, the server and we each type scopes in our own way; at the seam they are just that."""
+
+AnyScope: TypeAlias = Any
+AnyReceive: TypeAlias = Any
+"""The same seam where a handler is called with them, by the edge with ours or by Litestar with its own."""
 
 HttpRequest = Request[None, None, State]
 
 _KEY: Final = "postern.exchange"
+_WITHOUT_CONTENT: Final = frozenset({204, 304})
 
 
 class Exchange:
-    """The header fields of one request, read once, and the id that goes with it everywhere."""
+    """The header fields of one request, read once, the id that goes with it everywhere, and how far its answer is."""
 
     # Defaults of the class, so that a request only stores what it has: twelve assignments are a microsecond.
     request_id: str = ""
@@ -45,31 +51,33 @@ class Exchange:
     """The template of the route, from whoever answers before the router does; empty leaves it to the router."""
     is_head: bool = False
     """The content of the answer is not wanted. Only who has no end of it need ask: the edge leaves it out."""
+    is_stream: bool = False
+    """The answer lasts as long as its reader listens, so that its duration is no latency."""
     repeated: AbstractSet[bytes] = frozenset()
+    carried: Headers = ()
+    """Header fields that the answer carries, whatever it will be."""
+    status: int = 0
+    """Of the answer, as it was sent; 0 before."""
+    sent: int = 0
+    """Bytes of its content so far."""
 
     def __init__(self, scope: Scope) -> None:
         """Read the fields of `scope`; a repeated one is joined by commas (RFC 9110, section 5.3) and remembered."""
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.fields: dict[bytes, bytes] = dict(headers)
-        self.size = sum(map(len, self.fields)) + sum(map(len, self.fields.values()))
-        """Bytes of all names and values."""
         if len(self.fields) != len(headers):
             self._join(headers)
-        if scope.get("method") == "HEAD":
-            self.is_head = True
 
     def _join(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         fields: dict[bytes, bytes] = {}
         repeated: set[bytes] = set()
-        size = 0
         for name, value in headers:
-            size += len(name) + len(value)
             if name in fields:
                 fields[name] += b", " + value
                 repeated.add(name)
             else:
                 fields[name] = value
-        self.fields, self.size, self.repeated = fields, size, repeated
+        self.fields, self.repeated = fields, repeated
 
     def field(self, name: bytes) -> str | None:
         """Return a field's value; None without it. Bytes become characters one by one, as HTTP has it."""
@@ -87,19 +95,23 @@ class Exchange:
 
 
 class Answer:
-    """A response ready for the wire. Litestar sends what is an ASGI application as it is, without a second copy."""
+    """A response ready for the wire, any number of times: nobody changes one that was made.
 
-    __slots__ = ("body", "headers", "status")
+    Litestar sends what is an ASGI application as it is, without a second copy.
+    """
 
-    def __init__(self, status: int, body: bytes = b"", headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    __slots__ = ("body", "fields", "headers", "status")
+
+    def __init__(self, status: int, body: bytes = b"", headers: Headers = ()) -> None:
         self.status = status
         self.body = body
         self.headers = headers
+        # 204 and 304 have no content, and no length of one either (RFC 9110, section 8.6).
+        self.fields = headers if status in _WITHOUT_CONTENT else (*headers, (b"content-length", b"%d" % len(body)))
+        """The headers, and what tells of the content."""
 
     async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
-        # 204 and 304 have no content, and no length of one either (RFC 9110, section 8.6).
-        length = () if self.status in {204, 304} else ((b"content-length", b"%d" % len(self.body)),)
-        await send({"type": "http.response.start", "status": self.status, "headers": [*self.headers, *length]})
+        await send({"type": "http.response.start", "status": self.status, "headers": list(self.fields)})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 

@@ -14,7 +14,7 @@ import msgspec
 from application.shared.idempotency import IDEMPOTENCY_KEY_MAX_LENGTH, Idempotency, IdempotencyKey, Once
 from domain.shared.actor import Actor
 from domain.shared.errors import FieldError, Invalid
-from entrypoints.http.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.exchange import Answer, AnyScope, Exchange
 
 V = TypeVar("V")
 
@@ -60,7 +60,7 @@ class Creations:
 
     async def answer(
         self,
-        request: HttpRequest,
+        scope: AnyScope,
         actor: Actor,
         body: bytes,
         create: Callable[[Once[V] | None], Awaitable[V]],
@@ -71,14 +71,14 @@ class Creations:
         The same request is the same method, path and `body`, byte for byte. Only what was carried out is kept: after
         an error the key may be used again. Raises what `Idempotency.carry_out` does, and `Invalid` for a bad key.
         """
-        key = idempotency_key(Exchange.of(request.scope))
+        key = idempotency_key(Exchange.of(scope))
         if key is None:
             return write(await create(None))
         answered = await self._idempotency.carry_out(
             create,
             owner=actor.user_id,
             key=key,
-            digest=_digest(request, body),
+            digest=_digest(scope, body),
             render=lambda view: _pack(write(view)),
         )
         stored = _decoder.decode(answered.answer)
@@ -90,6 +90,6 @@ def _pack(answer: Answer) -> bytes:
     return _encoder.encode(_Stored(answer.status, answer.headers, answer.body))
 
 
-def _digest(request: HttpRequest, body: bytes) -> bytes:
-    target = f"{request.scope['method']} {request.scope['path']}\n".encode()
+def _digest(scope: AnyScope, body: bytes) -> bytes:
+    target = f"{scope['method']} {scope['path']}\n".encode()
     return sha256(target + body).digest()

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from application.shared.rate_limit import Charge, Limit, RateLimited, RateLimiter, Standing, place_of
+from entrypoints.http.exchange import Headers
+from entrypoints.http.ratelimit_fields import LimitFields
 
 LIMITED: Final = "/api/"
 _SLASHES: Final = re.compile("//+")
@@ -48,6 +50,29 @@ class EdgeLimits:
         self._counted_inside = policy.counted_inside
         self._shared = shared
         self._local = local
+        self._address_fields = LimitFields(policy.address)
+        self._user_fields = LimitFields(policy.user)
+
+    def take_at_once(self, method: str, path: str, address: str, user_id: str) -> Headers | None:
+        """Count a request that only reads, and return the header fields that tell of it.
+
+        None, and nothing counted, where that takes a wait, or for what `take` has to look at more closely. Raises
+        `RateLimited` when it is one too many.
+        """
+        if method not in _READS or not path.startswith(LIMITED) or path[-1] == "/" or "//" in path:
+            return None
+        if user_id:
+            limit, fields = self._user, self._user_fields
+            taken = self._shared.take_at_once(limit, user_id)
+        else:
+            limit, fields = self._address, self._address_fields
+            taken = self._shared.take_at_once(limit, place_of(address))
+        if taken is None:
+            return None
+        remaining, resets_in = taken
+        if remaining < 0:
+            raise RateLimited((Standing(limit, remaining, resets_in),))
+        return fields.of(remaining, resets_in)
 
     async def take(self, method: str, path: str, *, address: str, user_id: str) -> Sequence[Standing]:
         """Count a request of `user_id` (empty: nobody). Raises `RateLimited` when it is one too many."""

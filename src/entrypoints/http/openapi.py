@@ -274,7 +274,7 @@ _TAGS: Final = (
     ("system", "Health, problems and this document."),
 )
 
-_PREFACE: Final = f"""Accounts and posts behind one HTTP API.
+_PREFACE: Final = f"""Accounts, posts, votes and orders behind one HTTP API.
 
 **Conventions.** JSON in UTF-8, `snake_case`. Times are RFC 3339 UTC with microseconds; ids are UUIDv7. A body takes
 at most {BODY_LIMIT:,} bytes, and unknown fields are refused. Every answer carries `X-Request-Id`. HEAD works wherever

@@ -9,14 +9,26 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from application.shared.rate_limit import Limit, Standing
+from entrypoints.http.exchange import Headers
 
 
-def ratelimit_fields(standings: Sequence[Standing]) -> tuple[tuple[bytes, bytes], ...]:
-    """Return both fields for `standings`; none without any."""
-    if len(standings) == 1:
-        limit, remaining, resets_in = standings[0]
+class LimitFields:
+    """Writes both fields for one limit, of which nothing but two numbers ever changes."""
+
+    __slots__ = ("_policy", "_template")
+
+    def __init__(self, limit: Limit) -> None:
         name, policy = _texts(limit)
-        return (b"ratelimit-policy", policy), (b"ratelimit", _standing(name, remaining, resets_in))
+        self._policy = (b"ratelimit-policy", policy)
+        self._template = b'"%b";r=%%d;t=%%d' % name.replace(b"%", b"%%")
+
+    def of(self, remaining: int, resets_in: float) -> Headers:
+        """Return them for a subject that has `remaining` left (not below zero) for `resets_in` seconds."""
+        return self._policy, (b"ratelimit", self._template % (remaining, math.ceil(resets_in)))
+
+
+def ratelimit_fields(standings: Sequence[Standing]) -> Headers:
+    """Return both fields for `standings`; none without any."""
     if not standings:
         return ()
     policies = b", ".join([_texts(limit)[1] for limit, _, _ in standings])

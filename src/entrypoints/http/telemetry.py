@@ -1,6 +1,5 @@
 """What is told of each request when it is over: a line of the log, and the counters of /metrics."""
 
-import time
 from datetime import UTC, datetime
 from typing import Final
 
@@ -20,28 +19,32 @@ class Telemetry:
         self.metrics = metrics
         self._log = log
 
-    def finish(self, scope: Scope, exchange: Exchange, method: str, *, status: int, sent: int, seconds: float) -> None:
-        """Tell of a request that took `seconds` and was answered with `sent` bytes of content; 0 is no status."""
+    def finish(self, scope: Scope, exchange: Exchange, method: str, *, seconds: float) -> None:
+        """Tell of a request that took `seconds`, and of its answer."""
         # The router leaves the template it found; where a direct route answered, or the edge, the exchange has it.
         route = exchange.route or scope.get("path_template") or UNMATCHED
-        status = status or CLIENT_GONE
-        self.metrics.observe(method, route, status, seconds)
-        if isinstance(exchange.failure, RateLimited):
-            for standing in exchange.failure.standings:
-                if standing.is_exceeded:
-                    self.metrics.refuse(standing.limit.name)
+        status = exchange.status or CLIENT_GONE
+        self.metrics.observe(method, route, status, None if exchange.is_stream else seconds)
+        if exchange.failure is not None:
+            self._count_refusals(exchange.failure)
         if self._log is not None:
             self._log.add(
                 RequestLine(
-                    datetime.fromtimestamp(time.time(), UTC),
+                    datetime.now(UTC),
                     "info" if status < 500 else "error",
                     method,
                     route,
                     status,
                     int(seconds * 1_000_000) / 1000,
-                    sent,
+                    exchange.sent,
                     exchange.request_id,
                     exchange.address,
                     exchange.user_id,
                 )
             )
+
+    def _count_refusals(self, failure: Exception) -> None:
+        if isinstance(failure, RateLimited):
+            for standing in failure.standings:
+                if standing.is_exceeded:
+                    self.metrics.refuse(standing.limit.name)

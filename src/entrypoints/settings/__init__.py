@@ -241,7 +241,7 @@ class Settings:
     )
     mail_from: str = setting(
         values.mail_address,
-        default="Postern <postern@localhost.localdomain>",
+        default=values.DEFAULT_SENDER,
         expected="an address such as Postern <hello@example.com>",
         about="Who mails come from.",
     )

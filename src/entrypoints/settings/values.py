@@ -190,7 +190,15 @@ def smtp_url(text: str) -> str:
     return text
 
 
+DEFAULT_SENDER = "Postern <postern@localhost.localdomain>"
+
+
 def mail_address(text: str) -> str:
+    # It is known to be good, and checking that would import the validator at every start.
+    return text if text == DEFAULT_SENDER else checked_mail_address(text)
+
+
+def checked_mail_address(text: str) -> str:
     from email_validator import validate_email  # noqa: PLC0415 - a fifth of the import of this module, seldom needed
 
     display_name, address = parseaddr(text)

@@ -8,7 +8,6 @@ It answers each line with one line, `ok` or what was read; a failure is answered
 import asyncio
 import json
 import sys
-from datetime import UTC, datetime
 from uuid import UUID
 
 from adapters.cache.my_posts import CachedMyPosts
@@ -16,6 +15,7 @@ from adapters.cache.redis import RedisAuthorRevisions, RedisPageStore
 from adapters.shared.redis import RedisConnection
 from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.fence import SqlCacheFence
+from adapters.system.clock import SystemClock
 from adapters.system.ids import Uuid7Generator
 from application.posts.list_my_posts import StoredMyPosts
 from application.posts.publish_post import PublishPost, PublishPostCommand
@@ -27,11 +27,6 @@ from domain.shared.ids import SessionId, UserId
 from entrypoints.storage import sql_storage
 from tests.fakes import PlainCursorCodec
 from tests.integration.cache.servers import LEASE
-
-
-class Now:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 async def lines() -> asyncio.StreamReader:
@@ -52,7 +47,7 @@ async def main(database_url: str, redis_url: str, author: UserId) -> None:
         ttl_seconds=300,
         max_bytes=1_000_000,
     )
-    publish = PublishPost(uow=storage.posts_units, authors=storage.authors, ids=Uuid7Generator(), clock=Now())
+    publish = PublishPost(uow=storage.posts_units, authors=storage.authors, ids=Uuid7Generator(), clock=SystemClock())
     actor = Actor(author, Role.USER, SessionId(author))
 
     async def obey(order: str) -> str:

@@ -3,13 +3,14 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Container, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from entrypoints.settings import setting_infos
 POSTERN = Path(sys.executable).parent / "postern"
 START_SECONDS = 60
 """Far more than a start takes, so that a busy machine does not fail the suite."""
+_LISTENING = "0A"
+"""The state as /proc/net/tcp has it."""
 
 
 def free_port() -> int:
@@ -75,19 +78,42 @@ class Server:
         return response.status, json.loads(text) if text else None
 
     def workers(self) -> list[int]:
-        """Return the process ids of the workers: the children that multiprocessing has spawned."""
+        """Return the process ids of the workers: the children that multiprocessing has forked or spawned."""
         proc = Path("/proc")
         if proc.is_dir():  # Slim images of Linux have no `ps`.
-            listed = [
-                f"{status.parent.name} {status.read_text().rpartition(')')[2].split()[1]} "
-                + (status.parent / "cmdline").read_text().replace("\0", " ")
-                for status in proc.glob("[0-9]*/stat")
-            ]
+            listed = []
+            for process in proc.glob("[0-9]*"):
+                with suppress(OSError):  # It ended since they were listed, as processes of other tests do.
+                    parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+                    command_line = (process / "cmdline").read_text().replace("\0", " ")
+                    listed.append(f"{process.name} {parent} {command_line}")
         else:
             command = ["ps", "-ww", "-A", "-o", "pid=,ppid=,args="]
             listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
         children = [line for line in listed if line.split()[1] == str(self.process.pid)]
-        return [int(line.split()[0]) for line in children if "spawn_main" in line]
+        # What was forked is called as its parent is. Besides workers there may be multiprocessing's resource tracker.
+        return [int(line.split()[0]) for line in children if "spawn_main" in line or " serve" in line]
+
+    def listeners(self) -> int:
+        """Return how many of the workers take connections: on Linux each listens at the port by itself."""
+        tables = [Path("/proc/net/tcp"), Path("/proc/net/tcp6")]
+        if not tables[0].exists():  # They share what the parent listens with.
+            return len(self.workers())
+        sockets = [line.split() for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
+        return sum(local.endswith(f":{self.port:04X}") and state == _LISTENING for _, local, _, state, *_ in sockets)
+
+    def await_workers(self, number: int, *, without: Container[int] = ()) -> None:
+        """Wait until so many workers take connections and none is left of those `without`, which were killed.
+
+        A worker that is there may take seconds to listen, on a busy machine; when meanwhile the others are killed, a
+        connection is refused.
+        """
+
+        def are_there() -> bool:
+            workers = self.workers()
+            return len(workers) == self.listeners() == number and not any(worker in without for worker in workers)
+
+        assert eventually(are_there, START_SECONDS), f"{self.workers()} {self.listeners()} {self.log.read_text()}"
 
     def complaints(self) -> list[str]:
         """Return what the server logged as a warning or worse, and tracebacks."""
@@ -109,7 +135,7 @@ def shell(tmp_path: Path) -> Shell:
 
 @pytest.fixture
 def start(shell: Shell) -> Iterator[StartServer]:
-    """Starts servers that are ready when it returns, and ends those that a test leaves behind."""
+    """Starts servers whose workers are all ready when it returns, and ends those that a test leaves behind."""
     with ExitStack() as stack:
 
         def start_(*arguments: str, **variables: str) -> Server:
@@ -127,7 +153,11 @@ def start(shell: Shell) -> Iterator[StartServer]:
                 start_new_session=True,  # so that a test can send a signal to the group, as a terminal does
             )
             stack.callback(_end, process)
-            return Server(process, port, _first_screen(process, log), log)
+            server = Server(process, port, _first_screen(process, log), log)
+            # The screen is shown once the first worker is ready.
+            (number,) = re.findall(r"(\d+) workers?\)", server.screen)
+            server.await_workers(int(number))
+            return server
 
         yield start_
 

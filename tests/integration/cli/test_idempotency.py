@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from adapters.sql.migrate import upgrade
-from tests.backends import SQL_BACKENDS, Databases
-from tests.integration.cli.conftest import Server, Shell, StartServer, eventually
+from tests.backends import PROCESSES, SQL_BACKENDS, Databases
+from tests.integration.cli.conftest import Server, Shell, StartServer
 
 CLIENTS = 100
 PATIENCE_SECONDS = 90
@@ -34,13 +34,16 @@ BODY = {
 LOCK = {
     "mariadb": "LOCK TABLES orders WRITE",
     "mysql": "LOCK TABLES orders WRITE",
-    "postgresql": "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE",
+    # Not the table: a key and its order are one statement, which takes the locks of its tables before it begins.
+    "postgresql": "SELECT id FROM users FOR UPDATE",
 }
 STUCK = {
-    "mariadb": "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE :beginning",
-    "mysql": "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE :beginning",
-    "postgresql": "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE :beginning "
-    "AND wait_event_type = 'Lock'",
+    **{
+        backend: f"SELECT COUNT(*) FROM {processes} WHERE db = DATABASE() AND info LIKE 'INSERT INTO%'"
+        for backend, processes in PROCESSES.items()
+    },
+    "postgresql": "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND query LIKE '%INSERT INTO%' AND wait_event_type = 'Lock'",
 }
 
 
@@ -53,13 +56,13 @@ class Site:
     engine: AsyncEngine
     headers: dict[str, str] = field(default_factory=dict)
 
-    async def number(self, statement: str, **parameters: str) -> int:
+    async def number(self, statement: str) -> int:
         async with self.engine.connect() as connection:
-            return int((await connection.execute(text(statement), parameters)).scalar_one())
+            return int((await connection.execute(text(statement))).scalar_one())
 
-    async def stuck(self, statement: str) -> int:
-        """Return how many connections are held up in a statement that begins so."""
-        return await self.number(STUCK[self.backend], beginning=f"{statement}%")
+    async def stuck(self) -> int:
+        """Return how many connections are held up in writing."""
+        return await self.number(STUCK[self.backend])
 
     @asynccontextmanager
     async def orders_locked(self) -> AsyncIterator[None]:
@@ -119,10 +122,12 @@ def insist(site: Site, key: str) -> Outcome:
         finally:
             connection.close()
         outcome.seen[str(response.status)] += 1
-        if response.status != 409:
+        if response.status not in {409, 503}:
             outcome.answer = body
             return outcome
-        assert json.loads(body)["type"] == "/problems/idempotency-in-flight", body
+        # A worker that has just come may not know yet, on a busy machine, which tokens were revoked: then it asks to
+        # be asked again.
+        assert json.loads(body)["type"] in {"/problems/idempotency-in-flight", "/problems/storage-unavailable"}, body
         time.sleep(random.uniform(0.05, 0.2))
     raise TimeoutError(f"no answer: {outcome.seen}")
 
@@ -135,7 +140,7 @@ async def all_insist(site: Site, key: str, pool: ThreadPoolExecutor) -> list[Out
 def check(outcomes: list[Outcome]) -> Counter[str]:
     """Demand one and the same answer for all, and at most one who got it as the first."""
     seen: Counter[str] = sum((outcome.seen for outcome in outcomes), Counter())
-    assert set(seen) <= {"201", "409", "broken"}, seen
+    assert set(seen) <= {"201", "409", "503", "broken"}, seen
     assert len({outcome.answer for outcome in outcomes}) == 1
     for name in ("location", "etag"):
         assert len({outcome.headers[name] for outcome in outcomes}) == 1
@@ -150,11 +155,13 @@ async def test_workers_killed_while_they_hold_the_key_leave_one_order(site: Site
         async with site.orders_locked():
             asking = asyncio.create_task(all_insist(site, "held", pool))
             # One worker has claimed the key and would write the order; what the other does with it waits for that.
-            for _ in range(600):
-                if await site.stuck("INSERT INTO orders") and await site.stuck("INSERT INTO idempotency_keys"):
-                    break
+            most, looks_to_come = 0, 600
+            while looks_to_come:
+                most = max(most, await site.stuck())
+                # What waits for too long gives up and comes again, so a later look may find less.
+                looks_to_come = min(looks_to_come - 1, 5 if most >= 2 else 600)
                 await asyncio.sleep(0.05)
-            assert await site.stuck("INSERT INTO") == 2, "a worker waits with more than one connection"
+            assert most == 2, "each worker waits with one connection"
             site.kill_workers(site.server.workers())
         outcomes = await asking
     seen = check(outcomes)
@@ -170,16 +177,16 @@ async def test_workers_killed_at_any_moment_leave_one_order_a_key(site: Site) ->
     with ThreadPoolExecutor(CLIENTS) as pool:
         for number in range(rounds):
             workers = site.server.workers()
-            assert len(workers) == 2
             asking = asyncio.create_task(all_insist(site, f"round-{number}", pool))
             for worker in workers:
                 await asyncio.sleep(random.uniform(0, 0.2))
                 site.kill_workers([worker])
             killed_at = time.monotonic()
             seen += check(await asking)
-            # The server takes a worker that dies young twice for one that cannot start, and gives up.
-            await asyncio.sleep(max(0.0, killed_at + CRASH_LOOP_SECONDS - time.monotonic()))
-            assert await asyncio.to_thread(eventually, lambda: len(site.server.workers()) == 2)
+            if number < rounds - 1:
+                # The server takes a worker that dies young twice for one that cannot start, and gives up.
+                await asyncio.sleep(max(0.0, killed_at + CRASH_LOOP_SECONDS - time.monotonic()))
+            await asyncio.to_thread(site.server.await_workers, 2, without=workers)
     assert seen["201"] == rounds * CLIENTS
     assert await site.number("SELECT COUNT(*) FROM orders") == rounds
     assert await site.number("SELECT COUNT(*) FROM idempotency_keys") == rounds

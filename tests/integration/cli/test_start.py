@@ -8,6 +8,8 @@ import pytest
 
 CLIENTS = {"aio_pika", "aiosmtplib", "alembic", "asyncmy", "asyncpg", "httpcore", "mako", "redis"}
 """Libraries that a server over SQLite, without a broker, Redis and mail, has no use for."""
+LATER = {"adapters.memory", "email_validator", "prometheus_client"}
+"""What somebody may have a use for, but not before they ask: storage in memory, an address, a scrape."""
 WORKER = """
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
@@ -17,7 +19,7 @@ create_app(Container(settings=Settings.load()))
 
 
 def _imported(code: str, folder: Path, environ: dict[str, str]) -> set[str]:
-    """Return the packages that a new process has imported once it has run `code`."""
+    """Return the packages, and those within, that a new process has imported once it has run `code`."""
     shown = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"],
         cwd=folder,
@@ -27,7 +29,12 @@ def _imported(code: str, folder: Path, environ: dict[str, str]) -> set[str]:
         timeout=60,
         check=True,
     )
-    return {name.partition(".")[0] for name in shown.stdout.split()}
+    return {package for name in shown.stdout.split() for package in (name, *_above(name))}
+
+
+def _above(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts))]
 
 
 @pytest.fixture
@@ -49,11 +56,31 @@ def test_the_process_that_watches_the_workers_imports_no_database_and_no_framewo
     assert not imported & (CLIENTS | {"argon2", "dependency_injector", "jwt", "limits", "litestar", "sqlalchemy"})
 
 
+@pytest.mark.parametrize(
+    ("url", "needed"),
+    [
+        ("sqlite+aiosqlite:///postern.db", "sqlite"),
+        ("mysql://root@127.0.0.1/postern", "mysql"),
+        ("postgresql://postgres@127.0.0.1/postern", "postgresql"),
+    ],
+)
+def test_a_worker_imports_the_dialect_of_its_own_database_alone(
+    tmp_path: Path, environ: dict[str, str], url: str, needed: str
+) -> None:
+    environ["DATABASE_URL"] = url
+
+    imported = _imported(WORKER, tmp_path, environ)
+
+    dialects = {f"sqlalchemy.dialects.{name}" for name in ("mysql", "postgresql")}
+    assert imported & dialects == {f"sqlalchemy.dialects.{needed}"} - {"sqlalchemy.dialects.sqlite"}
+    assert f"adapters.sql.dialects.{needed}" in imported
+
+
 def test_a_worker_imports_no_client_of_what_it_is_not_connected_to(tmp_path: Path, environ: dict[str, str]) -> None:
     imported = _imported(WORKER, tmp_path, environ)
 
     assert "litestar" in imported
-    assert not imported & CLIENTS
+    assert not imported & (CLIENTS | LATER)
 
 
 @pytest.mark.parametrize(

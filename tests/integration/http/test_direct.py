@@ -1,157 +1,34 @@
 """Direct routes answer byte by byte what the router's way answers, whatever is asked and by whom."""
 
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+import json
 
-import httpx
 import pytest
 
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
-from entrypoints.http.direct import DirectRoutes
-from entrypoints.http.edge import Edge
 from tests.fakes import SettableClock
-from tests.integration.http.conftest import PASSWORD, a_container
+from tests.integration.http.asgi import Field, ask
+from tests.integration.http.conftest import a_container
+from tests.integration.http.two_ways import ABSENT, API, HOST, ID, Both, Story, a_story, both_of
+from tests.integration.http.two_ways import POSTS as FEED
 
-API = "/api/v1"
-MINE, FEED = f"{API}/users/me/posts", f"{API}/posts"
-ABSENT = "019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b"
-
-Field = tuple[bytes, bytes]
-HOST: Field = (b"host", b"testserver")
-ID: Field = (b"x-request-id", b"the-same-for-both")
-
-
-@dataclass(frozen=True)
-class Told:
-    status: int
-    headers: list[Field]
-    body: bytes
-
-
-async def ask(app: Any, method: str, target: str, *headers: Field) -> Told:
-    path, _, query = target.partition("?")
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": query.encode(),
-        "root_path": "",
-        "headers": [*headers, ID],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 8000),
-    }
-    await app(scope, receive, send)
-    return Told(sent[0]["status"], sorted(sent[0]["headers"]), b"".join(message["body"] for message in sent[1:]))
-
-
-async def no_router(scope: Any, receive: Any, send: Any) -> None:
-    raise AssertionError(f"{scope['path']} was left to the router")
-
-
-@dataclass
-class Both:
-    """The application by its two ways, over the same storage."""
-
-    direct: Edge
-    routed: Edge
-    seen: set[int] = field(default_factory=set)
-    """Statuses that were compared, so that a matrix of nothing but 401s does not pass for one."""
-
-    async def agree(self, method: str, target: str, *headers: Field) -> Told:
-        found = await ask(self.direct, method, target, *headers)
-        assert found == await ask(self.routed, method, target, *headers), (method, target, headers)
-        self.seen.add(found.status)
-        return found
-
-
-def both_of(make: Callable[[], Container]) -> Both:
-    direct, routed = create_app(make()), create_app(make())
-    assert isinstance(direct, Edge)
-    assert isinstance(routed, Edge)
-    direct._app = no_router
-    routed._direct = DirectRoutes()
-    return Both(direct, routed)
-
-
-@dataclass
-class Story:
-    """Who there is, and what they have written."""
-
-    container: Container
-    credentials: dict[str, tuple[Field, ...]]
-    post_id: str
-    author_id: str
-    cursors: dict[str, str]
-
-
-def bearer(token: str) -> tuple[Field, ...]:
-    return ((b"authorization", f"Bearer {token}".encode()),)
+MINE = f"{API}/users/me/posts"
 
 
 @pytest.fixture
 async def story(container: Container) -> Story:
-    app = create_app(container)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver") as client:
-
-        async def sign_up(name: str) -> tuple[str, str]:
-            body = {"email": f"{name}@example.com", "password": PASSWORD, "username": name}
-            made = (await client.post(f"{API}/auth/signup", json=body)).json()
-            return made["access_token"], made["user"]["id"]
-
-        alice, author_id = await sign_up("alice")
-        bob, _ = await sign_up("robert")
-        gone, _ = await sign_up("carol")
-        auth = {"authorization": f"Bearer {alice}"}
-
-        async def key(*scopes: str) -> str:
-            body = {"name": "a script", "scopes": scopes}
-            return str((await client.post(f"{API}/auth/api-keys", json=body, headers=auth)).json()["key"])
-
-        posts = [
-            (await client.post(FEED, json={"text": f"Hello, harbour {number}."}, headers=auth)).json()["id"]
-            for number in range(3)
-        ]
-        await client.put(f"{FEED}/{posts[0]}/vote", json={"dir": 1}, headers={"authorization": f"Bearer {bob}"})
-        await client.post(f"{API}/auth/logout", headers={"authorization": f"Bearer {gone}"})
-        cursors = {
-            path: (await client.get(path, params={"limit": 1}, headers=auth)).json()["next_cursor"]
-            for path in (MINE, FEED)
-        }
-        credentials: dict[str, tuple[Field, ...]] = {
-            "nobody": (),
-            "the author": bearer(alice),
-            "a voter": bearer(bob),
-            "in capitals": ((b"authorization", f"BEARER {alice}".encode()),),
-            "logged out": bearer(gone),
-            "a forgery": bearer(alice[:-4] + "AAAA"),
-            "no token": ((b"authorization", b"Bearer"),),
-            "another scheme": ((b"authorization", b"Basic YWxpY2U6cGFzc3dvcmQ="),),
-            "twice": bearer(alice) * 2,
-            "a key that reads": bearer(await key("posts:read")),
-            "a key that does not": bearer(await key("posts:write")),
-            "no such key": bearer("pk_" + "0" * 49),
-        }
-    return Story(container, credentials, posts[0], author_id, cursors)
+    return await a_story(container, posts=3)
 
 
 @pytest.fixture
 def both(story: Story) -> Both:
-    return both_of(lambda: story.container)
+    return both_of(story.container, story.container)
+
+
+async def a_cursor(both: Both, story: Story, path: str) -> str:
+    told = await both.agree("GET", f"{path}?limit=1", HOST, *story.author)
+    return str(json.loads(told.body)["next_cursor"])
 
 
 async def test_for_every_caller_and_query(both: Both, story: Story) -> None:
@@ -159,10 +36,11 @@ async def test_for_every_caller_and_query(both: Both, story: Story) -> None:
     pages += ["?cursor=x", "?limit=%31", "?limit=%ff", "?cursor="]
     feeds = ["?sort=top", "?sort=hot&limit=1", "?sort=worst", "?q=harbour", "?q=harbour&sort=new", "?q=%20"]
     feeds += [f"?author={story.author_id}", "?author=me", "?since=2020-01-01T00:00:00Z", "?until=yesterday"]
+    cursors = {path: await a_cursor(both, story, path) for path in (MINE, FEED)}
     targets = [
         *(f"{path}{page}" for path in (MINE, FEED) for page in pages),
-        *(f"{path}?limit=1&cursor={story.cursors[path]}" for path in (MINE, FEED)),
-        f"{MINE}?cursor={story.cursors[FEED]}",
+        *(f"{path}?limit=1&cursor={cursors[path]}" for path in (MINE, FEED)),
+        f"{MINE}?cursor={cursors[FEED]}",
         *(f"{FEED}{query}" for query in feeds),
         *(f"{FEED}/{id}" for id in (story.post_id, story.post_id.upper(), ABSENT, "1", "%", f"{story.post_id}?x=1")),
     ]
@@ -173,7 +51,7 @@ async def test_for_every_caller_and_query(both: Both, story: Story) -> None:
 
 
 async def test_for_every_condition_origin_host_and_type(both: Both, story: Story) -> None:
-    alice = story.credentials["the author"]
+    alice = story.author
     for target in (MINE, FEED, f"{FEED}?sort=top", f"{FEED}/{story.post_id}"):
         tag = dict((await both.agree("GET", target, HOST, *alice)).headers)[b"etag"]
         variations: list[tuple[Field, ...]] = [
@@ -198,34 +76,34 @@ async def test_for_every_condition_origin_host_and_type(both: Both, story: Story
     assert both.seen >= {200, 304, 400, 406, 414, 431}
 
 
+async def test_a_cached_page_links_as_each_query_is_spelt(both: Both, story: Story) -> None:
+    alice = story.credentials["the author"]
+    for path, query, answers in itertools.product((MINE, FEED), ("limit=1", "limit=01", "limit=1"), (200, 304)):
+        condition = ((b"if-none-match", b"*"),) if answers == 304 else ()
+        found = await both.agree("GET", f"{path}?{query}", HOST, *alice, *condition)
+        assert found.status == answers
+        assert dict(found.headers)[b"link"].startswith(f"<{path}?{query}&cursor=".encode())
+
+
 async def test_other_methods_and_spellings_are_the_routers(story: Story) -> None:
     whole = create_app(story.container)
-    alice = story.credentials["the author"]
+    headers = (HOST, ID, *story.author)
     for target in (f"{MINE}/", f"{FEED}/", f"{FEED}/{story.post_id}/", f"{FEED}//{story.post_id}"):
         plain = target.rstrip("/").replace("//", "/")
-        spelt, direct = await ask(whole, "GET", target, HOST, *alice), await ask(whole, "GET", plain, HOST, *alice)
+        spelt, direct = await ask(whole, "GET", target, headers), await ask(whole, "GET", plain, headers)
         assert (spelt.status, spelt.body) == (direct.status, direct.body), target
-    assert (await ask(whole, "DELETE", MINE, HOST, *alice)).status == 405
-    preflight = ((b"origin", b"https://app.example.com"), (b"access-control-request-method", b"GET"))
-    assert (await ask(whole, "OPTIONS", FEED, HOST, *preflight)).status == 204
+    assert (await ask(whole, "DELETE", MINE, headers)).status == 405
+    preflight = (HOST, (b"origin", b"https://app.example.com"), (b"access-control-request-method", b"GET"))
+    assert (await ask(whole, "OPTIONS", FEED, preflight)).status == 204
 
 
 @pytest.mark.parametrize(("setting", "signed_in"), [("RATE_LIMIT_ADDRESS", False), ("RATE_LIMIT_USER", True)])
 async def test_limits_count_direct_answers_as_all_others(clock: SettableClock, setting: str, signed_in: bool) -> None:
-    def limited() -> Container:
-        return a_container(clock, RATE_LIMIT_ENABLED="true", **{setting: "3/minute"})
-
-    first, second = limited(), limited()
-    second.storage.override(first.storage())  # the same accounts, and counters of its own
-    containers = iter((first, second))
-    both = both_of(lambda: next(containers))
-    body = {"email": "alice@example.com", "password": PASSWORD, "username": "alice"}
-    headers: tuple[Field, ...] = (HOST,)
-    if signed_in:
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(create_app(first)), base_url="http://testserver"
-        ) as client:
-            token = (await client.post(f"{API}/auth/signup", json=body)).json()["access_token"]
-        headers += bearer(token)
+    story = await a_story(a_container(clock))
+    limited = [a_container(clock, RATE_LIMIT_ENABLED="true", **{setting: "3/minute"}) for _ in range(2)]
+    for container in limited:
+        container.storage.override(story.container.storage())  # the same accounts, and counters of their own
+    both = both_of(*limited)
+    headers: tuple[Field, ...] = (HOST, *(story.author if signed_in else ()))
     statuses = [(await both.agree("GET", FEED, *headers)).status for _ in range(5)]
     assert statuses == [200, 200, 200, 429, 429]

@@ -2,17 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
 from entrypoints.container import Container
+from entrypoints.http.acceptance import accepts_json
 from entrypoints.http.app import create_app
-from entrypoints.http.edge import BODY_LIMIT, Edge, accepts_json
+from entrypoints.http.edge import BODY_LIMIT, Edge
 from entrypoints.http.exchange import Application
 from tests.fakes import SettableClock
+from tests.integration.http.asgi import GONE, ask
 from tests.integration.http.conftest import (
     BASE,
     Account,
@@ -29,43 +31,6 @@ ORDER = {
     "shipping_address": {"street": "1 Main Street", "city": "Springfield", "state": "IL", "zip": "62701"},
 }
 JSON = {"content-type": "application/json"}
-
-
-async def raw(
-    app: Any,
-    *,
-    method: str = "GET",
-    path: str = "/health",
-    headers: list[tuple[bytes, bytes]],
-    messages: Iterator[dict[str, Any]] | None = None,
-) -> tuple[int, dict[str, str], bytes]:
-    """Call the application below any client, with just these headers."""
-    sent: list[Any] = []
-    incoming = messages or iter([{"type": "http.request", "body": b"", "more_body": False}])
-
-    async def receive() -> dict[str, Any]:
-        return next(incoming)
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": headers,
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 8000),
-    }
-    await app(scope, receive, send)
-    found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return sent[0]["status"], found, b"".join(message["body"] for message in sent[1:])
 
 
 @pytest.mark.parametrize("given", ["a", "A-b_c.9", "x" * 128])
@@ -112,15 +77,15 @@ async def test_another_host_is_refused(client: httpx.AsyncClient, host: str) -> 
     ],
 )
 async def test_anything_but_one_host_is_a_bad_request(app: Application, headers: list[tuple[bytes, bytes]]) -> None:
-    status, _, body = await raw(app, headers=headers)
-    assert status == 400
-    assert b"/problems/bad-request" in body
+    told = await ask(app, "GET", "/health", headers)
+    assert told.status == 400
+    assert b"/problems/bad-request" in told.body
 
 
 async def test_a_star_lets_any_well_formed_host_in(clock: SettableClock) -> None:
     app = create_app(a_container(clock, ALLOWED_HOSTS="*"))
-    assert (await raw(app, headers=[(b"host", b"[::1]:8000")]))[0] == 200
-    assert (await raw(app, headers=[]))[0] == 400
+    assert (await ask(app, "GET", "/health", [(b"host", b"[::1]:8000")])).status == 200
+    assert (await ask(app, "GET", "/health", [])).status == 400
 
 
 @pytest.mark.parametrize(
@@ -134,9 +99,9 @@ async def test_a_star_lets_any_well_formed_host_in(clock: SettableClock) -> None
     ],
 )
 async def test_contradictory_lengths_are_a_bad_request(app: Application, headers: list[tuple[bytes, bytes]]) -> None:
-    status, _, body = await raw(app, method="POST", path=POSTS, headers=[(b"host", b"testserver"), *headers])
-    assert status == 400
-    assert b"/problems/bad-request" in body
+    told = await ask(app, "POST", POSTS, [(b"host", b"testserver"), *headers])
+    assert told.status == 400
+    assert b"/problems/bad-request" in told.body
 
 
 async def test_header_fields_are_bounded_in_size_and_number(client: httpx.AsyncClient) -> None:
@@ -369,10 +334,10 @@ async def test_an_error_outside_of_the_routes_is_answered_all_the_same(caplog: p
         raise RuntimeError("no route saw this")
 
     edge = Edge(broken, allowed_hosts=["*"], cors_origins=[])
-    status, headers, body = await raw(edge, headers=[(b"host", b"x")])
-    assert status == 500
-    assert headers["content-type"] == "application/problem+json"
-    assert b"no route" not in body
+    told = await ask(edge, "GET", "/health", [(b"host", b"x")])
+    assert told.status == 500
+    assert told.header(b"content-type") == b"application/problem+json"
+    assert b"no route" not in told.body
     assert len(caplog.records) == 1
 
 
@@ -382,18 +347,15 @@ async def test_half_an_answer_is_broken_off(caplog: pytest.LogCaptureFixture) ->
         raise RuntimeError("in the middle")
 
     with pytest.raises(RuntimeError, match="in the middle"):
-        await raw(Edge(broken, allowed_hosts=["*"], cors_origins=[]), headers=[(b"host", b"x")])
+        await ask(Edge(broken, allowed_hosts=["*"], cors_origins=[]), "GET", "/health", [(b"host", b"x")])
     assert len(caplog.records) == 1
 
 
 async def test_a_body_that_breaks_off_is_not_our_fault(app: Application, caplog: pytest.LogCaptureFixture) -> None:
-    messages: Iterator[dict[str, Any]] = iter(
-        [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
-    )
     headers = [(b"host", b"testserver"), (b"content-type", b"application/json")]
-    status, _, body = await raw(app, method="POST", path="/api/v1/auth/login", headers=headers, messages=messages)
-    assert status == 400
-    assert b"/problems/bad-request" in body
+    told = await ask(app, "POST", "/api/v1/auth/login", headers, (b"{", GONE))
+    assert told.status == 400
+    assert b"/problems/bad-request" in told.body
     assert not caplog.records
 
 

@@ -57,13 +57,13 @@ class Listening:
 
     async def start(self) -> dict[str, str]:
         """Return the headers of an answer of 200."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             message = await self._sent.get()
         assert message["status"] == 200
         return {name.decode(): value.decode() for name, value in message["headers"]}
 
     async def more(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             message = await self._sent.get()
         self.text += message["body"].decode()
         self.ended = not message["more_body"]
@@ -93,7 +93,7 @@ class Listening:
     async def go(self) -> None:
         """Hang up."""
         self._gone.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await asyncio.gather(self.task, return_exceptions=True)
 
 
@@ -132,6 +132,20 @@ async def test_the_answer_is_a_stream_that_nobody_keeps(container: Container, ap
     assert headers["x-request-id"]
     await listening.go()
     await container.live_hub().close()
+
+
+async def test_open_streams_are_a_gauge_and_no_latencies(client: httpx.AsyncClient, listen: Listen) -> None:
+    streams = [await listen(), await listen()]
+    assert "\npostern_live_streams 2.0\n" in (await client.get("/metrics")).text
+    for stream in streams:
+        await stream.go()
+    assert (await client.get(EVENTS, params={"types": "no.such"})).status_code == 400
+    told = (await client.get("/metrics")).text
+
+    of_route = 'method="GET",route="/api/v1/events"'
+    assert "\npostern_live_streams 0.0\n" in told
+    assert f'\nhttp_requests_total{{{of_route},status="200"}} 2.0\n' in told
+    assert f"\nhttp_request_duration_seconds_count{{{of_route}}} 1.0\n" in told  # the one that was refused
 
 
 async def test_everybody_hears_of_posts_and_scores(client: httpx.AsyncClient, listen: Listen, alice: Account) -> None:
@@ -254,7 +268,7 @@ async def test_a_session_that_is_closed_hears_nothing_more(
     await listening.until("post.published")
     assert (await client.post("/api/v1/auth/logout", headers=alice.auth)).status_code == 204
     await publish(client, bob)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(20):
         await listening.end()
 
     assert len(listening.events) == 1
@@ -268,7 +282,7 @@ async def test_a_token_that_expires_ends_its_stream(listen: Listen, clock: Setta
     listening = await listen(alice.auth)
     clock.advance(timedelta(minutes=31))
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(20):
         await listening.end()
 
 

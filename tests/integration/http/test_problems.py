@@ -79,6 +79,8 @@ async def test_every_problem_resolves_for_programs_and_for_people(client: httpx.
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         assert entry["title"] in page.text
         assert page.headers["vary"].startswith("Accept")
+    page = await client.get("/problems/invalid-input", headers={"accept": "text/html"})
+    assert "Correct what <code>errors</code> names" in page.text
     page = await client.get("/problems", headers={"accept": "text/html"})
     assert all(f'href="/problems/{entry["slug"]}"' in page.text for entry in listed)
 

@@ -15,7 +15,7 @@ from adapters.sql.connections import Unit
 from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.servers import PooledConnections
 from adapters.sql.sqlite_file import SqliteFile
-from tests.backends import SQL_BACKENDS
+from tests.backends import PROCESSES, SQL_BACKENDS
 
 OpenDatabase = Callable[..., Database]
 
@@ -53,10 +53,9 @@ def connections_out(database: Database) -> int:
     """Return how many connections are in use, of all that were opened."""
     connections = database._connections
     if isinstance(connections, SqliteFile):
-        return int(connections._turn.locked()) + connections._reading
+        return int(connections.writer.is_lent) + connections.reads.under_way
     assert isinstance(connections, PooledConnections)
-    engines = (connections._reads, connections._writes)
-    return sum(engine.sync_engine.pool.checkedout() for engine in engines)  # type: ignore[attr-defined]  # QueuePools
+    return sum(pool.in_use for pool in connections.pools())
 
 
 @asynccontextmanager
@@ -82,7 +81,7 @@ async def end_all_connections(behind: AsyncEngine, backend: str) -> int:
             )
             return len(killed.all())
         found = await connection.execute(
-            text("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()")
+            text(f"SELECT id FROM {PROCESSES[backend]} WHERE db = DATABASE() AND id <> CONNECTION_ID()")
         )
         ids = [row[0] for row in found]
         for id in ids:

@@ -71,6 +71,8 @@ async def test_a_connection_killed_just_before_the_commit_is_a_failure_by_name(
     with pytest.raises(StorageUnavailable):
         async with storage.identity_units() as uow:
             await uow.users.add(user)
+            # What is asked has that sent first.
+            assert await uow.users.standing(user.id) is not None
             await end_all_connections(behind, sql_backend)
             await uow.commit()
 

@@ -1,6 +1,7 @@
 """What the database adds to idempotency keys: waiting that has an end, nothing in the clear, and its plans."""
 
 from collections.abc import Awaitable
+from contextlib import suppress
 from hashlib import sha256
 
 import pytest
@@ -13,9 +14,11 @@ from adapters.system.clock import SystemClock
 from application.orders.place_order import PlaceOrder, PlaceOrderCommand
 from application.shared.idempotency import Answered, Idempotency, IdempotencyInFlight, IdempotencyKey, Once
 from domain.identity.user import User
+from domain.orders.errors import OrderNotFound
 from domain.orders.values import OrderLine, OrderLines, ProductId, ShippingAddress
+from domain.shared.ids import OrderId
 from entrypoints.storage import Storage, sql_storage
-from tests.builders import a_user, an_actor
+from tests.builders import a_user, an_actor, an_id
 from tests.contracts.stories import given, retried
 from tests.fakes import CountedIds
 from tests.integration.sql.conftest import Captured, OpenDatabase, connections_out, on_servers
@@ -48,6 +51,8 @@ async def test_whoever_waits_too_long_for_the_first_is_told_that_it_is_in_flight
 
     async with storage.orders_units() as uow:
         await uow.idempotency.claim(first, None)
+        with suppress(OrderNotFound):
+            await uow.orders.get(OrderId(an_id()))  # it is sent with whatever is read next
         began = clock.now()
         with pytest.raises(IdempotencyInFlight):
             await order(storage, alice, clock=clock)

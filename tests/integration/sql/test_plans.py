@@ -16,7 +16,7 @@ from domain.posts.ranking import Sort, hot_rank
 from domain.shared.ids import OrderId, PostId, UserId
 from entrypoints.storage import sql_storage
 from tests.builders import NOW, a_post, a_user, an_order
-from tests.integration.sql.conftest import Captured, OpenDatabase, writing
+from tests.integration.sql.conftest import Captured, OpenDatabase, on_sqlite, writing
 
 AUTHORS, POSTS_EACH = 40, 100
 PRIMARY_OF_ORDERS = {
@@ -94,6 +94,23 @@ async def test_the_lists_run_along_an_index_at_any_depth(
             assert len(own.items) == 20
             plan = await explained(behind, sql_backend, captured)
             assert is_along_an_index(plan, sql_backend, "ix_posts_author_id_id"), plan
+
+
+@on_sqlite
+async def test_the_author_of_a_list_is_looked_up_once_not_for_each_post(
+    open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str, captured: Captured
+) -> None:
+    database = open_with()
+    storage = sql_storage(database)
+    author, _ = await filled(database, behind, sql_backend)
+
+    await storage.posts.by_author(author.id, limit=20, before=None, viewer=author.id)
+    by_id = await explained(behind, sql_backend, captured)
+    await storage.posts.ranked(Sort.TOP, limit=20, after=None, as_of=NOW, viewer=None, author_id=author.id)
+    by_rank = await explained(behind, sql_backend, captured)
+
+    for plan in (by_id, by_rank):
+        assert plan.index("SEARCH users") < plan.index("SEARCH posts"), plan
 
 
 @pytest.mark.parametrize("sort", [Sort.TOP, Sort.HOT])

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import Executable
 
 from adapters.sql.database import AnyRow, Database, Parameters
-from adapters.sql.revisions import AUTHORS_A_LOOK_UP, LOOK_UPS_AT_ONCE, SqlAuthorRevisions
+from adapters.sql.look_ups import KEYS_A_LOOK_UP, LOOK_UPS_AT_ONCE
+from adapters.sql.revisions import SqlAuthorRevisions
 from application.shared.errors import StorageUnavailable
 from domain.identity.user import User
 from domain.posts.post import Post
@@ -80,10 +81,10 @@ async def test_nobody_is_told_what_was_read_before_they_asked(revisions: Watched
     alice = a_user()
     await given(storage, alice)
     revisions.open.clear()
-    early = [asyncio.create_task(revisions.current(alice.id)) for _ in range(3)]
+    early = [asyncio.ensure_future(revisions.current(alice.id)) for _ in range(3)]
     await settle()  # it was read, and the answer is on its way
     await publish(storage, alice, 1)
-    late = asyncio.create_task(revisions.current(alice.id))
+    late = asyncio.ensure_future(revisions.current(alice.id))
     await settle()
     revisions.open.set()
     assert await asyncio.gather(*early) == [0, 0, 0]
@@ -91,7 +92,7 @@ async def test_nobody_is_told_what_was_read_before_they_asked(revisions: Watched
 
 
 async def test_few_look_ups_are_under_way_and_none_is_too_large(revisions: Watched) -> None:
-    authors = [UserId(an_id()) for _ in range(3 * AUTHORS_A_LOOK_UP + 1)]
+    authors = [UserId(an_id()) for _ in range(3 * KEYS_A_LOOK_UP + 1)]
     assert set(await asyncio.gather(*(revisions.current(author) for author in authors))) == {0}
     assert revisions.look_ups == 4
     assert revisions.most_under_way <= LOOK_UPS_AT_ONCE
@@ -99,7 +100,7 @@ async def test_few_look_ups_are_under_way_and_none_is_too_large(revisions: Watch
 
 async def test_a_look_up_that_hangs_holds_up_only_its_own(revisions: Watched) -> None:
     revisions.open.clear()
-    stuck = asyncio.create_task(revisions.current(UserId(an_id())))
+    stuck = asyncio.ensure_future(revisions.current(UserId(an_id())))
     await settle()
     gate, revisions.open = revisions.open, asyncio.Event()
     revisions.open.set()
@@ -120,7 +121,7 @@ async def test_when_it_fails_nobody_can_say_and_the_next_is_looked_up_again(revi
 async def test_who_hangs_up_takes_nothing_from_the_others(revisions: Watched) -> None:
     author = UserId(an_id())
     revisions.open.clear()
-    first, second = (asyncio.create_task(revisions.current(author)) for _ in range(2))
+    first, second = (asyncio.ensure_future(revisions.current(author)) for _ in range(2))
     await settle()
     first.cancel()
     with pytest.raises(asyncio.CancelledError):

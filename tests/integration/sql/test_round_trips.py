@@ -3,23 +3,41 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
-from sqlalchemy import text
 
+from adapters.security.keys import DerivedKeys
+from adapters.security.opaque import RandomRecoveryCodes
+from adapters.security.secret_box import AesGcmSecretBox
+from adapters.security.totp import PyotpTotpCodes
 from adapters.sql.database import Database
+from application.identity.open_session import OpenSession, OpenSessionCommand
+from application.identity.register import Register, RegisterCommand
+from application.identity.second_factor import SecondFactorDesk
+from application.identity.tokens import TokenDesk
 from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.posts.publish_post import PublishPost, PublishPostCommand
+from application.posts.views import PostView
+from application.shared.idempotency import IdempotencyKey, Once
+from domain.identity.values import Device
 from domain.posts.post import Post
 from domain.posts.values import PostText
 from domain.posts.vote import Direction
 from domain.shared.actor import Actor
 from entrypoints.storage import Storage, sql_storage
-from tests.backends import SQL_BACKENDS
-from tests.builders import a_post, a_user, an_actor
+from tests.builders import NOW, a_post, a_user, an_actor, an_id
 from tests.contracts.stories import given
-from tests.fakes import CountedIds, SettableClock
-from tests.integration.sql.conftest import Captured, OpenDatabase, writing
+from tests.fakes import CountedIds, CountedRefreshTokens, PlainAccessTokens, SettableClock
+from tests.integration.sql.conftest import Captured, OpenDatabase, on_servers
+from tests.integration.sql.line import through_a_line
 
 Operation = Callable[[Storage, Actor, Post], Awaitable[object]]
+
+DEVICE = Device.of("curl/8.9", "192.0.2.7")
+
+
+def a_desk() -> TokenDesk:
+    return TokenDesk(
+        ids=CountedIds(), access_tokens=PlainAccessTokens(SettableClock()), refresh_tokens=CountedRefreshTokens()
+    )
 
 
 async def one_post(storage: Storage, actor: Actor, post: Post) -> object:
@@ -42,9 +60,43 @@ async def create(storage: Storage, actor: Actor, post: Post) -> object:
     return await storage.grouped(use_case).execute(PublishPostCommand(actor, PostText("news")))
 
 
+async def create_once(storage: Storage, actor: Actor, post: Post) -> object:
+    use_case = PublishPost(uow=storage.posts_units, authors=storage.authors, ids=CountedIds(), clock=SettableClock())
+    key = IdempotencyKey(str(an_id()))
+    once: Once[PostView] = Once(actor.user_id, key, NOW, lambda view: view.id.encode())
+    return await storage.grouped(use_case).execute(PublishPostCommand(actor, PostText("news"), once=once))
+
+
 async def vote(storage: Storage, actor: Actor, post: Post) -> object:
     use_case = CastVote(uow=storage.posts_units, clock=SettableClock())
     return await storage.grouped(use_case).execute(CastVoteCommand(actor, post.id, Direction.UP))
+
+
+async def open_a_session(storage: Storage, actor: Actor, post: Post) -> object:
+    """Log in, the hash apart."""
+    del post
+    found = await storage.credentials.by_id(actor.user_id)
+    second_factor = SecondFactorDesk(
+        totp=PyotpTotpCodes(issuer="Postern"),
+        box=AesGcmSecretBox(keys=DerivedKeys("a key that everybody knows")),
+        recovery_codes=RandomRecoveryCodes(),
+    )
+    use_case = OpenSession(
+        uow=storage.identity_units, desk=a_desk(), second_factor=second_factor, clock=SettableClock()
+    )
+    command = OpenSessionCommand(found=found, matches=True, device=DEVICE)
+    return await storage.grouped(use_case).execute(command)
+
+
+async def register(storage: Storage, actor: Actor, post: Post) -> object:
+    """Sign up, the hash apart."""
+    del actor, post
+    somebody = a_user()
+    use_case = Register(uow=storage.identity_units, desk=a_desk(), ids=CountedIds(), clock=SettableClock())
+    command = RegisterCommand(
+        email=somebody.email, username=somebody.username, name=None, password_hash="a hash", device=DEVICE
+    )
+    return await storage.grouped(use_case).execute(command)
 
 
 async def given_a_reader(open_with: OpenDatabase) -> tuple[Database, Storage, Actor, Post]:
@@ -64,56 +116,80 @@ async def given_a_reader(open_with: OpenDatabase) -> tuple[Database, Storage, Ac
         (feed, 1),
         # The author; the post, its words, the author's revision, and the event.
         (create, 5),
+        (create_once, 6),
         # The tally and what was said, the vote, the counters, the ranks that were, and the event.
         (vote, 5),
+        # The credentials, the account, its second factor; the session, and what the trail says of it.
+        (open_a_session, 5),
+        # The account and its session, two lines of the trail, and the event.
+        (register, 5),
     ],
 )
 async def test_an_operation_takes_so_many_statements(
-    open_with: OpenDatabase, sql_backend: str, captured: Captured, *, operation: Operation, statements: int
+    open_with: OpenDatabase, captured: Captured, *, operation: Operation, statements: int
 ) -> None:
     _, storage, actor, post = await given_a_reader(open_with)
     captured.statements.clear()
 
     await operation(storage, actor, post)
 
-    # PostgreSQL asks for what was said by itself, see `ballots`.
-    asks_twice = operation is vote and sql_backend == "postgresql"
-    assert len(captured.statements) == statements + asks_twice
+    assert len(captured.statements) == statements
 
 
-MYSQL_LIKE = [backend for backend in SQL_BACKENDS if backend in {"mariadb", "mysql"}]
-
-
-@pytest.mark.parametrize("sql_backend", MYSQL_LIKE, indirect=True)
-@pytest.mark.parametrize(("operation", "round_trips"), [(create, 5), (vote, 6)])
-async def test_a_unit_of_work_takes_one_round_trip_a_statement_and_one_to_commit(
-    open_with: OpenDatabase, *, operation: Operation, round_trips: int
+@on_servers
+async def test_logging_in_asks_no_oftener_than_it_must(
+    open_with: OpenDatabase, database_url: str, sql_backend: str
 ) -> None:
-    """As the server counts them, on the one connection for writing that there is."""
-    database, storage, actor, post = await given_a_reader(open_with)
+    """The credentials; the account, locked, and its second factor; then all that is written, and the commit.
 
-    async def asked() -> int:
-        async with writing(database) as unit:
-            told = (await unit.execute(text("SHOW SESSION STATUS LIKE 'Questions'"), {})).mappings().one()
-            return int(told["Value"])
+    What begins a transaction and what ends it are exchanges of their own on PostgreSQL.
+    """
+    async with through_a_line(open_with, database_url, pool_size=2, max_overflow=0) as (database, line):
+        storage = sql_storage(database)
+        alice = a_user()
+        await given(storage, alice)
+        # What happens once on a connection: drivers prepare statements, the first time or the second.
+        for _ in range(2):
+            await open_a_session(storage, an_actor(alice), a_post(alice))
+        before = line.exchanges
 
-    before, again = await asked(), await asked()
-    await operation(storage, actor, post)
+        await open_a_session(storage, an_actor(alice), a_post(alice))
 
-    assert await asked() - again - (again - before) == round_trips
+        assert line.exchanges - before == (6 if sql_backend == "postgresql" else 4)
 
 
-@pytest.mark.parametrize("sql_backend", MYSQL_LIKE, indirect=True)
-@pytest.mark.parametrize("operation", [one_post, own_list, feed])
-async def test_a_read_takes_one_round_trip(open_with: OpenDatabase, operation: Operation) -> None:
-    database, storage, actor, post = await given_a_reader(open_with)
+@on_servers
+@pytest.mark.parametrize(
+    ("operation", "exchanges"),
+    [
+        (one_post, 1),
+        (own_list, 1),
+        (feed, 1),
+        # The author; then all that is written, and the commit.
+        (create, 2),
+        # Its key goes with what is written.
+        (create_once, 2),
+        # The tally and what was said; then all that is written, and the commit.
+        (vote, 2),
+        # All that is written, and the commit.
+        (register, 1),
+    ],
+)
+async def test_an_operation_asks_the_server_so_often(
+    open_with: OpenDatabase, database_url: str, *, operation: Operation, exchanges: int
+) -> None:
+    """As they pass on the wire, so that BEGIN, COMMIT and whatever a driver asks by itself are counted."""
+    async with through_a_line(open_with, database_url, pool_size=2, max_overflow=0) as (database, line):
+        storage = sql_storage(database)
+        alice, bob = a_user(), a_user()
+        *others, post = [a_post(alice) for _ in range(3)]
+        await given(storage, alice, bob, *others, post)
+        # What happens once on a connection: drivers look up types, and prepare statements, at the latest the second
+        # time.
+        for other in others:
+            await operation(storage, an_actor(bob), other)
+        before = line.exchanges
 
-    async def asked() -> int:
-        row = await database.fetch_one(text("SHOW SESSION STATUS LIKE 'Questions'"), {})
-        assert row is not None
-        return int(row[1])
+        await operation(storage, an_actor(bob), post)
 
-    before = await asked()
-    await operation(storage, actor, post)
-
-    assert await asked() - before - 1 == 1
+        assert line.exchanges - before == exchanges

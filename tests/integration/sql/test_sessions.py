@@ -1,15 +1,14 @@
 """What every connection is set to, whatever the server's own settings are."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import make_url, text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.mysql import MysqlDialect
-from adapters.sql.servers import PooledConnections
 from application.shared.errors import StorageUnavailable
 from entrypoints.storage import sql_storage
 from tests.backends import SQL_BACKENDS
@@ -24,9 +23,23 @@ MARIADB = pytest.mark.parametrize("sql_backend", ["mariadb"], indirect=True)
 POSTGRESQL = pytest.mark.parametrize("sql_backend", ["postgresql"], indirect=True)
 
 
-async def asked(engine: AsyncEngine, question: str) -> Any:
-    async with engine.connect() as connection:
-        return (await connection.execute(text(question))).scalar()
+Ask = Callable[[str], Awaitable[Any]]
+"""Asks for one value."""
+
+
+def both(database: Database) -> tuple[Ask, Ask]:
+    """Return how to ask on a connection for reading, and on one for writing."""
+
+    async def reading(question: str) -> Any:
+        row = await database.fetch_one(text(question), {})
+        assert row is not None
+        return row[0]
+
+    async def while_writing(question: str) -> Any:
+        async with writing(database) as unit:
+            return (await unit.execute(text(question), {})).scalar()
+
+    return reading, while_writing
 
 
 @on_sqlite
@@ -54,34 +67,35 @@ async def test_sqlite_keeps_a_log_and_minds_references(
 async def test_mysql_is_strict_in_utc_and_reads_what_is_committed(open_with: OpenDatabase, sql_backend: str) -> None:
     database = open_with()
     isolation = "tx_isolation" if sql_backend == "mariadb" else "transaction_isolation"
-    for engine in both(database):
-        mode = await asked(engine, "SELECT @@SESSION.sql_mode")
+    for ask in both(database):
+        mode = await ask("SELECT @@SESSION.sql_mode")
         assert "STRICT_ALL_TABLES" in mode
-        assert await asked(engine, f"SELECT @@SESSION.{isolation}") == "READ-COMMITTED"
-        assert await asked(engine, "SELECT @@SESSION.time_zone") == "+00:00"
-        assert await asked(engine, "SELECT @@SESSION.character_set_client") == "utf8mb4"
-        assert await asked(engine, "SELECT @@SESSION.innodb_lock_wait_timeout") == 5
-    assert await asked(both(database)[1], "SELECT @@SESSION.autocommit") == 0
-    assert await asked(both(database)[0], "SELECT @@SESSION.autocommit") == 1
+        assert await ask(f"SELECT @@SESSION.{isolation}") == "READ-COMMITTED"
+        assert await ask("SELECT @@SESSION.time_zone") == "+00:00"
+        assert await ask("SELECT @@SESSION.character_set_client") == "utf8mb4"
+        assert await ask("SELECT @@SESSION.innodb_lock_wait_timeout") == 5
+    assert await both(database)[1]("SELECT @@SESSION.autocommit") == 0
+    assert await both(database)[0]("SELECT @@SESSION.autocommit") == 1
 
 
 @POSTGRESQL
 async def test_postgresql_is_bounded_in_utc_and_reads_what_is_committed(open_with: OpenDatabase) -> None:
     database = open_with()
-    for engine in both(database):
-        assert await asked(engine, "SHOW transaction_isolation") == "read committed"
-        assert await asked(engine, "SHOW timezone") == "UTC"
-        assert await asked(engine, "SHOW statement_timeout") == "10s"
-        assert await asked(engine, "SHOW lock_timeout") == "5s"
-        assert await asked(engine, "SHOW application_name") == "postern"
+    for ask in both(database):
+        assert await ask("SHOW transaction_isolation") == "read committed"
+        assert await ask("SHOW timezone") == "UTC"
+        assert await ask("SHOW statement_timeout") == "10s"
+        assert await ask("SHOW lock_timeout") == "5s"
+        assert await ask("SHOW application_name") == "postern"
 
 
 @on_servers
 async def test_both_pools_together_are_as_large_as_the_settings_say(open_with: OpenDatabase) -> None:
     database = open_with(pool_size=10, max_overflow=6)
-    sizes = [(engine.sync_engine.pool.size(), engine.sync_engine.pool._max_overflow) for engine in both(database)]
+    for ask in both(database):
+        await ask("SELECT 1")
 
-    assert sizes == [(5, 3), (5, 3)]
+    assert [(pool.name, pool.size) for pool in database.pools()] == [("reads", 8), ("writes", 8)]
 
 
 async def test_each_pool_has_one_connection_at_the_least(open_with: OpenDatabase) -> None:
@@ -102,12 +116,6 @@ async def test_a_database_can_be_used_again_after_it_was_disposed_of(open_with: 
     await storage.close()
 
     await given(storage, a_user())
-
-
-def both(database: Database) -> Any:
-    connections = database._connections
-    assert isinstance(connections, PooledConnections)
-    return connections._reads, connections._writes
 
 
 def test_the_settings_do_not_show_the_password() -> None:

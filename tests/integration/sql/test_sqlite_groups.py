@@ -11,10 +11,15 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text
 
-from adapters.sql import sqlite_file
+from adapters.sql import sqlite_groups
 from adapters.sql.database import Database
 from adapters.sql.models import PostRow, UserRow, table_of
+from adapters.sql.sqlite_caution import Caution
 from adapters.sql.sqlite_file import SqliteFile
+from adapters.sql.sqlite_groups import Job, SqliteGroups
+from adapters.sql.sqlite_link import raise_translatable
+from adapters.sql.sqlite_reads import SqliteReads
+from adapters.sql.sqlite_writer import SqliteWriter
 from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.shared.errors import StorageUnavailable, TransientFailure
 from domain.identity.user import User
@@ -38,10 +43,26 @@ def file_of(database: Database) -> SqliteFile:
 def watched(database: Database) -> Iterator[list[str]]:
     """What is said on the write connection, in order."""
     said: list[str] = []
-    raw = file_of(database).link.raw
+    raw = file_of(database).writer.link.raw
     raw.set_trace_callback(said.append)
     yield said
     raw.set_trace_callback(None)
+
+
+def driven(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+    """The jobs that are run in groups from now on, each as often as it is, and however long they take."""
+    monkeypatch.setattr(sqlite_groups, "_GROUP_SECONDS", 60.0)
+    monkeypatch.setattr(sqlite_groups, "_CAREFUL_SECONDS", 60.0)
+    monkeypatch.setattr(Caution, "note", lambda *_: None)
+    ran: list[Job] = []
+    drive = SqliteGroups._drive
+
+    def noted(self: SqliteGroups, job: Job) -> None:
+        ran.append(job)
+        drive(self, job)
+
+    monkeypatch.setattr(SqliteGroups, "_drive", noted)
+    return ran
 
 
 async def opened(open_with: OpenDatabase, **settings: Any) -> tuple[Database, Storage]:
@@ -60,21 +81,71 @@ async def test_those_who_come_together_share_one_commit(open_with: OpenDatabase)
         await asyncio.gather(*(grouped.execute(user) for user in users))
 
     # The first to come is alone; the loop may also be held up for so long that a group ends early.
-    assert said.count("RELEASE unit") == 20
+    assert sum(statement.startswith("INSERT INTO users") for statement in said) == 20
+    assert "SAVEPOINT unit" not in said
     assert said.count("COMMIT") == said.count("BEGIN IMMEDIATE") <= 10
+
+
+async def test_one_that_fails_with_something_changed_has_its_group_begun_anew_with_savepoints(
+    open_with: OpenDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, storage = await opened(open_with)
+    users = [a_user() for _ in range(12)]
+    ran = driven(monkeypatch)
+
+    async def story(number: int) -> None:
+        async with storage.identity_units() as uow:
+            await uow.users.add(users[number])
+            if number % 5 == 4:
+                raise ZeroDivisionError
+            await uow.commit()
+
+    grouped = storage.grouped(Told(story))
+    with watched(database) as said:
+        outcomes = await asyncio.gather(*(grouped.execute(number) for number in range(12)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [
+        ZeroDivisionError if number % 5 == 4 else type(None) for number in range(12)
+    ]
+    stored = [await storage.accounts.account(user.id) is not None for user in users]
+    assert stored == [number % 5 != 4 for number in range(12)]
+    # Once for all of them, however many fail; and those behind the first that failed are careful from the start.
+    assert said.count("ROLLBACK") == 1
+    assert said.count("SAVEPOINT unit") == 12
+    assert said.count("ROLLBACK TO unit") == 2
+    assert len(ran) == 12 + 5
+
+
+async def test_one_that_fails_before_it_has_changed_anything_is_nothing_to_the_others(
+    open_with: OpenDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, storage = await opened(open_with)
+    taken = a_user(email="alice@example.org")
+    await given(storage, taken)
+    users = [a_user(email="alice@example.org") if number % 4 == 3 else a_user() for number in range(12)]
+    ran = driven(monkeypatch)
+    grouped = storage.grouped(Told[User, None](lambda user: add(storage, user)))
+
+    with watched(database) as said:
+        outcomes = await asyncio.gather(*(grouped.execute(user) for user in users), return_exceptions=True)
+
+    assert [outcome is not None for outcome in outcomes] == [number % 4 == 3 for number in range(12)]
+    assert not [statement for statement in said if "SAVEPOINT" in statement or "ROLLBACK" in statement]
+    assert len(ran) == 12
+    stored = [await storage.accounts.account(user.id) is not None for user in users]
+    assert stored == [number % 4 != 3 for number in range(12)]
 
 
 async def test_nobody_is_answered_before_the_commit(open_with: OpenDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     _, storage = await opened(open_with)
     grouped = storage.grouped(Told[User, None](lambda user: add(storage, user)))
     may_commit = threading.Event()
-    commit = SqliteFile.commit
+    commit = SqliteWriter.commit
 
-    def held(self: SqliteFile) -> None:
+    def held(self: SqliteWriter) -> None:
         may_commit.wait(10)
         commit(self)
 
-    monkeypatch.setattr(SqliteFile, "commit", held)
+    monkeypatch.setattr(SqliteWriter, "commit", held)
     users = [a_user() for _ in range(5)]
     tasks = [asyncio.create_task(grouped.execute(user)) for user in users]
     done, _ = await asyncio.wait(tasks, timeout=0.1)
@@ -94,18 +165,18 @@ async def test_when_the_commit_fails_all_fail_and_nothing_is_stored(
     grouped = storage.grouped(Told[User, None](lambda user: add(storage, user)))
     users = [a_user() for _ in range(8)]
 
-    def broken(self: SqliteFile) -> None:
+    def broken(self: SqliteWriter) -> None:
         error = sqlite3.OperationalError("database is locked")
         error.sqlite_errorname = "SQLITE_BUSY"
-        sqlite_file._raise(error, "COMMIT")
+        raise_translatable(error, "COMMIT")
 
     with monkeypatch.context() as patch:
-        patch.setattr(SqliteFile, "commit", broken)
+        patch.setattr(SqliteWriter, "commit", broken)
         outcomes = await asyncio.gather(*(grouped.execute(user) for user in users), return_exceptions=True)
 
     assert {type(outcome) for outcome in outcomes} == {TransientFailure}
     assert [await storage.accounts.account(user.id) for user in users] == [None] * 8
-    assert not file_of(database).link.raw.in_transaction
+    assert not file_of(database).writer.link.raw.in_transaction
     await asyncio.gather(*(grouped.execute(user) for user in users))
     assert await storage.accounts.account(users[0].id) is not None
 
@@ -118,7 +189,7 @@ async def test_when_sqlite_gives_the_transaction_up_all_that_were_in_it_fail(ope
     async def story(number: int) -> None:
         await add(storage, users[number])
         if number == 3:
-            file_of(database).link.raw.execute("ROLLBACK")
+            file_of(database).writer.link.raw.execute("ROLLBACK")
 
     grouped = storage.grouped(Told(story))
     await storage.grouped(Told[User, None](lambda user: add(storage, user))).execute(a_user())
@@ -186,13 +257,13 @@ async def test_a_brief_read_runs_on_the_loop_and_a_long_one_in_a_thread(
     database, storage = await opened(open_with)
     await given(storage, *(a_user() for _ in range(30)))
     threads: list[int] = []
-    read = SqliteFile._read_in_thread
+    read = SqliteReads.read_in_thread
 
-    def noted(self: SqliteFile, *told: Any) -> Any:
+    def noted(self: SqliteReads, *told: Any) -> Any:
         threads.append(threading.get_ident())
         return read(self, *told)
 
-    monkeypatch.setattr(SqliteFile, "_read_in_thread", noted)
+    monkeypatch.setattr(SqliteReads, "read_in_thread", noted)
     users = table_of(UserRow)
     count = select(func.count()).select_from(users)
     for _ in range(2_000):  # SQLite adds the steps of all of them up.
@@ -229,21 +300,20 @@ async def test_on_a_slow_disk_nothing_runs_on_the_loop_for_a_while(
     file = file_of(database)
     grouped = storage.grouped(Told[User, None](lambda user: add(storage, user)))
     for _ in range(3):
-        file._note(1.0)
-    assert file._read_briefly(select(func.count()).select_from(table_of(PostRow)), {}) is not None
-    file._note(1.0)
-    file._note(1.0)
+        file.caution.note(1.0)
+    assert file.reads.read_briefly(select(func.count()).select_from(table_of(PostRow)), {}) is not None
+    file.caution.note(1.0)
+    file.caution.note(1.0)
 
-    assert file._read_briefly(select(func.count()).select_from(table_of(PostRow)), {}) is None
-    with watched(database) as said:
-        await grouped.execute(user := a_user())
-    assert "SAVEPOINT unit" not in said
+    assert file.reads.read_briefly(select(func.count()).select_from(table_of(PostRow)), {}) is None
+    ran = driven(monkeypatch)
+    await grouped.execute(user := a_user())
+    assert ran == []
     assert await storage.accounts.account(user.id) is not None
 
-    monkeypatch.setattr(file, "_cautious_until", 0.0)
-    with watched(database) as said:
-        await grouped.execute(a_user())
-    assert "SAVEPOINT unit" in said
+    monkeypatch.setattr(file.caution, "until", 0.0)
+    await grouped.execute(a_user())
+    assert len(ran) == 1
 
 
 async def test_a_vote_takes_so_many_statements_and_no_more(open_with: OpenDatabase, captured: Captured) -> None:
@@ -257,13 +327,14 @@ async def test_a_vote_takes_so_many_statements_and_no_more(open_with: OpenDataba
     with watched(database) as said:
         await vote.execute(CastVoteCommand(an_actor(bob), post.id, Direction.UP))
 
-    # Reading the tally, the vote, the counters, the ranks that were, and the event.
+    # Reading the tally, the counters, the vote, the ranks that were, and the event.
     assert [statement.split()[0] for statement, _ in captured.statements] == [
-        "SELECT", "INSERT", "UPDATE", "INSERT", "INSERT",
+        "SELECT", "UPDATE", "INSERT", "INSERT", "INSERT",
     ]  # fmt: skip
+    # One vote is no hotter than none, so the indexes by `hot` are left alone.
+    assert " hot=" not in captured.statements[1][0]
     own = [statement for statement in said if not statement.startswith("--")]
-    assert own[:2] == ["BEGIN IMMEDIATE", "SAVEPOINT unit"]
-    assert own[-2:] == ["RELEASE unit", "COMMIT"]
+    assert (own[0], own[-1], len(own)) == ("BEGIN IMMEDIATE", "COMMIT", 7)
 
 
 async def test_two_processes_write_one_file_and_lose_nothing(open_with: OpenDatabase) -> None:

@@ -285,7 +285,7 @@ class AdministrationRoutes:
         raw = await receive(request)
         body = decode(raw, CreateUserBody)
         return await self._creations.answer(
-            request,
+            request.scope,
             actor,
             raw,
             lambda once: self._use.create_user.execute(body.command(actor, once)),

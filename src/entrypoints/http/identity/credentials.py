@@ -323,7 +323,7 @@ class CredentialRoutes:
         raw = await receive(request)
         body = decode(raw, CreateApiKeyBody)
         return await self._creations.answer(
-            request,
+            request.scope,
             actor,
             raw,
             lambda once: self._use.create_api_key.execute(body.command(actor, once)),

@@ -7,7 +7,6 @@ and generators, and the domain, which normalises first, enforces it.
 from typing import Annotated
 
 import msgspec
-from email_validator import EmailNotValidError, validate_email
 
 from application.identity.change_password import ChangePasswordCommand
 from application.identity.edit_profile import EditProfileCommand
@@ -42,6 +41,9 @@ def email_address(raw: str) -> EmailAddress:
 
     Raises `Invalid`. A domain in Punycode and the same in Unicode come out as one.
     """
+    # Imported for the first address that anybody sends: its patterns take 20 ms of a start to compile.
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
+
     try:
         found = validate_email(raw.strip(), check_deliverability=False)
     except EmailNotValidError as refused:

@@ -103,6 +103,7 @@ class LiveRoutes:
             is_over=lambda: actor is not None and self._has_lost(exchange),
             abort=lambda: abort_connection(peer, server),
         )
+        exchange.is_stream = True
         return EventStreamAnswer(stream, self._admission(exchange, actor))
 
     def _has_lost(self, exchange: Exchange) -> bool:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from adapters.live.hub import LiveStream
+from adapters.live.stream import LiveStream
 from adapters.shared.tasks import end
 from domain.shared.errors import Invalid
 from entrypoints.http.exchange import Answer, Receive, Send

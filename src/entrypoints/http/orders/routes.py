@@ -200,7 +200,7 @@ class OrdersRoutes:
         raw = await receive(request)
         body = decode(raw, PlaceOrderBody)
         return await self._creations.answer(
-            request,
+            request.scope,
             actor,
             raw,
             lambda once: self._use.place_order.execute(body.command(actor, once)),

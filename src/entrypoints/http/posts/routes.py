@@ -1,5 +1,6 @@
 """The routes of posts."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -17,6 +18,7 @@ from application.posts.list_my_posts import ListMyPosts, ListMyPostsQuery
 from application.posts.list_replies import ListReplies, ListRepliesQuery
 from application.posts.ports import Period
 from application.posts.publish_post import PublishPost, PublishPostCommand
+from application.posts.read_feed import ReadFeed
 from application.posts.search import SearchCriteria
 from application.posts.search_posts import SearchPosts, SearchPostsQuery
 from application.posts.views import PostPageView, PostView, VoteView, encode_page
@@ -31,17 +33,26 @@ from domain.shared.actor import Actor, Scope
 from domain.shared.errors import Unauthenticated
 from domain.shared.ids import PostId, UserId
 from entrypoints.http.auth import Authenticator
-from entrypoints.http.body import decode, read, receive
+from entrypoints.http.body import collect, decode, read
 from entrypoints.http.conditional import (
     PER_VIEWER,
     PRIVATE,
-    Headers,
+    Representation,
     expected_version,
     representation,
     resource_tag,
 )
-from entrypoints.http.direct import DirectRoutes
-from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, HttpRequest, no_content
+from entrypoints.http.direct import DirectRoutes, at_last
+from entrypoints.http.exchange import (
+    JSON_TYPE,
+    Answer,
+    AnyReceive,
+    AnyScope,
+    Exchange,
+    Headers,
+    HttpRequest,
+    no_content,
+)
 from entrypoints.http.idempotency import Creations
 from entrypoints.http.openapi import PAGE, Auth, Operation, Parameter, endpoint, id_parameter, path_parameter
 from entrypoints.http.paging import NextPage, Query, path_id, refuse_parameters
@@ -56,10 +67,10 @@ class PostsUseCases:
     cast_vote: UseCase[CastVoteCommand, VoteView]
     list_replies: UseCase[ListRepliesQuery, PostPageView]
     get_post: UseCase[GetPostQuery, PostView]
-    read_feed: UseCase[ListFeedQuery, EncodedPage]
+    read_feed: ReadFeed
     search_posts: UseCase[SearchPostsQuery, PostPageView]
     list_author_posts: UseCase[ListAuthorPostsQuery, PostPageView]
-    list_my_posts: UseCase[ListMyPostsQuery, EncodedPage]
+    list_my_posts: ListMyPosts
 
 
 _POST_EXAMPLE: Final[dict[str, object]] = {
@@ -334,12 +345,15 @@ class PostsRoutes:
         ]
 
     async def publish_post(self, request: HttpRequest) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(request.scope), PUBLISH.scope)
-        refuse_parameters(request.scope["query_string"])
-        raw = await receive(request)
+        return await self.write_post(request.scope, request.receive)
+
+    async def write_post(self, scope: AnyScope, receive: AnyReceive) -> Answer:
+        actor = self._auth.signed_in(Exchange.of(scope), PUBLISH.scope)
+        refuse_parameters(scope["query_string"])
+        raw = await collect(scope, receive)
         body = decode(raw, PublishPostBody)
         return await self._creations.answer(
-            request,
+            scope,
             actor,
             raw,
             lambda once: self._use.publish_post.execute(body.command(actor, once)),
@@ -350,21 +364,27 @@ class PostsRoutes:
         return DirectRoutes(
             reads={self._posts: self.read_feed, f"{self._base}/users/me/posts": self.read_my_posts},
             reads_of_one={self._posts: (f"{self._posts}/{{post_id}}", self.read_post)},
+            writes={("POST", self._posts): self.write_post},
+            writes_of_one={("PUT", self._posts, "vote"): (f"{self._posts}/{{post_id}}/vote", self.write_vote)},
         )
 
     async def list_posts(self, request: HttpRequest) -> Answer:
-        return await self.read_feed(Exchange.of(request.scope), request.scope["query_string"])
+        return await at_last(self.read_feed(Exchange.of(request.scope), request.scope["query_string"]))
 
-    async def read_feed(self, exchange: Exchange, query_string: bytes) -> Answer:
+    def read_feed(self, exchange: Exchange, query_string: bytes) -> Answer | Awaitable[Answer]:
         viewer = _viewer(self._auth.recognised(exchange, FEED.scope))
         asked = _read_feed_query(query_string, self._posts)
-        if asked.search is None:
-            feed = ListFeedQuery(asked.page, viewer, asked.author, asked.sort, asked.period)
-            page = await self._use.read_feed.execute(feed)
-        else:
+        if asked.search is not None:
             criteria = SearchCriteria(query=asked.search, author=asked.author, period=asked.period)
-            page = encode_page(await self._use.search_posts.execute(SearchPostsQuery(asked.page, viewer, criteria)))
-        return _page(exchange, page, PER_VIEWER, asked.next_page.link(page.next_cursor))
+            return self._search(exchange, SearchPostsQuery(asked.page, viewer, criteria), asked.next_page)
+        feed = ListFeedQuery(asked.page, viewer, asked.author, asked.sort, asked.period)
+        page = self._use.read_feed.execute_at_once(feed)
+        if page is None:
+            return self._load(exchange, self._use.read_feed.execute(feed), PER_VIEWER, asked.next_page)
+        return _page(exchange, page, PER_VIEWER, asked.next_page)
+
+    async def _search(self, exchange: Exchange, query: SearchPostsQuery, next_page: NextPage) -> Answer:
+        return _page(exchange, encode_page(await self._use.search_posts.execute(query)), PER_VIEWER, next_page)
 
     async def get_post(self, request: HttpRequest) -> Answer:
         exchange, query_string = Exchange.of(request.scope), request.scope["query_string"]
@@ -397,11 +417,14 @@ class PostsRoutes:
         return no_content()
 
     async def cast_vote(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+        return await self.write_vote(request.scope, request.receive, request.path_params["post_id"])
+
+    async def write_vote(self, scope: AnyScope, receive: AnyReceive, id: str) -> Answer:
+        exchange = Exchange.of(scope)
         actor = self._auth.signed_in(exchange, VOTE.scope)
-        refuse_parameters(request.scope["query_string"])
-        post_id = PostId(path_id(request.path_params, "post_id"))
-        body = await read(request, CastVoteBody)
+        refuse_parameters(scope["query_string"])
+        post_id = PostId(path_id({"post_id": id}, "post_id"))
+        body = decode(await collect(scope, receive), CastVoteBody)
         if_version = await expected_version(exchange, lambda: self._version_of(post_id))
         vote = await self._use.cast_vote.execute(body.command(actor, post_id, if_version))
         return Answer(200, _encoder.encode(vote), (JSON_TYPE, *PRIVATE))
@@ -415,19 +438,25 @@ class PostsRoutes:
         query.check()
         found = await self._use.list_replies.execute(ListRepliesQuery(post_id, wanted, viewer))
         page = encode_page(found)
-        link = query.next_link(f"{self._posts}/{post_id}/replies", page.next_cursor)
-        return _page(exchange, page, PER_VIEWER, link)
+        return _page(exchange, page, PER_VIEWER, query.next_page(f"{self._posts}/{post_id}/replies"))
 
     async def list_my_posts(self, request: HttpRequest) -> Answer:
-        return await self.read_my_posts(Exchange.of(request.scope), request.scope["query_string"])
+        return await at_last(self.read_my_posts(Exchange.of(request.scope), request.scope["query_string"]))
 
-    async def read_my_posts(self, exchange: Exchange, query_string: bytes) -> Answer:
+    def read_my_posts(self, exchange: Exchange, query_string: bytes) -> Answer | Awaitable[Answer]:
         actor = self._auth.recognised(exchange, MINE.scope)
         if actor is None:
             raise Unauthenticated
         wanted, next_page = _read_page_query(query_string, self._my_posts)
-        page = await self._use.list_my_posts.execute(ListMyPostsQuery(actor, wanted))
-        return _page(exchange, page, PRIVATE, next_page.link(page.next_cursor))
+        page = self._use.list_my_posts.execute_at_once(actor, wanted)
+        if page is None:
+            pending = self._use.list_my_posts.execute(ListMyPostsQuery(actor, wanted))
+            return self._load(exchange, pending, PRIVATE, next_page)
+        return _page(exchange, page, PRIVATE, next_page)
+
+    @staticmethod
+    async def _load(exchange: Exchange, page: Awaitable[EncodedPage], headers: Headers, next_page: NextPage) -> Answer:
+        return _page(exchange, await page, headers, next_page)
 
     async def list_author_posts(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
@@ -438,9 +467,7 @@ class PostsRoutes:
         query.check()
         found = await self._use.list_author_posts.execute(ListAuthorPostsQuery(UserId(author), wanted, viewer))
         page = encode_page(found)
-        return _page(
-            exchange, page, PER_VIEWER, query.next_link(f"{self._base}/users/{author}/posts", page.next_cursor)
-        )
+        return _page(exchange, page, PER_VIEWER, query.next_page(f"{self._base}/users/{author}/posts"))
 
     async def _version_of(self, post_id: PostId) -> int:
         return (await self._use.get_post.execute(GetPostQuery(post_id, None))).version
@@ -450,8 +477,15 @@ def _viewer(actor: Actor | None) -> UserId | None:
     return None if actor is None else actor.user_id
 
 
-def _page(exchange: Exchange, page: EncodedPage, headers: Headers, link: Headers) -> Answer:
-    return representation(exchange, page.body, f'"{page.etag}"', (*headers, *link))
+def _page(exchange: Exchange, page: EncodedPage, headers: Headers, next_page: NextPage) -> Answer:
+    # The route and its query decide over the headers, and `next_page` is of both. Nearly always it is the same one as
+    # the last time: what a query string says is remembered.
+    prepared = page.prepared
+    if prepared.by is not next_page:
+        prepared.what = Representation(page.body, f'"{page.etag}"', headers + next_page.link(page.next_cursor))
+        prepared.by = next_page
+    found: Representation = prepared.what
+    return found.answer(exchange)
 
 
 def _written(status: int, post: PostView, *headers: tuple[bytes, bytes]) -> Answer:

@@ -6,8 +6,7 @@ from typing import Final
 
 from litestar.handlers import HTTPRouteHandler
 
-from adapters.telemetry.board import MetricsBoard
-from adapters.telemetry.exposition import Gauges, expose
+from adapters.telemetry.board import Gauges, MetricsBoard
 from application.events.ports import RelayLedger
 from application.shared.errors import Unavailable
 from domain.shared.errors import Forbidden, Unauthenticated
@@ -65,6 +64,9 @@ class MetricsRoutes:
         exchange = Exchange.of(request.scope)
         self._admit(exchange)
         refuse_parameters(request.scope["query_string"])
+        # The client of Prometheus is imported for the first scrape, rather than at every start.
+        from adapters.telemetry.exposition import expose  # noqa: PLC0415
+
         accept, gauges = exchange.field(b"accept") or "", await self._lag()
         body, content_type = expose(self._board, version=self._version, accept=accept, gauges=gauges)
         return Answer(200, body, ((b"content-type", content_type.encode("ascii")), NO_STORE))

@@ -1,5 +1,6 @@
 """The routes that describe the service: index, problems, the OpenAPI document and the pages that show it."""
 
+import re
 from collections.abc import Callable
 from functools import cached_property
 from html import escape
@@ -141,12 +142,17 @@ class _Pages:
 <h1>{escape(entry.title)}</h1>
 <p class="quiet"><code>{escape(entry.slug)}</code> · status {entry.status}</p>
 <h2>What it means</h2>
-<p>{escape(entry.description)}</p>
+<p>{_text(entry.description)}</p>
 <h2>What to do</h2>
-<p>{escape(entry.remedy)}</p>
+<p>{_text(entry.remedy)}</p>
 <p><a href="/problems">All problems</a></p>
 </main>"""
         return html_page(entry.title, body, assets=self.assets)
+
+
+def _text(words: str) -> str:
+    """Return HTML of a sentence; what stands between backticks is code, as in the API's document."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(words))
 
 
 class SystemRoutes:

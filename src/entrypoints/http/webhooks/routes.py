@@ -329,7 +329,7 @@ class WebhooksRoutes:
         raw = await receive(request)
         body = decode(raw, RegisterWebhookBody)
         return await self._creations.answer(
-            request,
+            request.scope,
             actor,
             raw,
             lambda once: self._use.register_webhook.execute(body.command(actor, once)),

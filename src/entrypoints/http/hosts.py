@@ -1,0 +1,35 @@
+"""Which `Host` values are answered (HTTP's own guard against DNS rebinding and poisoned links)."""
+
+import re
+from collections.abc import Iterable
+
+from entrypoints.http.exchange import Exchange
+from entrypoints.http.problems import BadRequest, UnknownHost
+
+_HOST = re.compile(rb"(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(?::[0-9]{1,5})?")
+
+
+class HostPolicy:
+    """Which `Host` values are answered: exact names, `*.example.com` for all names below one, `*` for any."""
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        names = {name.lower().rstrip(".") for name in allowed}
+        self._any = "*" in names
+        self._exact = {name for name in names if not name.startswith("*")}
+        self._suffixes = tuple(name[1:] for name in names if name.startswith("*."))
+        self.passed: set[bytes | None] = set()
+        """Values that were found good; whoever has one of them need not `check` it again."""
+
+    def check(self, exchange: Exchange) -> None:
+        """Raise `BadRequest` without exactly one well-formed host (RFC 9112, section 3.2), `UnknownHost` for others."""
+        host = exchange.fields.get(b"host")
+        if not host:  # Granian makes an empty one of none.
+            raise BadRequest("The Host header is missing.")
+        match = _HOST.fullmatch(host)
+        if match is None or b"host" in exchange.repeated:
+            raise BadRequest("The Host header is not one host name.")
+        name = match[1].decode("ascii").lower().rstrip(".")
+        if not (self._any or name in self._exact or name.endswith(self._suffixes or ("\0",))):
+            raise UnknownHost
+        if len(self.passed) < 1_000:  # A client can make up ports without end.
+            self.passed.add(host)

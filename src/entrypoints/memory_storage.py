@@ -1,0 +1,75 @@
+"""Storage in the memory of one process. Apart from the other, so that a server over a database does not import it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from adapters.memory.audit import MemoryAuditReader
+from adapters.memory.credentials import MemoryApiKeyReader
+from adapters.memory.directory import MemorySessionReader, MemoryUserReader
+from adapters.memory.event_log import MemoryEventLog
+from adapters.memory.grouping import MemoryGrouping
+from adapters.memory.health import MemoryProbe
+from adapters.memory.idempotency import MemoryKeptAnswers
+from adapters.memory.identity import MemoryAccountReader, MemoryCredentialsReader
+from adapters.memory.orders import MemoryOrderReader
+from adapters.memory.posts import MemoryAuthorDirectory, MemoryAuthorRevisions, MemoryCounterAudit, MemoryPostReader
+from adapters.memory.relay import MemoryRelay
+from adapters.memory.revocations import MemoryRevocationLog
+from adapters.memory.search import MemoryPostSearch
+from adapters.memory.store import MemoryStore
+from adapters.memory.unit_of_work import MemoryUnitOfWork
+from adapters.memory.votes import MemoryVoteReader
+from adapters.memory.webhooks import MemoryDeliveryRetention, MemoryWebhookReader, MemoryWebhooksUnitOfWork
+from application.shared.unit_of_work import CommitListener
+from entrypoints.storage import Storage, recording
+
+
+def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore | None = None) -> Storage:
+    """Build storage that lives and dies with this process; two over one `store` see the same."""
+    store = MemoryStore() if store is None else store
+    recorder = recording()
+
+    def units() -> MemoryUnitOfWork:
+        return MemoryUnitOfWork(store, recorder, listeners)
+
+    posts = MemoryPostReader(store)
+    events, relay = MemoryEventLog(store), MemoryRelay(store)
+
+    async def nothing(_: datetime) -> None:
+        """Do nothing: a post's own past is cut with each vote."""
+
+    async def close() -> None:
+        store.clear()
+
+    return Storage(
+        identity_units=units,
+        posts_units=units,
+        orders_units=units,
+        webhooks_units=lambda: MemoryWebhooksUnitOfWork(store, recorder, listeners),
+        webhooks=MemoryWebhookReader(store),
+        deliveries=MemoryDeliveryRetention(store),
+        grouped=MemoryGrouping(),
+        accounts=MemoryAccountReader(store),
+        credentials=MemoryCredentialsReader(store),
+        users=MemoryUserReader(store),
+        sessions=MemorySessionReader(store),
+        audit=MemoryAuditReader(store),
+        votes=MemoryVoteReader(store),
+        revocations=MemoryRevocationLog(store),
+        api_keys=MemoryApiKeyReader(store),
+        posts=posts,
+        orders=MemoryOrderReader(store),
+        counters=MemoryCounterAudit(store),
+        purge_past_ranks=nothing,
+        events=events,
+        retention=events,
+        relay_queue=relay,
+        relay_ledger=relay,
+        kept_answers=MemoryKeptAnswers(store),
+        search=MemoryPostSearch(store, posts),
+        authors=MemoryAuthorDirectory(store),
+        revisions=MemoryAuthorRevisions(store),
+        commits=None,
+        probe=MemoryProbe(),
+        close=close,
+    )
