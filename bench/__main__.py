@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -15,26 +16,35 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bench import drivers, growth, sections, workers, wrk
-from bench.contenders import CONTENDERS, ROOT, Contender, Postern, Surroundings, line_up
+from bench.contenders import CONTENDERS, Contender, Floor, Postern, Surroundings, line_up
 from bench.data import Data, sizes
-from bench.plot import NoPlot, draw
+from bench.environments import ROOT
+from bench.plot import NoPlot, draw_elsewhere
 from bench.prepared import Prepared, drop_kept
 from bench.processes import Cores, ServerFailed
 from bench.report import markdown
 from bench.results import Results
 from bench.runner import Plan, Runner, Say
-from bench.servers import DATABASES, Unavailable, durability
+from bench.servers import DATABASES, TITLES, Unavailable, durability
 from bench.workloads import ALL, Workload
 
 FULL = Plan(
     rounds=3, seconds=2, brief_rounds=2, brief_seconds=1, connections=(1, 16, 64), rates=(250, 1_000, 3_000),
-    open_seconds=5, warm_up_seconds=1,
+    open_seconds=4, warm_up_seconds=1,
 )  # fmt: skip
 QUICK = Plan(
     rounds=3, seconds=1, brief_rounds=2, brief_seconds=1, connections=(64,), rates=(500,), open_seconds=2,
     warm_up_seconds=0,
 )  # fmt: skip
-QUICK_CONTENDERS = ("postern-sqlite", "postern-mariadb", "floor", "fastapi-sqlite", "fastapi-mariadb", "pocketbase")
+QUICK_CONTENDERS = (
+    "postern-sqlite",
+    "postern-mariadb",
+    "postern-sqlite-normal",
+    "floor",
+    "fastapi-sqlite",
+    "fastapi-mariadb",
+    "pocketbase",
+)
 QUICK_WORKLOADS = ("own_posts_hit", "own_posts_304", "own_posts", "one_post", "feed_new", "create", "vote")
 KEPT = ROOT / "bench" / ".kept"
 
@@ -66,7 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(
         f"Wrote {options.out / name}.md, .json and, where it can be drawn, .svg after {time.monotonic() - begun:.0f} s."
     )
-    return 1 if run.results.void else 0
+    if run.failed:
+        print(f"bench: failed: {', '.join(run.failed)}", file=sys.stderr)
+    return 1 if run.results.void or run.failed else 0
 
 
 def _leave(number: int, frame: object) -> NoReturn:
@@ -94,6 +106,8 @@ class _Run:
             else sections.NAMES
         )
         done = set(known.sections) if known is not None and options.resume else set()
+        self.failed: list[str] = []
+        """Sections that ended with an error; what they had found until then stays."""
         self._sections = [section for section in sections.NAMES if section in chosen and section not in done]
         self._wanted = set(wanted)
         self._contenders = line_up(around, self._names)
@@ -117,16 +131,20 @@ class _Run:
     def _with_everybody(self) -> None:
         runner = self._runner(self._contenders, self._workloads(), self.results)
         with runner.everybody_ready() as ready:
-            ours = [each for each in ready if isinstance(each, Postern)]
+            ours = [each for each in ready if isinstance(each, Postern) and not each.is_side]
+            floors = [each for each in ready if isinstance(each, Floor)]
             for section in self._sections:
                 if section in sections.SECTIONS:
                     chosen = [each for each in sections.workloads_of(section) if each.name in self._wanted]
-                    self._section(section, partial(runner.measure, chosen))
+                    measure = runner.accounts if section == sections.ACCOUNTS else runner.measure
+                    self._section(section, partial(measure, chosen))
             steps: dict[str, Callable[[], None]] = {
                 sections.OPEN_LOOP: runner.open_loops,
                 sections.LOG_INS: runner.log_ins,
                 sections.DRIVERS: lambda: drivers.measure(ours, self.results, say=self._say),
-                sections.WORKERS: lambda: workers.measure(ours, self.results, around=self._around, say=self._say),
+                sections.WORKERS: lambda: workers.measure(
+                    [*floors, *ours], self.results, around=self._around, say=self._say
+                ),
             }
             for section, step in steps.items():
                 if section in self._sections:
@@ -148,7 +166,7 @@ class _Run:
         )
 
     def _growth(self) -> None:
-        databases = [name.partition("-")[2] for name in self._names if name.startswith("postern-")]
+        databases = [database for database in TITLES if f"postern-{database}" in self._names]
         growth.measure(databases, self.results, around=self._around, say=self._say)
 
     def _section(self, name: str, step: Callable[[], None]) -> None:
@@ -159,7 +177,14 @@ class _Run:
             "contenders": " ".join(self._names),
         }
         begun = time.monotonic()
-        step()
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the parts after this one are worth half an hour
+            traceback.print_exc()
+            self._say(f"section {name} FAILED: {type(error).__name__}: {error}")
+            self.failed.append(name)
+            self._save(self.results)
+            return
         self.results.sections[name] = shown | {"seconds": f"{time.monotonic() - begun:.0f}"}
         self._say(f"section {name}: {time.monotonic() - begun:.0f} s")
         self._save(self.results)
@@ -245,7 +270,9 @@ def _durability(contenders: Sequence[Contender]) -> list[str]:
     found = []
     databases = {contender.database for contender in contenders}
     if "sqlite" in databases:
-        found.append("SQLite: WAL, synchronous=FULL for Postern and FastAPI, NORMAL for PocketBase (not settable)")
+        found.append(
+            "SQLite: WAL, synchronous=FULL for Postern and FastAPI, NORMAL for PocketBase (not settable) and a Postern"
+        )
     for kind in DATABASES:
         if kind in databases:
             try:
@@ -270,13 +297,13 @@ def _git(*arguments: str) -> str:
 
 def _write(results: Results, directory: Path, name: str) -> None:
     directory.mkdir(parents=True, exist_ok=True)
+    results.write(directory / f"{name}.json")
     plot: str | None = f"{name}.svg"
     try:
-        draw(results, directory / f"{name}.svg")
+        draw_elsewhere(directory / f"{name}.json", directory / f"{name}.svg")
     except NoPlot as reason:
         plot = None
         print(f"No plot: {reason}.")
-    results.write(directory / f"{name}.json")
     (directory / f"{name}.md").write_text(markdown(results, plot=plot), encoding="utf-8")
 
 

@@ -1,7 +1,7 @@
 """How one asks for the same thing: Postern's contract, which the FastAPI baseline shares, and PocketBase's API."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -70,8 +70,11 @@ class Api(ABC):
     def feed(self, token: str, sort: str) -> Request: ...
 
     @abstractmethod
-    def deep_feed(self, ask: Ask, token: str, sort: str, page: int) -> Request:
-        """Return the request for that page of `PAGE` posts, the first being 1."""
+    def feed_pages(self, ask: Ask, token: str, sort: str, *, begins: Sequence[int], count: int) -> list[list[Request]]:
+        """Return requests for `count` pages of `PAGE` posts from each of these pages on, in their order.
+
+        The first page is 1, which cannot be asked for. Raises `KeyError`, `ValueError`.
+        """
 
     @abstractmethod
     def create(self, token: str, person: Person, text: str) -> Request: ...
@@ -138,18 +141,30 @@ class ContractApi(Api):
         }
         return Request("GET", "/api/v1/posts" + (f"?{urlencode(wanted)}" if wanted else ""), _bearer(token))
 
-    def deep_feed(self, ask: Ask, token: str, sort: str, page: int) -> Request:
+    def feed_pages(self, ask: Ask, token: str, sort: str, *, begins: Sequence[int], count: int) -> list[list[Request]]:
         """Walk there: cursors are sealed, and it is what a client would have to do."""
-        to_skip = (page - 1) * PAGE
-        cursor = None
-        while to_skip:
-            step = min(to_skip, _STRIDE)
-            answer = ask(self._feed(token, sort, step, cursor))
-            if answer.status != 200 or len(found := answer.json()["items"]) != step:
-                raise ValueError(f"the way to page {page} ends {to_skip} posts before it, with {answer.status}")
-            cursor = answer.json()["next_cursor"]
-            to_skip -= len(found)
-        return self._feed(token, sort, PAGE, cursor)
+        found: list[list[Request]] = []
+        cursor: str | None = None
+        passed = 0
+        for begin in begins:
+            while to_skip := (begin - 1) * PAGE - passed:
+                step = min(to_skip, _STRIDE)
+                cursor = self._step(ask, self._feed(token, sort, step, cursor), step, begin)
+                passed += step
+            pages: list[Request] = []
+            for _ in range(count):
+                pages.append(self._feed(token, sort, PAGE, cursor))
+                cursor = self._step(ask, pages[-1], PAGE, begin)
+                passed += PAGE
+            found.append(pages)
+        return found
+
+    @staticmethod
+    def _step(ask: Ask, request: Request, posts: int, page: int) -> str:
+        answer = ask(request)
+        if answer.status != 200 or len(answer.json()["items"]) != posts:
+            raise ValueError(f"the way to page {page} ends before it, with {answer.status}")
+        return str(answer.json()["next_cursor"])
 
     def create(self, token: str, person: Person, text: str) -> Request:
         del person
@@ -198,6 +213,15 @@ class PocketBaseApi(Api):
         body = {"identity": email, "password": PASSWORD}
         return json_request("POST", "/api/collections/users/auth-with-password", (), body)
 
+    def log_in_superuser(self, email: str, password: str) -> Request:
+        body = {"identity": email, "password": password}
+        return json_request("POST", "/api/collections/_superusers/auth-with-password", (), body)
+
+    def impersonate(self, token: str, person: Person) -> Request:
+        """Return the request for a token of somebody else's, which a superuser may ask for; good for a day."""
+        target = f"/api/collections/users/impersonate/{self.person_key(person)}"
+        return json_request("POST", target, _bare(token), {"duration": 86_400})
+
     def own_posts(self, token: str, person: Person) -> Request:
         return self._list(token, sort="-created", filter=f"author='{self.person_key(person)}'")
 
@@ -211,10 +235,13 @@ class PocketBaseApi(Api):
     def feed(self, token: str, sort: str) -> Request:
         return self._list(token, sort=self._sorts[sort])
 
-    def deep_feed(self, ask: Ask, token: str, sort: str, page: int) -> Request:
-        """Name the page: it counts its rows (OFFSET), which is what PocketBase offers."""
+    def feed_pages(self, ask: Ask, token: str, sort: str, *, begins: Sequence[int], count: int) -> list[list[Request]]:
+        """Name the pages: it counts their rows (OFFSET), which is what PocketBase offers."""
         del ask
-        return self._list(token, sort=self._sorts[sort], page=str(page))
+        order = self._sorts[sort]
+        return [
+            [self._list(token, sort=order, page=str(page)) for page in range(begin, begin + count)] for begin in begins
+        ]
 
     def _list(self, token: str, **wanted: str) -> Request:
         # skipTotal, because nobody else counts either.

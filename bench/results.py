@@ -57,6 +57,8 @@ class Results:
     """What things cost as there is more of them (see `growth.py`)."""
     workers: list[dict[str, Any]] = field(default_factory=list)
     """Two workers against one (see `workers.py`)."""
+    machine: dict[str, Any] = field(default_factory=dict)
+    """What two cores do at once (see `workers.py`)."""
     calm: dict[str, Calm] = field(default_factory=dict)
     bare_hashes_per_second: float | None = None
 
@@ -122,6 +124,7 @@ class Results:
                 "drivers": self.drivers,
                 "growth": self.growth,
                 "workers": self.workers,
+                "machine": self.machine,
             },
             indent=1,
         )
@@ -146,6 +149,7 @@ class Results:
             results.calm[name] = Calm(**{**each, "reads": _open_loop_figures(each["reads"])})
         results.bare_hashes_per_second = raw["bare_hashes_per_second"]
         results.drivers, results.growth, results.workers = raw["drivers"], raw["growth"], raw["workers"]
+        results.machine = raw.get("machine", {})  # results of before it was measured have none
         return results
 
     def write(self, path: Path) -> None:

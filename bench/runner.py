@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import statistics
 import subprocess
 import sys
 import threading
@@ -29,6 +30,8 @@ _OPEN_LOOP_SHARE: Final = 0.8
 """Of what a contender does in a closed loop: beyond it, a fixed rate only fills a queue."""
 LOG_INS_WAITING: Final = 200
 _CALM_RATE: Final = 200
+_SETTLE_SECONDS: Final = 30
+"""How long a server is waited for that still hashes for clients who have gone."""
 
 _AT_ONCE: Final = 2
 """Databases that are filled at the same time."""
@@ -58,7 +61,7 @@ class Plan:
         # What hashes takes its time, or a round would count many or none of the answers by chance.
         least = workload.least_seconds if most else min(workload.least_seconds, 3)
         if not most or workload.is_brief:
-            rounds = self.brief_rounds
+            rounds = max(self.brief_rounds, workload.least_rounds) if most else self.brief_rounds
             if least > self.brief_seconds and not most:
                 rounds = 1
             return rounds, max(self.brief_seconds, least)
@@ -103,8 +106,17 @@ class Runner:
 
     def measure(self, workloads: Sequence[Workload]) -> None:
         """Measure these in the closed loop, everybody in turns."""
+        for _, together in itertools.groupby(workloads, key=lambda each: each.turns or each.name):
+            self._closed_loop(list(together))
+
+    def accounts(self, workloads: Sequence[Workload]) -> None:
+        """Measure what hashes, and the bare hash before, between and after it, for it to be held against."""
+        bare = [bare_hashes_per_second(self._cores.server)]
         for workload in workloads:
-            self._closed_loop(workload)
+            self.measure([workload])
+            bare.append(bare_hashes_per_second(self._cores.server))
+        self._results.bare_hashes_per_second = statistics.median(bare)
+        self._say(f"the bare hash: {statistics.median(bare):.1f} a second")
 
     def _make_ready(self, contender: Contender) -> bool:
         begun = time.monotonic()
@@ -161,22 +173,35 @@ class Runner:
             and (workload.name, contender.name) not in results.void
         ]
 
-    def _closed_loop(self, workload: Workload) -> None:
-        for contender in self._entrants(workload):
-            self._guarded(self._check_before, workload, contender)
-        files = {contender.name: self._file(workload, contender) for contender in self._entrants(workload)}
+    def _closed_loop(self, together: Sequence[Workload]) -> None:
+        """Measure one workload, or some that are compared with one another: theirs are the same rounds."""
+        files: dict[tuple[str, str], Path] = {}
+        for workload in together:
+            for contender in self._entrants(workload):
+                self._guarded(self._check_before, workload, contender)
+            for contender in self._entrants(workload):
+                self._guarded(self._keep_file, workload, contender, files)
         for connections in self._plan.connections:
-            rounds, seconds = self._plan.pace(workload, connections)
+            rounds, seconds = self._plan.pace(together[0], connections)
             for number in range(rounds):
-                entrants = self._entrants(workload)
-                first = number % len(entrants) if entrants else 0
-                for contender in (*entrants[first:], *entrants[:first]):
-                    used_up = workload.is_used_up
-                    file = self._file(workload, contender, seconds) if used_up else files[contender.name]
-                    self._guarded(self._round, workload, contender, file, connections, seconds)
-        for contender in self._entrants(workload):
-            self._guarded(_verify, workload, contender)
-        self._tell(workload)
+                for workload, contender in self._turns(together, number):
+                    if contender in self._entrants(workload):
+                        self._guarded(self._round, workload, contender, files, connections, seconds)
+        for workload in together:
+            for contender in self._entrants(workload):
+                self._guarded(_verify, workload, contender)
+            self._tell(workload)
+
+    def _turns(self, together: Sequence[Workload], number: int) -> list[tuple[Workload, Contender]]:
+        """Return who is asked for what in this round: beginning with another one each time."""
+        first = number % len(self._contenders) if self._contenders else 0
+        # Of what is compared, too, the first comes last the next time: neither always finds the other's cold caches.
+        ordered = list(together) if number % 2 == 0 else list(reversed(together))
+        everybody = (*self._contenders[first:], *self._contenders[:first])
+        return [(workload, contender) for contender in everybody for workload in ordered]
+
+    def _keep_file(self, workload: Workload, contender: Contender, files: dict[tuple[str, str], Path]) -> None:
+        files[workload.name, contender.name] = self._file(workload, contender)
 
     def _check_before(self, workload: Workload, contender: Contender) -> None:
         contender.verify(workload)
@@ -213,7 +238,12 @@ class Runner:
             raise WrongAnswer(fault)
         return figures
 
-    def _round(self, workload: Workload, contender: Contender, file: Path, connections: int, seconds: float) -> None:
+    def _round(
+        self, workload: Workload, contender: Contender, files: dict[tuple[str, str], Path], connections: int,
+        seconds: float,
+    ) -> None:  # fmt: skip
+        kept = files[workload.name, contender.name]
+        file = self._file(workload, contender, seconds) if workload.is_used_up else kept
         server = contender.server_for(workload)
         server.forget_memory_peak()
         before = server.cpu_seconds()
@@ -228,6 +258,8 @@ class Runner:
             mean_answer_bytes=figures.mean_answer_bytes,
         )
         self._results.rounds.setdefault((workload.name, contender.name, connections), []).append(found)
+        if workload.least_seconds:
+            server.settle(_SETTLE_SECONDS)  # Or it would take the core from whoever is next.
 
     def _tell(self, workload: Workload) -> None:
         most = self._results.most_connections
@@ -261,7 +293,8 @@ class Runner:
         by_name = {workload.name: workload for workload in self._workloads}
         if not {"log_in", "one_post"} <= set(by_name):
             return
-        self._results.bare_hashes_per_second = bare_hashes_per_second(self._cores.server)
+        if self._results.bare_hashes_per_second is None:
+            self._results.bare_hashes_per_second = bare_hashes_per_second(self._cores.server)
         log_in, one_post = by_name["log_in"], by_name["one_post"]
         both = {each.name for each in self._entrants(log_in)} & {each.name for each in self._entrants(one_post)}
         both -= {"floor"}
@@ -303,6 +336,8 @@ class Runner:
 
 
 def _prepare(workload: Workload, contender: Contender) -> None:
+    if workload.needs_crowd:
+        contender.sign_in_crowd()
     workload.prepare(contender.session_for(workload))
 
 

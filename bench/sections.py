@@ -5,13 +5,21 @@ from typing import Final
 
 from bench.workloads import ALL, Workload
 
+ACCOUNTS: Final = "accounts"
 SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "own-posts": ("own_posts_hit", "own_posts_304", "own_posts"),
     "authors": ("own_posts_10", "own_posts_1000", "own_posts_100000"),
     "one-post": ("one_post",),
     "feeds": ("feed_new", "feed_top", "feed_hot"),
-    "deep": ("feed_new_deep", "feed_top_deep", "feed_hot_deep"),
-    "accounts": ("log_in", "sign_up"),
+    "deep": (
+        "feed_new_shallow",
+        "feed_new_deep",
+        "feed_top_shallow",
+        "feed_top_deep",
+        "feed_hot_shallow",
+        "feed_hot_deep",
+    ),
+    ACCOUNTS: ("log_in", "sign_up"),
     "writes": ("create", "vote"),
     "mixed": ("mixed",),
 }

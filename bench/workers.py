@@ -7,50 +7,93 @@ measurement, and it is said as such:
 - Two workers, the generator and the database server then share both cores. The processes' own accounts say how much
   processor time a request took the workers (contention between them included: locks, caches, the kernel's socket), and
   /proc/stat how much of both cores lay idle while something waited.
+- The floor is measured in the same way, and is what this machine makes possible: two processors that are threads of one
+  physical core, or share its caches, do not do twice as much.
 - If the generator were elsewhere, the workers would have what it took, and waiting would idle as it did: they would
   answer (2 cores less idle) / time per request. That, divided by the same for one worker on one core, is the figure.
 """
 
 import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from bench import wrk
-from bench.contenders import Postern, Surroundings
+from bench.contenders import Floor, Postern, Surroundings
 from bench.processes import Server
 from bench.results import Results
+from bench.runner import FAULTS
 from bench.workloads import OnePost, OwnPostsCached, Workload, WrongAnswer
 
 CONNECTIONS: Final = 64
 _ROUNDS: Final = 3
 _SECONDS: Final = 2
+_TOPOLOGY: Final = Path("/sys/devices/system/cpu")
+_PLACE: Final = ("physical_package_id", "core_id")
+"""What two threads of one physical core have in common."""
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 def measure(
-    contenders: Sequence[Postern], results: Results, *, around: Surroundings, say: Callable[[str], None]
+    contenders: Sequence[Postern | Floor], results: Results, *, around: Surroundings, say: Callable[[str], None]
 ) -> None:
+    """Measure each of them, and what the two cores are to each other."""
+    results.machine = _machine((around.cores.server, around.cores.load))
+    say(f"two loops at once: {results.machine['loops']:.2f} times one")
     for contender in contenders:
-        both = [around.cores.load, around.cores.server]
-        two = contender.serve(log="two-workers", more={"WORKERS": "2"}, cores=both)
         try:
-            for workload in (OwnPostsCached(), OnePost()):
-                found = _scaling(contender, two, workload, around)
-                known = {"database": contender.database, "what": workload.title}
-                results.workers = [each for each in results.workers if not known.items() <= each.items()]
-                results.workers.append({**known, **found})
-                say(
-                    f"two workers, {workload.title}, {contender.database}: {found['scaling']:.2f} times one "
-                    f"({found['two_us']:.0f} µs a request against {found['one_us']:.0f}, {found['idle']:.0%} idle)"
-                )
-        finally:
-            two.stop()
+            _measure(contender, results, around, say)
+        except FAULTS as error:
+            say(f"two workers, {contender.name}: {error}")
 
 
-def _scaling(contender: Postern, two: Server, workload: Workload, around: Surroundings) -> dict[str, Any]:
+def _measure(contender: Postern | Floor, results: Results, around: Surroundings, say: Callable[[str], None]) -> None:
+    whose = contender.database or "floor"
+    results.workers = [each for each in results.workers if each["database"] != whose]
+    both = [around.cores.load, around.cores.server]
+    two = contender.serve(log="two-workers", more={"WORKERS": "2"}, cores=both)
+    try:
+        for workload in (OwnPostsCached(), OnePost()):
+            found = _scaling(contender, two, workload, around)
+            results.workers.append({"database": whose, "what": workload.title, **found})
+            say(
+                f"two workers, {workload.title}, {whose}: {found['scaling']:.2f} times one "
+                f"({found['two_us']:.0f} µs a request against {found['one_us']:.0f}, {found['idle']:.0%} idle)"
+            )
+    finally:
+        two.stop()
+
+
+def _machine(cores: tuple[int, int]) -> dict[str, Any]:
+    """Say how many threads share a physical core, as far as the kernel knows, and what two cores do at once.
+
+    A virtual machine may not be told that its cores are two threads of one. A loop that touches no memory to speak of
+    tells it: on two cores of their own, two do twice as much as one.
+    """
+    known = {tuple((_TOPOLOGY / f"cpu{core}" / "topology" / name).read_text() for name in _PLACE) for core in cores}
+    pairs: list[float] = []
+    for _ in range(_ROUNDS):
+        [alone] = _loops(cores[:1])
+        pairs.append(sum(_loops(cores)) / alone)
+    return {"cores": list(cores), "physical_cores": len(known), "loops": statistics.median(pairs)}
+
+
+def _loops(cores: Sequence[int]) -> list[float]:
+    """Return how many turns a loop makes on each of these cores, all at once."""
+    program = (
+        "import time; begun = time.perf_counter(); turns = 0\n"
+        "while time.perf_counter() - begun < 0.5:\n    for _ in range(10_000): pass\n    turns += 1\nprint(turns)"
+    )
+    commands = [["taskset", "--cpu-list", str(core), sys.executable, "-c", program] for core in cores]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
+    return [float(each.communicate()[0]) for each in running]
+
+
+def _scaling(contender: Postern | Floor, two: Server, workload: Workload, around: Surroundings) -> dict[str, Any]:
     """Let one worker and two answer in turns."""
     session, one = contender.session_for(workload), contender.server_for(workload)
     prepared = workload.requests(session, _SECONDS)

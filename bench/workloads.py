@@ -14,11 +14,13 @@ from typing import ClassVar, Final
 
 from bench.apis import PAGE, Api, Item
 from bench.client import Client
-from bench.data import LARGE_AUTHOR, MEDIUM_AUTHOR, READERS, SMALL_AUTHOR, WRITERS, Data, Post
+from bench.data import CROWD, LARGE_AUTHOR, MEDIUM_AUTHOR, READERS, SMALL_AUTHOR, Data, Post
 from bench.http1 import Answer, Request
 
 PREPARED: Final = 2_000
 """Requests that a read cycles through."""
+MOST_PAGES: Final = 256
+"""Pages of the feed in a stretch that a read picks from."""
 _MOST_WRITES_PER_SECOND: Final = 8_000
 _MOST_HASHES_PER_SECOND: Final = 500
 _HASHING_SECONDS: Final = 6
@@ -43,8 +45,10 @@ class Session:
     data: Data
     client: Client
     tokens: dict[int, str] = field(default_factory=dict)
-    deep: dict[str, Request] = field(default_factory=dict)
-    """Requests for a deep page by sort order, found before anything was written."""
+    pages: dict[str, list[list[Request]]] = field(default_factory=dict)
+    """Requests for shallow and for deep pages by sort order, found before anything was written."""
+    made: dict[str, Request] = field(default_factory=dict)
+    """Requests for what a workload has published for itself, by its name."""
     serial: "itertools.count[int]" = field(default_factory=itertools.count)
     nonce: str = field(default_factory=lambda: secrets.token_hex(3))
 
@@ -109,8 +113,14 @@ class Workload(ABC):
     """Whose contenders it is asked of; None: everybody's."""
     is_brief: ClassVar[bool] = False
     """Whether short rounds will do: a side of another workload, which has the long ones."""
+    least_rounds: ClassVar[int] = 0
+    """There are no fewer rounds than this at the most connections."""
+    turns: ClassVar[str] = ""
+    """Workloads that say the same here are measured in turns, round by round, so that they can be compared."""
     only_most_connections: ClassVar[bool] = False
     """Whether it is left out at fewer connections."""
+    needs_crowd: ClassVar[bool] = False
+    """Whether everybody of the crowd has to be signed in."""
     compared_with: ClassVar[str | None] = None
     """The workload that contenders without this one are compared by."""
 
@@ -293,7 +303,8 @@ class Feed(Workload):
     def _check_order(self, items: list[Item]) -> None:
         """Check what an answer shows of its own order; it does not show how hot a post is."""
         by_sort: dict[str, list[float]] = {
-            "new": [item.created_at.timestamp() for item in items],
+            # To the millisecond, as UUIDv7 orders: of two posts in one, either may come first (RFC 9562, section 5.7).
+            "new": [int(item.created_at.timestamp() * 1000) for item in items],
             "top": [item.score for item in items],
         }
         rank = by_sort.get(self.sort, [])
@@ -316,59 +327,95 @@ class FeedHot(Feed):
     is_brief = True
 
 
-class DeepFeed(Feed):
-    """The page at a fifth of the posts: page 10,000 of a million.
+class FeedPages(Feed):
+    """Pages of the feed at random, from a stretch of pages that many may be in: no page comes from a cache.
+
+    Two stretches of as many pages, one a little below the first page and one around the page at a fifth of the posts,
+    which is page 10,000 of a million, are measured in turns. So depth is all that they differ by.
 
     Not of the FastAPI baseline: its pages are found by the same keyset, and the way there takes it minutes.
     """
 
-    families, is_brief, only_most_connections = ("postern", "pocketbase"), True, True
+    families, uncached = ("postern", "pocketbase"), True
+    is_brief, least_rounds = True, 3
+    is_deep: ClassVar[bool]
 
-    def page(self, data: Data) -> int:
-        return data.posts // 100
+    @staticmethod
+    def pages(data: Data) -> int:
+        """Return how many pages a stretch has."""
+        return min(MOST_PAGES, data.posts // 200)
+
+    @classmethod
+    def begins(cls, data: Data) -> tuple[int, int]:
+        """Return the first page of each stretch."""
+        return 2, data.posts // 100 - cls.pages(data) // 2
 
     def prepare(self, session: Session) -> None:
-        token = session.token(READERS[0])
+        if self.sort in session.pages:
+            return
+        token, data = session.token(READERS[0]), session.data
         self._check_offered(session, session.api.feed(token, self.sort))
+        begins, count = self.begins(data), self.pages(data)
         try:
-            page = self.page(session.data)
-            session.deep[self.sort] = session.api.deep_feed(session.client.ask, token, self.sort, page)
+            # One walk for both: the way to the deep pages leads by the shallow ones.
+            found = session.api.feed_pages(session.client.ask, token, self.sort, begins=begins, count=count)
         except (KeyError, ValueError) as error:
             raise WrongAnswer(str(error)) from error
+        session.pages[self.sort] = found
 
     def requests(self, session: Session, seconds: float) -> list[Request]:
         del seconds
-        return [session.deep[self.sort]]
+        shuffled = list(session.pages[self.sort][self.is_deep])
+        random.Random(5).shuffle(shuffled)
+        return shuffled
 
     def verify(self, session: Session) -> None:
-        items = session.page(session.deep[self.sort])
-        session.check_known(items)
-        self._check_order(items)
-        if self.sort == "new" and "cursor=" in session.deep["new"].target:
-            # A cursor stays where it is, whatever was written since; a page number does not.
-            newest = session.data.posts - 1 - (self.page(session.data) - 1) * PAGE
-            for item, index in zip(items, range(newest, -1, -1), strict=False):
-                session.check_item(item, session.data.post(index))
+        pages = session.pages[self.sort][self.is_deep]
+        for number in (0, len(pages) // 2, len(pages) - 1):
+            items = session.page(pages[number])
+            session.check_known(items)
+            self._check_order(items)
+            if self.sort == "new" and "cursor=" in pages[number].target:
+                # A cursor stays where it is, whatever was written since; a page number does not.
+                page = self.begins(session.data)[self.is_deep] + number
+                newest = session.data.posts - 1 - (page - 1) * PAGE
+                for item, index in zip(items, range(newest, -1, -1), strict=False):
+                    session.check_item(item, session.data.post(index))
 
 
-class FeedNewDeep(DeepFeed):
-    name, title, sort = "feed_new_deep", "feed new, deep page", "new"
+class FeedNewShallow(FeedPages):
+    name, title, sort, turns, is_deep = "feed_new_shallow", "feed new, shallow pages", "new", "pages of new", False
 
 
-class FeedTopDeep(DeepFeed):
-    name, title, sort = "feed_top_deep", "feed top, deep page", "top"
+class FeedNewDeep(FeedPages):
+    name, title, sort, turns, is_deep = "feed_new_deep", "feed new, deep pages", "new", "pages of new", True
 
 
-class FeedHotDeep(DeepFeed):
-    name, title, sort = "feed_hot_deep", "feed hot, deep page", "hot"
+class FeedTopShallow(FeedPages):
+    name, title, sort, turns, is_deep = "feed_top_shallow", "feed top, shallow pages", "top", "pages of top", False
+
+
+class FeedTopDeep(FeedPages):
+    name, title, sort, turns, is_deep = "feed_top_deep", "feed top, deep pages", "top", "pages of top", True
+
+
+class FeedHotShallow(FeedPages):
+    name, title, sort, turns, is_deep = "feed_hot_shallow", "feed hot, shallow pages", "hot", "pages of hot", False
+
+
+class FeedHotDeep(FeedPages):
+    name, title, sort, turns, is_deep = "feed_hot_deep", "feed hot, deep pages", "hot", "pages of hot", True
 
 
 class Create(Workload):
+    """By a thousand people in turns, so that hardly anybody publishes two posts at once."""
+
     name, title = "create", "create a post"
+    needs_crowd = True
 
     def requests(self, session: Session, seconds: float) -> list[Request]:
         del seconds
-        return [self.by(session, index) for index in itertools.islice(itertools.cycle(WRITERS), PREPARED)]
+        return [self.by(session, index) for index in itertools.islice(itertools.cycle(CROWD), PREPARED)]
 
     def by(self, session: Session, index: int) -> Request:
         """Prepare a new post by a writer."""
@@ -378,7 +425,7 @@ class Create(Workload):
 
     def verify(self, session: Session) -> None:
         """The post is there for the very next reads: by its id, and at the top of its author's own."""
-        writer = WRITERS[next(session.serial) % len(WRITERS)]
+        writer = CROWD[next(session.serial) % len(CROWD)]
         person, token = session.data.person(writer), session.token(writer)
         text = f"Checked {session.nonce} {next(session.serial)}"
         made = session.item(session.ask(session.api.create(token, person, text), session.api.created))
@@ -393,18 +440,23 @@ class Create(Workload):
 
 
 class Vote(Workload):
+    """By a thousand people in turns, each time on another post: what is measured is votes, and not one row's queue."""
+
     name, title = "vote", "vote"
     is_used_up = True
+    needs_crowd = True
 
     def requests(self, session: Session, seconds: float) -> list[Request]:
         return [self._next(session)[0] for _ in range(int(_MOST_WRITES_PER_SECOND * (seconds + 1)))]
 
     def _next(self, session: Session) -> tuple[Request, Post, int, int]:
         """Return a vote that was never cast before: a new pair of voter and post."""
-        number = next(session.serial)
-        writer = WRITERS[number % len(WRITERS)]
-        # A stride that shares no factor with a round number of posts comes by every one of them.
-        post = session.data.post(number // len(WRITERS) * 7_919 % session.data.posts)
+        number, posts = next(session.serial), session.data.posts
+        # A stride that shares no factor with a round number of posts comes by every one of them. After that it comes
+        # by them again, and must find another voter at each: so an odd number of voters on, the crowd being a power
+        # of two.
+        post = session.data.post(number * 7_919 % posts)
+        writer = CROWD[(number + number // posts * (1 + posts % 2)) % len(CROWD)]
         direction = -1 if number % 5 == 0 else 1
         request = session.api.vote(session.token(writer), session.data.person(writer), post, direction)
         return request, post, direction, writer
@@ -435,9 +487,10 @@ class Vote(Workload):
 
 
 class Mixed(Workload):
-    """40 % own posts, 30 % one post, 20 % feed, 10 % create: its readers write, so their lists are not kept long."""
+    """40 % own posts, 30 % one post, 20 % feed, 10 % create, by a thousand people, each of whom does all of that."""
 
     name, title = "mixed", "mixed, 90 % reads"
+    needs_crowd = True
 
     def requests(self, session: Session, seconds: float) -> list[Request]:
         del seconds
@@ -445,7 +498,7 @@ class Mixed(Workload):
         create = Create()
         prepared: list[Request] = []
         for number, post in enumerate(posts):
-            writer = WRITERS[number % len(WRITERS)]
+            writer = CROWD[number % len(CROWD)]
             token, person = session.token(writer), session.data.person(writer)
             kind = number * 7 % 10
             if kind < 4:
@@ -471,8 +524,8 @@ class Mixed(Workload):
 
 ALL: Final[tuple[Workload, ...]] = (
     OwnPostsCached(), OwnPostsUnchanged(), OwnPosts(), OwnPostsOfSmallAuthor(), OwnPostsOfMediumAuthor(),
-    OwnPostsOfLargeAuthor(), OnePost(), FeedNew(), FeedNewDeep(), FeedTop(), FeedTopDeep(), FeedHot(), FeedHotDeep(),
-    Create(), Vote(), Mixed(), LogIn(), SignUp(),
+    OwnPostsOfLargeAuthor(), OnePost(), FeedNew(), FeedTop(), FeedHot(), FeedNewShallow(), FeedNewDeep(),
+    FeedTopShallow(), FeedTopDeep(), FeedHotShallow(), FeedHotDeep(), Create(), Vote(), Mixed(), LogIn(), SignUp(),
 )  # fmt: skip
 
 
