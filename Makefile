@@ -16,7 +16,7 @@ PIP_INSTALL := $(PIP) install --quiet --require-hashes --no-deps
 ENVIRONMENT_READY := $(VENV)/.stamp-environment
 RUNTIME_READY := $(VENV)/.stamp-runtime
 DEVELOPMENT_READY := $(VENV)/.stamp-development
-BENCH_READY := $(VENV)/.stamp-bench
+OTHERS_READY := $(VENV)/.stamp-others
 
 # Given on the command line or in the environment, these reach the settings: make run PORT=8080 WORKERS=2
 export PORT HOST WORKERS DATABASE_URL
@@ -34,13 +34,15 @@ run: $(RUNTIME_READY) ## Install, migrate and serve at http://127.0.0.1:8000 (PO
 
 .PHONY: test
 test: $(DEVELOPMENT_READY) ## Run every test that this machine can run; with CI=true a missing server is a failure
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(if $(CI),$(COVERAGE)) $(ARGS)
+	$(BIN)/python -m pytest $(PROCESSES) $(if $(CI),$(COVERAGE)) $(ARGS)
 
 COVERAGE := --cov --cov-report=term
+# More than a small machine has cores: half the time a test waits for a server, a disk or a clock.
+PROCESSES := -n 4 --dist worksteal
 
 .PHONY: coverage
 coverage: $(DEVELOPMENT_READY) ## Run every test and measure line and branch coverage
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(COVERAGE) $(ARGS)
+	$(BIN)/python -m pytest $(PROCESSES) $(COVERAGE) $(ARGS)
 
 .PHONY: install
 install: $(RUNTIME_READY) ## Create .venv with the locked dependencies and .venv/bin/postern
@@ -69,7 +71,7 @@ torture: $(DEVELOPMENT_READY) ## Cast 100,000 random votes from 8 processes on e
 	PYTHONPATH=src:. $(BIN)/python -m tools.torture_votes $(ARGS)
 
 .PHONY: torture-events
-torture-events: $(DEVELOPMENT_READY) ## Relay 10,000 events by 4 relays that are killed 20 times, to RabbitMQ and Redis (ARGS=)
+torture-events: $(DEVELOPMENT_READY) ## Relay 10,000 events by 4 relays, killed and frozen, to brokers that go away (ARGS=)
 	PYTHONPATH=src:. $(BIN)/python -m tools.torture_events $(ARGS)
 
 .PHONY: depth
@@ -91,13 +93,29 @@ check: lint types test counts ## Lint, types, tests and instruction counts
 migrate: $(RUNTIME_READY) ## Bring the database's schema up to date (DATABASE_URL=)
 	@$(BIN)/postern migrate
 
+# Each contender runs from an environment that holds what it needs and nothing of the others: what is installed beside a
+# program may be imported by it. Postern's is what `make install` makes.
+BENCH := bench/.environments
+
 .PHONY: bench
-bench: $(BENCH_READY) ## Measure Postern side by side with others, half an hour (ARGS="--only PART"; needs wrk and two cores)
-	$(BIN)/python -m bench $(ARGS)
+bench: environments ## Measure Postern side by side with others, 40 minutes (ARGS="--only PART"; needs wrk and two cores)
+	$(BENCH)/postern/bin/python -m bench $(ARGS)
+
+.PHONY: startup
+startup: environments ## Measure how long a start takes, in CPU time too, and its memory (ARGS="sqlite mariadb --rounds 9")
+	$(BENCH)/postern/bin/python -m bench.startup $(ARGS)
 
 .PHONY: bench-quick
-bench-quick: $(BENCH_READY) ## Measure less of it, in under five minutes
-	$(BIN)/python -m bench --quick $(ARGS)
+bench-quick: environments ## Measure less of it, in under five minutes
+	$(BENCH)/postern/bin/python -m bench --quick $(ARGS)
+
+.PHONY: environments
+environments:
+	@$(MAKE) --silent install VENV=$(BENCH)/postern
+	@$(MAKE) --silent others VENV=$(BENCH)/others
+
+.PHONY: others
+others: $(OTHERS_READY)
 
 .PHONY: lock
 lock: $(DEVELOPMENT_READY) ## Make the lock files anew from pyproject.toml (UPGRADE=1: to the newest versions)
@@ -114,7 +132,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 
 .PHONY: clean
 clean: ## Remove the environment and what tools have cached, but no data
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.* build src/*.egg-info
+	rm -rf $(VENV) $(BENCH) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.* build src/*.egg-info
 
 # An environment that is there and works is kept, whoever made it. Otherwise: the newest Python that the tests are run
 # on, else a newer one. A name on PATH may still not run (pyenv), and Debian's Python may lack venv, so each candidate
@@ -152,7 +170,7 @@ $(DEVELOPMENT_READY): requirements/dev.txt $(RUNTIME_READY)
 	@$(PIP_INSTALL) -r requirements/dev.txt
 	@touch $@
 
-$(BENCH_READY): requirements/bench.txt $(RUNTIME_READY)
+$(OTHERS_READY): requirements/bench.txt | $(ENVIRONMENT_READY)
 	@echo "Installing what Postern is measured against (the first time takes a minute)"
 	@$(PIP_INSTALL) -r requirements/bench.txt
 	@touch $@
