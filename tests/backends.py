@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -33,6 +34,8 @@ PROCESSES = {"mariadb": "information_schema.processlist", "mysql": "performance_
 """Where connections are listed. MySQL's information schema fails (3854) while anybody sends bytes that are no text."""
 
 _CONNECT_SECONDS = 5
+_STATEMENT_SECONDS = 60
+"""To drop a database PostgreSQL writes all that any database has changed to its disk first."""
 
 
 def missing(reason: str) -> NoReturn:
@@ -132,9 +135,12 @@ def _create_statement(backend: str, name: str) -> str:
 
 async def _execute(admin: URL, statements: list[str]) -> None:
     engine = create_async_engine(admin, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    async with asyncio.timeout(_CONNECT_SECONDS * len(statements)), engine.connect() as connection:
+    async with AsyncExitStack() as stack:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            connection = await stack.enter_async_context(engine.connect())
         for statement in statements:
-            await connection.execute(text(statement))
+            async with asyncio.timeout(_STATEMENT_SECONDS):
+                await connection.execute(text(statement))
     await engine.dispose()
 
 
