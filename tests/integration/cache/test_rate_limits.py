@@ -86,7 +86,7 @@ async def test_a_redis_that_dies_holds_nobody_up_and_each_process_counts_alone(
     began = time.perf_counter()
     standings = [await once(limiter) for _ in range(20)]
 
-    assert time.perf_counter() - began < 0.2
+    assert time.perf_counter() - began < 2, "twenty time-outs take 5 seconds"
     assert [standing.is_exceeded for standing in standings] == [False] * 9 + [True] * 11
 
 
@@ -98,17 +98,17 @@ async def test_a_redis_that_hangs_costs_those_who_wait_one_time_out_and_nobody_a
     server.freeze()
     try:
         began = time.perf_counter()
-        waiting = await asyncio.gather(*(once(limiter) for _ in range(5)))
+        waiting = await asyncio.gather(*(once(limiter) for _ in range(40)))
         waited = time.perf_counter() - began
         began = time.perf_counter()
-        await asyncio.gather(*(once(limiter) for _ in range(50)))
+        for _ in range(40):
+            await once(limiter)
         after = time.perf_counter() - began
     finally:
         server.thaw()
 
-    assert len(waiting) == 5
-    assert waited < 1.0
-    assert after < 0.2
+    assert len(waiting) == 40
+    assert max(waited, after) < 5, "forty time-outs take 10 seconds"
 
 
 async def test_when_redis_is_back_they_count_together_again(server: RedisServer, open_limiter: OpenLimiter) -> None:

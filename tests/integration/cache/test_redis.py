@@ -119,13 +119,13 @@ async def test_after_a_failure_nobody_waits_until_it_answers_again(server: Redis
     began = time.perf_counter()
     with pytest.raises(Unavailable):
         await own.ask(("PING",))
-    assert 0.2 < time.perf_counter() - began < 1
+    assert 0.2 < time.perf_counter() - began < 5
 
     began = time.perf_counter()
     for _ in range(100):
         with pytest.raises(Unavailable):
             await own.ask(("PING",))
-    assert time.perf_counter() - began < 0.1
+    assert time.perf_counter() - began < 5, "a hundred time-outs take 25 seconds"
 
     server.thaw()
     await answers_again(own)
@@ -139,11 +139,11 @@ async def test_all_who_wait_at_a_failure_fail_together(server: RedisServer, own:
 
     first = asyncio.create_task(own.ask(("PING",)))
     await asyncio.sleep(0.05)
-    others = [asyncio.create_task(own.ask(("PING",))) for _ in range(10)]
+    others = [asyncio.create_task(own.ask(("PING",))) for _ in range(100)]
     outcomes = await asyncio.gather(first, *others, return_exceptions=True)
 
     assert {type(outcome) for outcome in outcomes} == {Unavailable}
-    assert time.perf_counter() - began < 0.45, "one time-out, not two"
+    assert time.perf_counter() - began < 5, "one time-out; one each would take 25 seconds"
 
 
 async def test_a_late_reply_is_not_taken_for_another(wire: Wire) -> None:
