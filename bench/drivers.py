@@ -23,7 +23,7 @@ import uvloop
 from sqlalchemy import URL, make_url
 
 from adapters.sql.database import Database, DatabaseSettings
-from adapters.sql.post_reader import SqlPostReader
+from adapters.sql.posts.reader import SqlPostReader
 from bench.contenders import Postern
 from bench.data import READERS, Data
 from bench.figures import ratio

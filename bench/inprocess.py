@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from adapters.sql.migrate import upgrade
+from adapters.sql.schema.migrate import upgrade
 from bench.limits import out_of_the_way
 from entrypoints.container import Container
 from entrypoints.http.app import create_app

@@ -1,4 +1,4 @@
-"""Where Alembic starts: on the connection that `adapters.sql.migrate` hands over, or on one of its own.
+"""Where Alembic starts: on the connection that `adapters.sql.schema.migrate` hands over, or on one of its own.
 
 Its own is for developers (`alembic revision --autogenerate`), to the database that `DATABASE_URL` names.
 """

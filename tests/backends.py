@@ -15,8 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from adapters.sql.migrate import upgrade
 from adapters.sql.models import is_search_index
+from adapters.sql.schema.migrate import upgrade
 
 T = TypeVar("T")
 

@@ -37,8 +37,8 @@ from aio_pika import ExchangeType, connect
 from redis.asyncio import Redis
 
 from adapters.sql.database import Database, DatabaseSettings
-from adapters.sql.migrate import upgrade
 from adapters.sql.outbox import rows_for, statement_for
+from adapters.sql.schema.migrate import upgrade
 from adapters.sql.transaction import Transaction
 from application.shared.event_log import LoggedEvent
 from domain.posts.post import Post

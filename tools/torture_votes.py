@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from adapters.sql.database import Database, DatabaseSettings
-from adapters.sql.migrate import upgrade
+from adapters.sql.schema.migrate import upgrade
 from adapters.system.clock import SystemClock
 from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.posts.recount import Recount, RecountCommand

@@ -4,29 +4,31 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from adapters.sql.audit import SqlAuditReader
-from adapters.sql.authors import SharedAuthorDirectory, SqlAuthorDirectory
-from adapters.sql.ballots import purge_past_ranks
-from adapters.sql.commits import SqliteCommits
-from adapters.sql.counter_audit import SqlCounterAudit
-from adapters.sql.credentials import SqlApiKeyReader
 from adapters.sql.database import Database
-from adapters.sql.directory import SqlSessionReader, SqlUserReader
-from adapters.sql.event_log import SqlEventLog
+from adapters.sql.events.log import SqlEventLog
+from adapters.sql.events.relay import relay_over
+from adapters.sql.events.retention import SqlEventRetention
 from adapters.sql.grouped import SqlGrouping
 from adapters.sql.health import SqlProbe
 from adapters.sql.idempotency import SqlKeptAnswers
-from adapters.sql.identity import SqlAccountReader, SqlCredentialsReader
+from adapters.sql.identity.audit import SqlAuditReader
+from adapters.sql.identity.credentials import SqlApiKeyReader
+from adapters.sql.identity.directory import SqlSessionReader, SqlUserReader
+from adapters.sql.identity.repositories import SqlAccountReader, SqlCredentialsReader
+from adapters.sql.identity.revocations import SqliteRevocationLog, SqlRevocationLog
 from adapters.sql.orders import SqlOrderReader
-from adapters.sql.post_reader import SqlPostReader
-from adapters.sql.relay import relay_over
-from adapters.sql.retention import SqlEventRetention
-from adapters.sql.revisions import SqlAuthorRevisions, SqliteAuthorRevisions
-from adapters.sql.revocations import SqliteRevocationLog, SqlRevocationLog
-from adapters.sql.search import SqlPostSearch
+from adapters.sql.posts.authors import SharedAuthorDirectory, SqlAuthorDirectory
+from adapters.sql.posts.ballots import purge_past_ranks
+from adapters.sql.posts.counter_audit import SqlCounterAudit
+from adapters.sql.posts.reader import SqlPostReader
+from adapters.sql.posts.revisions import SqlAuthorRevisions, SqliteAuthorRevisions
+from adapters.sql.posts.search import SqlPostSearch
+from adapters.sql.posts.votes import SqlVoteReader
+from adapters.sql.sqlite.commits import SqliteCommits
 from adapters.sql.unit_of_work import SqlUnitOfWork
-from adapters.sql.votes import SqlVoteReader
-from adapters.sql.webhooks import SqlDeliveryRetention, SqlWebhookReader, SqlWebhooksUnitOfWork
+from adapters.sql.webhooks.reader import SqlWebhookReader
+from adapters.sql.webhooks.retention import SqlDeliveryRetention
+from adapters.sql.webhooks.unit_of_work import SqlWebhooksUnitOfWork
 from adapters.system.ids import Uuid7Generator
 from adapters.system.origin import ContextOrigins
 from application.events.ports import RelayLedger, RelayQueue

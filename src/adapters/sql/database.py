@@ -12,9 +12,9 @@ from adapters.sql.crowds import Crowds
 from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.base import Dialect, Limits
 from adapters.sql.errors import CAUGHT, translated
-from adapters.sql.servers import PooledConnections
+from adapters.sql.servers.pools import PooledConnections
 from adapters.sql.settings import DatabaseSettings
-from adapters.sql.sqlite_file import SqliteFile
+from adapters.sql.sqlite.file import SqliteFile
 
 __all__ = ["AnyRow", "Database", "DatabaseSettings", "Parameters"]
 

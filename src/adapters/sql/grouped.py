@@ -1,4 +1,4 @@
-"""Use cases that share their commit on SQLite; see `sqlite_file`."""
+"""Use cases that share their commit on SQLite; see `adapters.sql.sqlite.groups`."""
 
 from typing import Generic, TypeVar
 

@@ -1,7 +1,7 @@
 """How events are written, in the very transaction that commits what they tell of: one INSERT, whatever their number.
 
 Where many write at once, they go to the outbox, in the order of a number that is drawn before the commit, and get
-their positions later (`event_log`). SQLite's writers stand in one line, so there the row's own number is the position.
+their positions later (`events.log`). SQLite's writers stand in one line, so there the row's own number is the position.
 """
 
 from collections.abc import Callable, Sequence

@@ -6,14 +6,14 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from adapters.sql.audit import SqlAuditTrail
-from adapters.sql.ballots import SqlBallotRepository
-from adapters.sql.credentials import SqlApiKeyRepository, SqlOneTimeTokenRepository, SqlSecondFactorRepository
 from adapters.sql.database import Database
 from adapters.sql.idempotency import SqlIdempotencyKeys
-from adapters.sql.identity import SqlSessionRepository, SqlUserRepository
+from adapters.sql.identity.audit import SqlAuditTrail
+from adapters.sql.identity.credentials import SqlApiKeyRepository, SqlOneTimeTokenRepository, SqlSecondFactorRepository
+from adapters.sql.identity.repositories import SqlSessionRepository, SqlUserRepository
 from adapters.sql.orders import SqlOrderRepository
-from adapters.sql.posts import SqlPostRepository
+from adapters.sql.posts.ballots import SqlBallotRepository
+from adapters.sql.posts.repository import SqlPostRepository
 from adapters.sql.transaction import Transaction
 from application.identity.audit import Recorder
 from application.identity.ports import IdentityUnitOfWork

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import click
 
-from adapters.sql.revision import has_newest_revision
+from adapters.sql.schema.revision import has_newest_revision
 from application.shared.errors import Unavailable
 from entrypoints.cli.failures import BadSetting, CommandFailed, DatabaseUnreachable, SchemaNotCurrent
 from entrypoints.cli.loading import load_settings
@@ -33,7 +33,7 @@ def bring_up_to_date(settings: Settings, *, quiet: bool) -> None:
     """Migrate, and tell what was done; without `quiet`, also that nothing was. Raises `CommandFailed`."""
     if quiet and settings.sqlite_file is not None and has_newest_revision(settings.sqlite_file):
         return
-    from adapters.sql.migrate import SchemaStatus, schema_state, upgrade  # noqa: PLC0415 - help comes without it
+    from adapters.sql.schema.migrate import SchemaStatus, schema_state, upgrade  # noqa: PLC0415 - help comes without it
 
     # MariaDB remarks on the name of Alembic's own primary key, and the driver passes it on as a warning.
     logging.getLogger("asyncmy").setLevel(logging.ERROR)
@@ -60,8 +60,8 @@ def downgrade(*, revision: str, yes: bool) -> None:
 
     Stop the servers first, and downgrade with the version that migrated: an older one does not know how.
     """
-    from adapters.sql.migrate import UnknownRevision, schema_state  # noqa: PLC0415 - help comes without it
-    from adapters.sql.migrate import downgrade as take_back  # noqa: PLC0415
+    from adapters.sql.schema.migrate import UnknownRevision, schema_state  # noqa: PLC0415 - help comes without it
+    from adapters.sql.schema.migrate import downgrade as take_back  # noqa: PLC0415
 
     settings = _with_database()
     if not yes:
@@ -80,7 +80,7 @@ def require_current_schema(settings: Settings) -> None:
         return
     if settings.sqlite_file is not None and has_newest_revision(settings.sqlite_file):
         return
-    from adapters.sql.schema_state import SchemaStatus, schema_state  # noqa: PLC0415 - imports the database toolkit
+    from adapters.sql.schema.state import SchemaStatus, schema_state  # noqa: PLC0415 - imports the database toolkit
 
     if _is_missing_file(settings):
         raise SchemaNotCurrent(f"there is no database {settings.sqlite_file} yet; run `postern migrate`")
@@ -115,7 +115,7 @@ def _too_new(revision: str | None) -> CommandFailed:
 @contextmanager
 def _database_faults(settings: Settings) -> Iterator[None]:
     """Turn a database that does not answer, or says no, into one line."""
-    from adapters.sql.schema_state import DatabaseRefused  # noqa: PLC0415 - imports the database toolkit
+    from adapters.sql.schema.state import DatabaseRefused  # noqa: PLC0415 - imports the database toolkit
 
     try:
         yield

@@ -20,7 +20,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from adapters.sql.migrate import upgrade
+from adapters.sql.schema.migrate import upgrade
 from tests.backends import PROCESSES, SQL_BACKENDS, Databases
 from tests.integration.cli.conftest import Server, Shell, StartServer
 

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.sql.migrate import upgrade
+from adapters.sql.schema.migrate import upgrade
 from tests.backends import Databases, in_thread
 from tests.integration.cli.conftest import Server, Shell, StartServer, eventually
 

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.sql.migrate import upgrade
+from adapters.sql.schema.migrate import upgrade
 from tests.backends import Databases
 from tests.integration.cli.conftest import Server, Shell, StartServer
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from adapters.security.argon2 import Argon2PasswordHasher, HashingSettings
-from adapters.sql.migrate import upgrade
+from adapters.sql.schema.migrate import upgrade
 from adapters.system.background import TaskBackground
 from domain.identity.values import Password, UserStatus
 from domain.shared.actor import Role

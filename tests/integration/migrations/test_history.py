@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from adapters.sql.database import Database, DatabaseSettings
-from adapters.sql.migrate import (
+from adapters.sql.models import Row, is_search_index
+from adapters.sql.schema.migrate import (
     DatabaseRefused,
     SchemaStatus,
     UnknownRevision,
@@ -24,8 +25,7 @@ from adapters.sql.migrate import (
     schema_state,
     upgrade,
 )
-from adapters.sql.models import Row, is_search_index
-from adapters.sql.revision import has_newest_revision, revisions
+from adapters.sql.schema.revision import has_newest_revision, revisions
 from application.shared.errors import StorageUnavailable
 from entrypoints.storage import sql_storage
 from tests.backends import Databases, run_apart

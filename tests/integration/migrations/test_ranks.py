@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, MetaData, Table, insert, select, text
 
-from adapters.sql.migrate import downgrade, upgrade
+from adapters.sql.schema.migrate import downgrade, upgrade
 from adapters.sql.types import Id, Moment
 from domain.posts.ranking import hot_rank
 from tests.builders import NOW, an_id

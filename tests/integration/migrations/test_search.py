@@ -1,7 +1,7 @@
 """Posts that were there before search was are found as well."""
 
 from adapters.sql.database import Database, DatabaseSettings
-from adapters.sql.migrate import downgrade, upgrade
+from adapters.sql.schema.migrate import downgrade, upgrade
 from application.posts.search import SearchCriteria
 from domain.posts.search import SearchQuery
 from domain.shared.ids import PostId

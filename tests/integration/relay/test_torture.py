@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from adapters.sql.migrate import upgrade
+from adapters.sql.schema.migrate import upgrade
 from tests.backends import Databases, in_thread
 from tools.torture_events import Plan, torture
 

@@ -13,8 +13,8 @@ from sqlalchemy.pool import NullPool
 from adapters.sql.compiled import Compiled, Parameters
 from adapters.sql.connections import Unit
 from adapters.sql.database import Database, DatabaseSettings
-from adapters.sql.servers import PooledConnections
-from adapters.sql.sqlite_file import SqliteFile
+from adapters.sql.servers.pools import PooledConnections
+from adapters.sql.sqlite.file import SqliteFile
 from tests.backends import PROCESSES, SQL_BACKENDS
 
 OpenDatabase = Callable[..., Database]

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
-from adapters.sql.commits import SqliteCommits
+from adapters.sql.sqlite.commits import SqliteCommits
 from entrypoints.storage import sql_storage
 from tests.builders import a_post, a_user
 from tests.contracts.stories import given

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.health import SqlProbe
-from adapters.sql.revisions import SqlAuthorRevisions
+from adapters.sql.posts.revisions import SqlAuthorRevisions
 from application.shared.errors import StorageUnavailable, TransientFailure
 from application.shared.unit_of_work import CommitListener
 from domain.shared.events import DomainEvent

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.sql.database import AnyRow, Database, DatabaseSettings, Parameters
 from adapters.sql.models import UserRow, VoteRow, table_of
-from adapters.sql.post_reader import SqlPostReader
+from adapters.sql.posts.reader import SqlPostReader
 from domain.identity.user import User
 from domain.posts.post import Post
 from domain.posts.values import TEXT_MAX_BYTES, PostText

@@ -8,7 +8,7 @@ from sqlalchemy import Executable
 
 from adapters.sql.database import AnyRow, Database, Parameters
 from adapters.sql.look_ups import KEYS_A_LOOK_UP, LOOK_UPS_AT_ONCE
-from adapters.sql.revisions import SqlAuthorRevisions
+from adapters.sql.posts.revisions import SqlAuthorRevisions
 from application.shared.errors import StorageUnavailable
 from domain.identity.user import User
 from domain.posts.post import Post

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text
 
-from adapters.sql import sqlite_groups
 from adapters.sql.database import Database
 from adapters.sql.models import PostRow, UserRow, table_of
-from adapters.sql.sqlite_caution import Caution
-from adapters.sql.sqlite_file import SqliteFile
-from adapters.sql.sqlite_groups import Job, SqliteGroups
-from adapters.sql.sqlite_link import raise_translatable
-from adapters.sql.sqlite_reads import SqliteReads
-from adapters.sql.sqlite_writer import SqliteWriter
+from adapters.sql.sqlite import groups
+from adapters.sql.sqlite.caution import Caution
+from adapters.sql.sqlite.file import SqliteFile
+from adapters.sql.sqlite.groups import Job, SqliteGroups
+from adapters.sql.sqlite.link import raise_translatable
+from adapters.sql.sqlite.reads import SqliteReads
+from adapters.sql.sqlite.writer import SqliteWriter
 from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.shared.errors import StorageUnavailable, TransientFailure
 from domain.identity.user import User
@@ -51,8 +51,8 @@ def watched(database: Database) -> Iterator[list[str]]:
 
 def driven(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     """The jobs that are run in groups from now on, each as often as it is, and however long they take."""
-    monkeypatch.setattr(sqlite_groups, "_GROUP_SECONDS", 60.0)
-    monkeypatch.setattr(sqlite_groups, "_CAREFUL_SECONDS", 60.0)
+    monkeypatch.setattr(groups, "_GROUP_SECONDS", 60.0)
+    monkeypatch.setattr(groups, "_CAREFUL_SECONDS", 60.0)
     monkeypatch.setattr(Caution, "note", lambda *_: None)
     ran: list[Job] = []
     drive = SqliteGroups._drive

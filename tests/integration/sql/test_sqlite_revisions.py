@@ -8,7 +8,7 @@ from asyncio.subprocess import PIPE
 
 import pytest
 
-from adapters.sql.revisions import SqliteAuthorRevisions
+from adapters.sql.posts.revisions import SqliteAuthorRevisions
 from domain.posts.post import Post
 from domain.posts.values import PostText
 from domain.shared.ids import PostId
@@ -109,7 +109,7 @@ async def test_a_file_that_is_not_there_has_no_revision_until_it_is(open_with: O
 async def test_revisions_of_very_many_authors_are_not_all_remembered(
     open_with: OpenDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.sql.revisions._REMEMBERED_AUTHORS", 3)
+    monkeypatch.setattr("adapters.sql.posts.revisions._REMEMBERED_AUTHORS", 3)
     database = open_with()
     assert database.sqlite_file is not None
     revisions = SqliteAuthorRevisions(database.sqlite_file)

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from adapters.sql import shared_commits
-from adapters.sql.batches import _gathered
 from adapters.sql.connections import Step
-from adapters.sql.leases import Leases
-from adapters.sql.shared_commits import SharedCommits
+from adapters.sql.servers import shared_commits
+from adapters.sql.servers.batches.postgresql import _gathered
+from adapters.sql.servers.leases import Leases
+from adapters.sql.servers.shared_commits import SharedCommits
 from application.shared.errors import StorageUnavailable
 from tests.builders import an_id
 

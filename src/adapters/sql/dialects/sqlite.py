@@ -1,4 +1,4 @@
-"""SQLite 3.35 and later: one file, many readers, one writer at a time. `sqlite_file` runs its statements."""
+"""SQLite 3.35 and later: one file, many readers, one writer at a time. `adapters.sql.sqlite` runs its statements."""
 
 import re
 from collections.abc import Iterator, Sequence

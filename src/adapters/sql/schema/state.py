@@ -20,7 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.base import Dialect, Limits
 from adapters.sql.errors import CAUGHT, translated
-from adapters.sql.revision import TABLE, revisions
+from adapters.sql.schema.revision import TABLE, revisions
 from application.shared.errors import StorageUnavailable
 
 T = TypeVar("T")

@@ -5,17 +5,17 @@ and in waiting for the interpreter's lock, which a busy loop gives up every 5 ms
 
 - *Brief reads* (a look-up by key, a page along an index) run on the event loop, over a connection that only reads. In
   a write-ahead log they wait for nobody. A read that turns out to be long is broken off after so many steps and begun
-  anew in a thread. All other reads run in threads from the start (`sqlite_reads`).
+  anew in a thread. All other reads run in threads from the start (`reads`).
 - *Grouped use cases*, which wait for nothing but the database, run on the event loop too, one after the other, in one
   transaction. Then a thread commits, which is what takes time (a sync of the disk), and only then is any of them
   answered, and are commit listeners told. Whoever comes meanwhile is in the next group. So many writers
-  share one sync, and the loop is never held for longer than a group may take (`sqlite_groups`).
+  share one sync, and the loop is never held for longer than a group may take (`groups`).
 - *Other units of work* have the one connection for writing to themselves, from their first statement to their commit,
-  and hop to the thread for each statement: they may wait for anything in between (`sqlite_units`).
-- *Waiting for another process's lock* happens in the thread (`sqlite_writer`).
+  and hop to the thread for each statement: they may wait for anything in between (`units`).
+- *Waiting for another process's lock* happens in the thread (`writer`).
 
 Where the disk is so slow that reading from it shows, nothing runs on the loop for a second: then a hop is what costs
-least (`sqlite_caution`).
+least (`caution`).
 """
 
 from collections.abc import Callable, Coroutine, Sequence
@@ -27,11 +27,11 @@ from sqlalchemy import Executable
 from adapters.sql.compiled import AnyRow, Parameters
 from adapters.sql.connections import Connections, Unit
 from adapters.sql.dialects.base import Limits
-from adapters.sql.sqlite_caution import Caution
-from adapters.sql.sqlite_groups import SqliteGroups
-from adapters.sql.sqlite_reads import SqliteReads
-from adapters.sql.sqlite_units import GroupedUnit, OwnUnit
-from adapters.sql.sqlite_writer import SqliteWriter
+from adapters.sql.sqlite.caution import Caution
+from adapters.sql.sqlite.groups import SqliteGroups
+from adapters.sql.sqlite.reads import SqliteReads
+from adapters.sql.sqlite.units import GroupedUnit, OwnUnit
+from adapters.sql.sqlite.writer import SqliteWriter
 
 R = TypeVar("R")
 

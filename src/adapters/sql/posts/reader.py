@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import UNSET
 
 from adapters.sql.database import AnyRow, Database, Parameters
-from adapters.sql.post_statements import (
+from adapters.sql.posts.statements import (
     FIRST,
     ID,
     LAST,

@@ -18,8 +18,8 @@ from typing import Any, Final, TypeVar
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from adapters.sql.sqlite_caution import Caution
-from adapters.sql.sqlite_writer import SqliteWriter
+from adapters.sql.sqlite.caution import Caution
+from adapters.sql.sqlite.writer import SqliteWriter
 
 R = TypeVar("R")
 

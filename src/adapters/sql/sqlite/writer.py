@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from adapters.sql.dialects.base import Limits
-from adapters.sql.sqlite_link import Link, is_busy, opened, raise_translatable
+from adapters.sql.sqlite.link import Link, is_busy, opened, raise_translatable
 
 R = TypeVar("R")
 

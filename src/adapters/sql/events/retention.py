@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import bindparam, delete, select
 
 from adapters.sql.database import Database
+from adapters.sql.events.relay import relay_over
 from adapters.sql.models import EventLogRow, table_of
-from adapters.sql.relay import relay_over
 from adapters.sql.transaction import Transaction
 from application.events.retention import EventRetention
 

@@ -14,8 +14,8 @@ from sqlalchemy import Executable
 
 from adapters.sql.compiled import AnyRow, Parameters, compiled
 from adapters.sql.dialects.base import Limits
-from adapters.sql.sqlite_caution import Caution
-from adapters.sql.sqlite_link import DIALECT, Link, opened
+from adapters.sql.sqlite.caution import Caution
+from adapters.sql.sqlite.link import DIALECT, Link, opened
 
 _READERS: Final = 4
 """Threads for reads that are not brief, at the most: more only take turns at the interpreter's lock."""

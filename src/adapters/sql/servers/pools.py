@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.util import greenlet_spawn
 
-from adapters.sql.batches import TOGETHER, Batch
 from adapters.sql.compiled import AnyRow, Parameters, Rows, compiled
 from adapters.sql.connections import Connections, PoolState, Step, StepFailed, Unit
 from adapters.sql.dialects.base import Dialect, Limits
 from adapters.sql.errors import CAUGHT
-from adapters.sql.leases import Lease, Leases
-from adapters.sql.shared_commits import SharedCommits
+from adapters.sql.servers.batches import TOGETHER, Batch
+from adapters.sql.servers.leases import Lease, Leases
+from adapters.sql.servers.shared_commits import SharedCommits
 
 R = TypeVar("R")
 

@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import bindparam, delete, null, select, update
 
 from adapters.sql.models import PostRow, VoteRow, table_of
+from adapters.sql.posts.words import remove_words
 from adapters.sql.transaction import Transaction
-from adapters.sql.words import remove_words
 from domain.shared.ids import UserId
 
 _POSTS = table_of(PostRow)

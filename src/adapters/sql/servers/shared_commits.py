@@ -15,11 +15,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from adapters.sql.batches import TOGETHER, Batch
 from adapters.sql.compiled import compiled
 from adapters.sql.connections import Step, StepFailed
 from adapters.sql.errors import CAUGHT
-from adapters.sql.leases import Lease, Leases
+from adapters.sql.servers.batches import TOGETHER, Batch
+from adapters.sql.servers.leases import Lease, Leases
 from application.shared.errors import StorageUnavailable
 
 _UNDER_WAY: Final = 4

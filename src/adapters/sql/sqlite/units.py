@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from adapters.sql.compiled import Parameters, Rows, compiled, rows_of
 from adapters.sql.connections import Unit
-from adapters.sql.sqlite_groups import Job
-from adapters.sql.sqlite_link import DIALECT, Link, executed, raise_translatable
-from adapters.sql.sqlite_writer import SqliteWriter
+from adapters.sql.sqlite.groups import Job
+from adapters.sql.sqlite.link import DIALECT, Link, executed, raise_translatable
+from adapters.sql.sqlite.writer import SqliteWriter
 
 
 class OwnUnit(Unit):

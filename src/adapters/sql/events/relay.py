@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Executable, bindparam, delete, func, insert, or_, select, update
 
 from adapters.sql.database import Database, Parameters
-from adapters.sql.event_log import EVENT_COLUMNS, event_from
+from adapters.sql.events.log import EVENT_COLUMNS, event_from
 from adapters.sql.models import EventLogRow, OutboxRow, RelayLetterRow, RelayShardRow, table_of
 from adapters.sql.outbox import SHARDS, shard_of
 from adapters.sql.transaction import Transaction

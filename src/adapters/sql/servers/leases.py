@@ -19,7 +19,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from adapters.sql.compiled import Parameters, Rows, compiled, rows_of
 from adapters.sql.connections import PoolState
-from adapters.sql.drivers import LINKS
+from adapters.sql.servers.drivers import LINKS
 
 R = TypeVar("R")
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, make_url
 
 from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.base import Dialect
-from adapters.sql.schema_state import DatabaseRefused, SchemaState, SchemaStatus, apart, on_connection, schema_state
+from adapters.sql.schema.state import DatabaseRefused, SchemaState, SchemaStatus, apart, on_connection, schema_state
 
 __all__ = [
     "DatabaseRefused",

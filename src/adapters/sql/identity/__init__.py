@@ -1,0 +1,1 @@
+"""Identity in a database: accounts, sessions, credentials, the audit trail."""

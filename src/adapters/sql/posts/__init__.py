@@ -1,0 +1,1 @@
+"""Posts in a database: the repository and the reader, votes, search, revisions."""

@@ -1,0 +1,1 @@
+"""Database servers (MySQL, MariaDB, PostgreSQL): connections, statements that go together, commits that are shared."""

@@ -1,0 +1,147 @@
+"""Endpoints and deliveries as they are shown, and which endpoints have something due."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Integer, Select, bindparam, exists, select, type_coerce
+
+from adapters.sql.database import AnyRow, Database
+from adapters.sql.models import WebhookDeliveryRow, WebhookEndpointRow, table_of
+from adapters.sql.types import Id, IdText, Moment, MomentText
+from adapters.sql.webhooks.endpoints import decode_event_types
+from application.webhooks.ports import DeliverySlice, WebhookReader, WebhookSlice
+from application.webhooks.views import DeliveryDetailView, DeliveryView, WebhookView
+from domain.shared.ids import DeliveryId, WebhookId
+from domain.webhooks.delivery import DeliveryStatus
+from domain.webhooks.endpoint import DisabledReason
+
+_ENDPOINTS = table_of(WebhookEndpointRow)
+_DELIVERIES = table_of(WebhookDeliveryRow)
+_LAST = UUID(int=(1 << 128) - 1)
+"""No id is above it: a list that begins at the newest is one before this."""
+
+_ROWS = bindparam("rows", type_=Integer)
+_OF = bindparam("of_endpoint", type_=Id)
+_BEFORE = bindparam("before", type_=Id)
+_NOW = bindparam("now", type_=Moment)
+
+_ENDPOINT_VIEWS: Select[*tuple[Any, ...]] = select(
+    type_coerce(_ENDPOINTS.c.id, IdText),
+    _ENDPOINTS.c.url,
+    _ENDPOINTS.c.event_types,
+    _ENDPOINTS.c.description,
+    _ENDPOINTS.c.enabled,
+    _ENDPOINTS.c.disabled_reason,
+    type_coerce(_ENDPOINTS.c.failing_since, MomentText),
+    type_coerce(_ENDPOINTS.c.previous_until, MomentText),
+    type_coerce(_ENDPOINTS.c.created_at, MomentText),
+    type_coerce(_ENDPOINTS.c.updated_at, MomentText),
+    _ENDPOINTS.c.version,
+)
+_ONE_ENDPOINT = _ENDPOINT_VIEWS.where(_ENDPOINTS.c.id == bindparam("at_id", type_=Id))
+_NEWEST_ENDPOINTS = _ENDPOINT_VIEWS.where(_ENDPOINTS.c.id < _BEFORE).order_by(_ENDPOINTS.c.id.desc()).limit(_ROWS)
+
+_DELIVERY_COLUMNS = (
+    type_coerce(_DELIVERIES.c.id, IdText),
+    type_coerce(_DELIVERIES.c.endpoint_id, IdText),
+    type_coerce(_DELIVERIES.c.event_id, IdText),
+    _DELIVERIES.c.event_type,
+    _DELIVERIES.c.status,
+    _DELIVERIES.c.attempts,
+    type_coerce(_DELIVERIES.c.next_attempt_at, MomentText),
+    type_coerce(_DELIVERIES.c.last_attempt_at, MomentText),
+    _DELIVERIES.c.last_status_code,
+    _DELIVERIES.c.last_error,
+    type_coerce(_DELIVERIES.c.created_at, MomentText),
+)
+_ONE_DELIVERY: Select[*tuple[Any, ...]] = select(*_DELIVERY_COLUMNS, _DELIVERIES.c.body).where(
+    _DELIVERIES.c.id == bindparam("at_id", type_=Id), _DELIVERIES.c.endpoint_id == _OF
+)
+_NEWEST_DELIVERIES: Select[*tuple[Any, ...]] = (
+    select(*_DELIVERY_COLUMNS)
+    .where(_DELIVERIES.c.endpoint_id == _OF, _DELIVERIES.c.id < _BEFORE)
+    .order_by(_DELIVERIES.c.id.desc())
+    .limit(_ROWS)
+)
+_NEWEST_OF_STATUS = _NEWEST_DELIVERIES.where(_DELIVERIES.c.status == bindparam("status"))
+
+# Each endpoint is asked for by itself, which is one look into an index, however much it has waiting.
+_DUE = select(_ENDPOINTS.c.id).where(
+    _ENDPOINTS.c.enabled.is_(True),
+    exists(
+        select(_DELIVERIES.c.id).where(
+            _DELIVERIES.c.endpoint_id == _ENDPOINTS.c.id, _DELIVERIES.c.next_attempt_at <= _NOW
+        )
+    ),
+)
+
+
+class SqlWebhookReader(WebhookReader):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, webhook_id: WebhookId) -> WebhookView | None:
+        row = await self._database.fetch_one(_ONE_ENDPOINT, {"at_id": webhook_id})
+        return None if row is None else _endpoint_view(row)
+
+    async def newest(self, *, limit: int, before: WebhookId | None) -> WebhookSlice:
+        rows = await self._database.fetch_all(_NEWEST_ENDPOINTS, {"before": before or _LAST, "rows": limit + 1})
+        return WebhookSlice([_endpoint_view(row) for row in rows[:limit]], more=len(rows) > limit)
+
+    async def delivery(self, delivery_id: DeliveryId, *, of: WebhookId) -> DeliveryDetailView | None:
+        row = await self._database.fetch_one(_ONE_DELIVERY, {"at_id": delivery_id, "of_endpoint": of})
+        if row is None:
+            return None
+        *columns, body = row
+        return DeliveryDetailView(**msgspec.structs.asdict(_delivery_view(columns)), payload=msgspec.Raw(body.encode()))
+
+    async def deliveries(
+        self, *, of: WebhookId, status: DeliveryStatus | None, limit: int, before: DeliveryId | None
+    ) -> DeliverySlice:
+        parameters: dict[str, Any] = {"of_endpoint": of, "before": before or _LAST, "rows": limit + 1}
+        statement = _NEWEST_DELIVERIES
+        if status is not None:
+            statement = _NEWEST_OF_STATUS
+            parameters["status"] = status.value
+        rows = await self._database.fetch_all(statement, parameters)
+        return DeliverySlice([_delivery_view(row) for row in rows[:limit]], more=len(rows) > limit)
+
+    async def due(self, now: datetime) -> Sequence[WebhookId]:
+        return [WebhookId(row[0]) for row in await self._database.fetch_all(_DUE, {"now": now})]
+
+
+def _endpoint_view(row: AnyRow) -> WebhookView:
+    id, url, types, description, enabled, reason, failing_since, previous_until, created_at, updated_at, version = row
+    return WebhookView(
+        id=id,
+        url=url,
+        event_types=decode_event_types(types),
+        description=description,
+        enabled=enabled,
+        disabled_reason=None if reason is None else DisabledReason(reason),
+        failing_since=failing_since,
+        previous_secret_until=previous_until,
+        created_at=created_at,
+        updated_at=updated_at,
+        version=version,
+    )
+
+
+def _delivery_view(row: Sequence[Any]) -> DeliveryView:
+    id, webhook_id, event_id, event_type, status, attempts, next_at, last_at, last_code, last_error, created_at = row
+    return DeliveryView(
+        id=id,
+        webhook_id=webhook_id,
+        event_id=event_id,
+        event_type=event_type,
+        status=DeliveryStatus(status),
+        attempts=attempts,
+        next_attempt_at=next_at,
+        last_attempt_at=last_at,
+        last_status_code=last_code,
+        last_error=last_error,
+        created_at=created_at,
+    )
