@@ -44,6 +44,7 @@ QUICK_CONTENDERS = (
     "fastapi-sqlite",
     "fastapi-mariadb",
     "pocketbase",
+    "pocketbase-counting",
 )
 QUICK_WORKLOADS = ("own_posts_hit", "own_posts_304", "own_posts", "one_post", "feed_new", "create", "vote")
 KEPT = ROOT / "bench" / ".kept"

@@ -40,6 +40,8 @@ class Api(ABC):
     """The status for an e-mail address that is taken."""
     has_validators: bool
     """Whether a list has an `ETag` that `If-None-Match` answers with 304."""
+    counts_votes: bool = True
+    """Whether a vote moves the counters of its post."""
 
     @abstractmethod
     def person_key(self, person: Person) -> str: ...
@@ -192,6 +194,9 @@ class PocketBaseApi(Api):
     created = 200
     refused_twice = 400
     has_validators = False
+
+    def __init__(self, *, counts_votes: bool = False) -> None:
+        self.counts_votes = counts_votes
 
     _sorts: Final = {"new": "-created", "top": "-score", "hot": "-hot"}
 

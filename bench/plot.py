@@ -23,6 +23,7 @@ _COLOURS = {
     "fastapi-mariadb": "#31a354",
     "fastapi-postgresql": "#a1d99b",
     "pocketbase": "#e6550d",
+    "pocketbase-counting": "#fdae6b",
 }
 
 

@@ -35,12 +35,12 @@ def beside_fastapi(results: Results, workload: str, database: str) -> str:
     return f"{spent}; {more}" if writes else spent
 
 
-def beside_pocketbase(results: Results, workload: str, contender: str) -> str:
-    mine, theirs = (_summary(results, workload, name) for name in (contender, "pocketbase"))
+def beside_pocketbase(results: Results, workload: str, contender: str, other: str) -> str:
+    mine, theirs = (_summary(results, workload, name) for name in (contender, other))
     if mine is None or theirs is None:
         return ""
     spent = f"{mine.cpu_per_request.median:.0f} µs of CPU to its {theirs.cpu_per_request.median:.0f}"
-    if workload == "vote":
+    if workload == "vote" and other == "pocketbase":
         return f"{spent}; it is compiled, and stores the vote alone: no counter, no rank, no event"
     if workload == "create":
         return f"{spent}; it is compiled, and stores the post alone: no words to search by, no revision, no event"

@@ -471,12 +471,13 @@ class Vote(Workload):
         if answer.status != 200:
             raise WrongAnswer(f"{answer.status}: {answer.body[:200].decode(errors='replace')}")
         told = answer.json()
-        if "score" not in told:
-            # PocketBase stores the vote and moves no counter; it is told to do so by code of one's own.
-            if told.get("direction") != direction:
-                raise WrongAnswer(f"another vote: {told}")
-            return
         after = session.item(session.ask(session.api.one_post(token, post), 200)).score
+        if "score" not in told:
+            # PocketBase answers with the vote. It moves no counter unless it is told to by code of one's own.
+            moved = direction if session.api.counts_votes else 0
+            if told.get("direction") != direction or after != before + moved:
+                raise WrongAnswer(f"a vote of {direction} on a score of {before} came to {after}: {told}")
+            return
         again = session.ask(request, 200).json()["score"]
         if not told["score"] == after == again == before + direction:
             raise WrongAnswer(f"a vote of {direction} on a score of {before} came to {told['score']}, {after}, {again}")

@@ -9,7 +9,7 @@ from bench import wrk
 from bench.__main__ import main
 from bench.apis import ContractApi
 from bench.client import Client
-from bench.contenders import Contender, Postern, PosternAtNormal, Surroundings
+from bench.contenders import Contender, PocketBase, PocketBaseThatCounts, Postern, PosternAtNormal, Surroundings
 from bench.data import Data
 from bench.goals import verdicts
 from bench.http1 import Request
@@ -279,6 +279,21 @@ def test_the_contender_of_equal_durability_has_a_copy_of_the_data_and_writes_alo
     assert normal._environment["DATABASE_SYNCHRONOUS"] == "normal"
     assert "DATABASE_SYNCHRONOUS" not in model._environment
     assert [each.name for each in ALL if normal.takes_part_in(each)] == ["create", "vote"]
+
+
+def test_the_pocketbase_that_counts_has_a_copy_of_the_data_and_votes_alone(around: Surroundings) -> None:
+    model = PocketBase(around)
+    model.data.mkdir()
+    (model.data / "data.db").write_text("rows", encoding="utf-8")
+    model.prepared.set()
+    counting = PocketBaseThatCounts(around, model)
+    counting.prepare()
+    assert counting.data != model.data
+    assert (counting.data / "data.db").read_text(encoding="utf-8") == "rows"
+    assert [each.name for each in ALL if counting.takes_part_in(each)] == ["vote"]
+    hooks = [Path(each) for each in counting._options(counting.data) if each.endswith("pb_hooks")]
+    assert [file.name for file in hooks[0].iterdir()] == ["count_votes.pb.js"]
+    assert not any(Path(each).exists() for each in model._options(model.data) if each.endswith("pb_hooks"))
 
 
 def test_pocketbase_is_a_goal_for_the_one_that_is_as_durable(around: Surroundings, runs: list[Path]) -> None:
