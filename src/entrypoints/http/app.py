@@ -28,7 +28,7 @@ from entrypoints.http.live.routes import LiveRoutes
 from entrypoints.http.openapi import build_document
 from entrypoints.http.orders.routes import OrdersRoutes, OrdersUseCases
 from entrypoints.http.posts.routes import PostsRoutes, PostsUseCases
-from entrypoints.http.problems import handle
+from entrypoints.http.problems.wire import handle
 from entrypoints.http.system.health import Component, health_routes
 from entrypoints.http.system.jwks import JwksRoutes
 from entrypoints.http.system.mailbox import mailbox_routes
@@ -78,7 +78,7 @@ def _litestar(container: Container, auth: Authenticator, posts: PostsRoutes) -> 
         exception_handlers={Exception: handle},
         lifespan=[lambda _app: running(container), *([lambda _app: working(container)] if relays else [])],
         debug=False,
-        # The document is ours (see openapi.py), the log is ours (see problems.py), the limit is the edge's.
+        # The document is ours (see openapi.py), the log is ours (see problems), the limit is the edge's.
         openapi_config=None,
         logging_config=None,
         request_max_body_size=None,

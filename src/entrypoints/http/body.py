@@ -18,7 +18,7 @@ import msgspec
 
 from domain.shared.errors import FieldError, Invalid
 from entrypoints.http.exchange import AnyReceive, AnyScope, Exchange, HttpRequest
-from entrypoints.http.problems import BadRequest, MalformedBody, UnsupportedMediaType
+from entrypoints.http.problems.errors import BadRequest, MalformedBody, UnsupportedMediaType
 
 T = TypeVar("T", bound=msgspec.Struct)
 

@@ -17,7 +17,7 @@ from domain.shared.errors import FieldError, Invalid, Unauthenticated
 from entrypoints.http.exchange import Exchange
 from entrypoints.http.openapi import Parameter
 from entrypoints.http.paging import Query
-from entrypoints.http.problems import CsrfRefused
+from entrypoints.http.problems.errors import CsrfRefused
 
 COOKIE: Final = "__Secure-postern_refresh"
 """Browsers take a cookie of this prefix only with `Secure` (RFC 6265bis, section 4.1.3.1)."""

@@ -24,14 +24,8 @@ from entrypoints.http.direct import DirectRoutes
 from entrypoints.http.exchange import Answer, Application, Exchange, Headers, Message, Receive, Scope, Send
 from entrypoints.http.hosts import HostPolicy
 from entrypoints.http.limits import EdgeLimits
-from entrypoints.http.problems import (
-    BadRequest,
-    BodyTooLarge,
-    HeadersTooLarge,
-    NotAcceptable,
-    UriTooLong,
-    answer_for,
-)
+from entrypoints.http.problems.errors import BadRequest, BodyTooLarge, HeadersTooLarge, NotAcceptable, UriTooLong
+from entrypoints.http.problems.wire import answer_for
 from entrypoints.http.ratelimit_fields import ratelimit_fields
 from entrypoints.http.telemetry import Telemetry
 

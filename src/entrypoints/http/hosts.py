@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from entrypoints.http.exchange import Exchange
-from entrypoints.http.problems import BadRequest, UnknownHost
+from entrypoints.http.problems.errors import BadRequest, UnknownHost
 
 _HOST = re.compile(rb"(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(?::[0-9]{1,5})?")
 

@@ -27,20 +27,19 @@ from domain.shared.errors import Invalid, PosternError, Unauthenticated
 from entrypoints.http.edge import BODY_LIMIT
 from entrypoints.http.exchange import Answer, HttpRequest
 from entrypoints.http.idempotency import KEY_EXAMPLE, KEY_SCHEMA
-from entrypoints.http.problems import (
+from entrypoints.http.problems.catalogue import catalogue, status_of
+from entrypoints.http.problems.errors import (
     BadRequest,
     BodyTooLarge,
     HeadersTooLarge,
     InternalError,
     MalformedBody,
     NotAcceptable,
-    Problem,
     UnknownHost,
     UnsupportedMediaType,
     UriTooLong,
-    catalogue,
-    status_of,
 )
+from entrypoints.http.problems.wire import Problem
 
 Json = dict[str, Any]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from domain.shared.errors import Invalid
 from entrypoints.http.body import _is_plain, decode
 from entrypoints.http.identity.schemas import EditProfileBody, SignUpBody
-from entrypoints.http.problems import MalformedBody
+from entrypoints.http.problems.errors import MalformedBody
 from tests.integration.http.conftest import Account, faults, problem
 
 POSTS = "/api/v1/posts"

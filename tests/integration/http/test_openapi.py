@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 from entrypoints.container import Container
 from entrypoints.http.app import create_litestar, openapi_document
 from entrypoints.http.openapi import operations
-from entrypoints.http.problems import catalogue, status_of
+from entrypoints.http.problems.catalogue import catalogue, status_of
 from tests.fakes import SettableClock
 from tests.integration.http.conftest import a_container, problem
 from tests.integration.http.contract import Contract

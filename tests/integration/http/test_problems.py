@@ -17,7 +17,7 @@ from domain.identity.errors import EmailTaken
 from domain.shared.errors import PosternError
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
-from entrypoints.http.problems import EXPLANATIONS, STATUS_BY_FAMILY, catalogue, public_errors, status_of
+from entrypoints.http.problems.catalogue import EXPLANATIONS, STATUS_BY_FAMILY, catalogue, public_errors, status_of
 from tests.integration.http.conftest import open_client, problem
 from tests.integration.http.contract import Contract
 
@@ -32,7 +32,7 @@ def every_error() -> list[type[PosternError]]:
 
 def test_the_catalogue_is_whole_without_importing_anything_else() -> None:
     """Else the document would depend on what happened to be imported. A fresh interpreter shows it."""
-    script = "from entrypoints.http.problems import catalogue; print(*catalogue())"
+    script = "from entrypoints.http.problems.catalogue import catalogue; print(*catalogue())"
     fresh = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     every_error()
     assert fresh.stdout.split() == list(catalogue())

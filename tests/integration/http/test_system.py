@@ -13,7 +13,7 @@ from application.shared.errors import StorageUnavailable
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
 from entrypoints.http.exchange import Exchange
-from entrypoints.http.problems import NotReady
+from entrypoints.http.problems.errors import NotReady
 from entrypoints.http.system import health
 from entrypoints.http.system.assets import asset, asset_names
 from entrypoints.http.system.health import Component, health_routes

@@ -11,7 +11,7 @@ from entrypoints.http.conditional import PUBLIC, bytes_tag, representation
 from entrypoints.http.exchange import Answer, Exchange, HttpRequest
 from entrypoints.http.openapi import Operation, Parameter, endpoint
 from entrypoints.http.paging import refuse_parameters
-from entrypoints.http.problems import NoSuchRoute
+from entrypoints.http.problems.errors import NoSuchRoute
 
 
 class EventSchemaEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ from entrypoints.http.identity.schemas import (
 )
 from entrypoints.http.openapi import Auth, Operation, endpoint, key_parameter
 from entrypoints.http.paging import refuse_parameters
-from entrypoints.http.problems import CsrfRefused
+from entrypoints.http.problems.errors import CsrfRefused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

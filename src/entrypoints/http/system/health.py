@@ -16,7 +16,7 @@ from application.shared.views import timestamp
 from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, HttpRequest
 from entrypoints.http.openapi import Operation, endpoint
 from entrypoints.http.paging import refuse_parameters
-from entrypoints.http.problems import NotConfigured, NotReady
+from entrypoints.http.problems.errors import NotConfigured, NotReady
 from entrypoints.http.system.schemas import ComponentHealth, ComponentState, Health, Liveness, Readiness
 
 _PATIENCE_SECONDS: Final = 2.0

@@ -10,7 +10,7 @@ from entrypoints.http.conditional import bytes_tag, representation
 from entrypoints.http.exchange import Answer, Exchange, HttpRequest
 from entrypoints.http.openapi import Operation, endpoint
 from entrypoints.http.paging import refuse_parameters
-from entrypoints.http.problems import NotConfigured
+from entrypoints.http.problems.errors import NotConfigured
 
 
 class JsonWebKey(msgspec.Struct, frozen=True, kw_only=True):

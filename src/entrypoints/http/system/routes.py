@@ -13,7 +13,8 @@ from entrypoints.http.conditional import PUBLIC, bytes_tag, not_modified, repres
 from entrypoints.http.exchange import Answer, Exchange, HttpRequest
 from entrypoints.http.openapi import Operation, Parameter, endpoint
 from entrypoints.http.paging import refuse_parameters
-from entrypoints.http.problems import NoSuchProblem, NoSuchRoute, ProblemType, catalogue
+from entrypoints.http.problems.catalogue import ProblemType, catalogue
+from entrypoints.http.problems.errors import NoSuchProblem, NoSuchRoute
 from entrypoints.http.system.assets import FAVICON, asset, asset_names, assets_version
 from entrypoints.http.system.pages import html_page, prefers_html, redoc_page, swagger_page
 from entrypoints.http.system.schemas import Index, ProblemCatalogue, ProblemDescription

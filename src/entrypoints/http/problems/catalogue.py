@@ -1,16 +1,10 @@
-"""Problem details (RFC 9457): what can go wrong, the status it maps to, and how it looks on the wire.
+"""Every problem there is: one table maps families of errors to statuses, one explains every slug.
 
-One table maps error families to statuses. One catalogue explains every slug; a test walks all errors and demands both.
+A test walks all errors and demands both.
 """
 
-import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Final
-
-import msgspec
-from litestar.exceptions import HTTPException
-from litestar.response import Response
+from typing import Final
 
 import application.shared.errors
 import application.shared.idempotency
@@ -24,15 +18,10 @@ import domain.shared.errors
 import domain.webhooks.errors
 from application.events.live import TooManyStreams
 from application.shared.errors import Unavailable
-from application.shared.idempotency import CallerGone, IdempotencyInFlight, IdempotencyKeyReused
+from application.shared.idempotency import IdempotencyKeyReused
 from application.shared.rate_limit import RateLimited
-from domain.identity.errors import InvalidToken, TokenReused
-from domain.orders.errors import CustomerGone
-from domain.posts.errors import AuthorGone
-from domain.shared.actor import InsufficientScope
 from domain.shared.errors import (
     Conflict,
-    FieldError,
     Forbidden,
     Invalid,
     NotFound,
@@ -40,94 +29,16 @@ from domain.shared.errors import (
     Stale,
     Unauthenticated,
 )
-from entrypoints.http.exchange import NO_STORE, Answer, Exchange, HttpRequest
-from entrypoints.http.ratelimit_fields import ratelimit_fields
-
-_log = logging.getLogger("postern.http")
-
-PROBLEM_TYPE: Final = (b"content-type", b"application/problem+json")
-
-
-class BadRequest(PosternError):
-    slug = "bad-request"
-    title = "The request is not well-formed HTTP"
-
-
-class UnknownHost(BadRequest):
-    slug = "unknown-host"
-    title = "The service does not answer under this host name"
-
-
-class MalformedBody(Invalid):
-    """The body is not JSON at all, so there are no fields to speak of."""
-
-    slug = "malformed-body"
-    title = "The body is not valid JSON"
-
-
-class NoSuchRoute(NotFound):
-    slug = "no-such-route"
-    title = "Nothing is served at this path"
-
-
-class NoSuchProblem(NotFound):
-    slug = "no-such-problem"
-    title = "No problem of this name"
-
-
-class NotConfigured(NotFound):
-    slug = "not-configured"
-    title = "This component is not part of the installation"
-
-
-class MethodNotAllowed(PosternError):
-    slug = "method-not-allowed"
-    title = "The path does not take this method"
-
-    def __init__(self, allow: Iterable[str] = ()) -> None:
-        self.allow = ", ".join(sorted(set(allow)))
-        super().__init__(f"It takes {self.allow}." if self.allow else None)
-
-
-class NotAcceptable(PosternError):
-    slug = "not-acceptable"
-    title = "The answer is only available as application/json"
-
-
-class BodyTooLarge(PosternError):
-    slug = "body-too-large"
-    title = "The request body is too large"
-
-
-class UriTooLong(PosternError):
-    slug = "uri-too-long"
-    title = "The request target is too long"
-
-
-class UnsupportedMediaType(PosternError):
-    slug = "unsupported-media-type"
-    title = "The body must be application/json"
-
-
-class HeadersTooLarge(PosternError):
-    slug = "headers-too-large"
-    title = "The request header fields are too large"
-
-
-class InternalError(PosternError):
-    slug = "internal-error"
-    title = "Something went wrong on our side"
-
-
-class CsrfRefused(Forbidden):
-    slug = "csrf-refused"
-    title = "The request does not come from a page that may send it"
-
-
-class NotReady(Unavailable):
-    slug = "not-ready"
-    title = "A component that the service needs is down"
-
+from entrypoints.http.problems.errors import (
+    BadRequest,
+    BodyTooLarge,
+    HeadersTooLarge,
+    InternalError,
+    MethodNotAllowed,
+    NotAcceptable,
+    UnsupportedMediaType,
+    UriTooLong,
+)
 
 STATUS_BY_FAMILY: Final[dict[type[PosternError], int]] = {
     Invalid: 400,
@@ -446,7 +357,7 @@ class ProblemType:
 def public_errors() -> list[type[PosternError]]:
     """Return every error class of ours that an answer can tell of: all below `PosternError`.
 
-    Those are the ones of this module and of `_SOURCES`; a test imports everything there is and finds no others.
+    Those are in `errors` beside this, and in `_SOURCES`; a test imports everything there is and finds no others.
     """
 
     def below(root: type[PosternError]) -> list[type[PosternError]]:
@@ -466,6 +377,7 @@ _SOURCES: Final = (
     domain.posts.errors,
     domain.shared.actor,
     domain.shared.errors,
+    domain.webhooks.errors,
 )
 """The modules that define errors. Nothing else refers to some of them, and what is not imported is not found."""
 
@@ -486,118 +398,3 @@ def _explanation(error: type[PosternError]) -> Explanation:
     """Return the explanation of an error, or of its family: a test demands one of its own, a start goes without."""
     slugs = (vars(cls)["slug"] for cls in error.__mro__ if "slug" in vars(cls))
     return next(EXPLANATIONS[slug] for slug in slugs if slug in EXPLANATIONS)
-
-
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """One fault: `pointer` (RFC 6901) names a field of the body, `parameter` one of query, path or header."""
-
-    pointer: Annotated[str, msgspec.Meta(examples=["/email"])] | msgspec.UnsetType = msgspec.UNSET
-    parameter: Annotated[str, msgspec.Meta(examples=["limit"])] | msgspec.UnsetType = msgspec.UNSET
-    code: Annotated[str, msgspec.Meta(description="A stable word for programs.", examples=["taken"])]
-    message: Annotated[str, msgspec.Meta(description="For people.", examples=["is already registered"])]
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Problem details (RFC 9457)."""
-
-    type: Annotated[str, msgspec.Meta(description="Resolves to a description of the problem and its remedy.")]
-    title: str
-    status: Annotated[int, msgspec.Meta(ge=400, le=599)]
-    detail: Annotated[str, msgspec.Meta(description="What happened this time.")]
-    request_id: Annotated[str, msgspec.Meta(description="Also in `X-Request-Id` and in the service's logs.")]
-    errors: Annotated[list[Fault], msgspec.Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
-
-
-def fault_of(error: FieldError) -> Fault:
-    """Return a field error as the wire has it; a field that begins with `?` is a parameter."""
-    if error.field.startswith("?"):
-        return Fault(parameter=error.field[1:], code=error.code, message=error.message)
-    # An empty path is the whole body, which RFC 6901 points to with the empty string.
-    pointer = f"/{error.field}" if error.field else ""
-    return Fault(pointer=pointer, code=error.code, message=error.message)
-
-
-_encoder = msgspec.json.Encoder()
-
-
-def challenge(error: Unauthenticated) -> bytes:
-    """Return the `WWW-Authenticate` of a 401: it names an error only where a token was sent (RFC 6750, section 3)."""
-    names_error = isinstance(error, InvalidToken | TokenReused | AuthorGone | CustomerGone | CallerGone)
-    return b'Bearer error="invalid_token"' if names_error else b"Bearer"
-
-
-def _headers(error: PosternError) -> tuple[tuple[bytes, bytes], ...]:
-    match error:
-        case Unauthenticated():
-            return ((b"www-authenticate", challenge(error)),)
-        case InsufficientScope():
-            return ((b"www-authenticate", b'Bearer error="insufficient_scope"'),)  # RFC 6750, section 3.1
-        case MethodNotAllowed():
-            return ((b"allow", error.allow.encode()),)
-        case UnsupportedMediaType():
-            return ((b"accept", b"application/json"),)
-        case Unavailable() | TooManyStreams() | IdempotencyInFlight() | RateLimited():
-            left = ratelimit_fields(error.standings) if isinstance(error, RateLimited) else ()
-            return ((b"retry-after", b"%d" % error.retry_after_seconds), *left)
-        case _:
-            return ()
-
-
-def _public_detail(error: PosternError) -> str:
-    """Return what the caller is told. What a component said when it failed is for the log: it may name hosts."""
-    return error.title if isinstance(error, Unavailable) and not isinstance(error, NotReady) else error.detail
-
-
-def problem_answer(error: PosternError, request_id: str) -> Answer:
-    """Return the answer that tells of `error`. Nothing of it may be stored: the next try may well succeed."""
-    status = status_of(type(error))
-    errors = error.errors if isinstance(error, Invalid | Conflict) else ()
-    problem = Problem(
-        type=f"/problems/{error.slug}",
-        title=error.title,
-        status=status,
-        detail=_public_detail(error),
-        request_id=request_id,
-        errors=[fault_of(fault) for fault in errors] if errors else msgspec.UNSET,
-    )
-    return Answer(status, _encoder.encode(problem), (PROBLEM_TYPE, NO_STORE, *_headers(error)))
-
-
-def translate(error: Exception) -> PosternError:
-    """Return `error` under its public name; what has none is an internal error, of which nothing is told."""
-    if isinstance(error, PosternError):
-        # The root and the bare families without a status are never raised on purpose.
-        return error if any(family in STATUS_BY_FAMILY for family in type(error).__mro__) else InternalError()
-    if isinstance(error, HTTPException):
-        return _translate_litestar(error)
-    return InternalError()
-
-
-def _translate_litestar(error: HTTPException) -> PosternError:
-    if error.status_code == 404:
-        return NoSuchRoute()
-    if error.status_code == 405:
-        allow = {method.strip() for method in (error.headers or {}).get("allow", "").split(",") if method.strip()}
-        return MethodNotAllowed(allow | ({"HEAD"} if "GET" in allow else set()))
-    # What else Litestar refuses (a host it cannot read, a client that went away in mid-body) is a broken request.
-    return BadRequest() if 400 <= error.status_code < 500 else InternalError()
-
-
-def answer_for(error: Exception, request_id: str, *, method: str, path: str) -> Answer:
-    """Translate a failure into its answer, and log it here, once, if it is ours to look at."""
-    public = translate(error)
-    context = {"request_id": request_id, "slug": public.slug, "method": method, "path": path}
-    if isinstance(public, InternalError):
-        _log.error("%s %s failed (request %s)", method, path, request_id, exc_info=error, extra=context)
-    elif isinstance(public, Unavailable):
-        _log.warning("%s %s: %s (request %s): %s", method, path, public.slug, request_id, public.detail, extra=context)
-    return problem_answer(public, request_id)
-
-
-def handle(request: HttpRequest, error: Exception) -> Response[bytes]:
-    """Answer whatever a route, or Litestar itself, raised: the one exception handler of the application."""
-    exchange = Exchange.of(request.scope)
-    exchange.failure = error
-    answer = answer_for(error, exchange.request_id, method=request.scope["method"], path=request.scope["path"])
-    headers = {name.decode(): value.decode() for name, value in answer.headers}
-    return Response(answer.body, status_code=answer.status, headers=headers, media_type="application/problem+json")

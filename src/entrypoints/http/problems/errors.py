@@ -1,0 +1,92 @@
+"""What goes wrong in HTTP itself; the other errors are the domain's and the application's."""
+
+from collections.abc import Iterable
+
+from application.shared.errors import Unavailable
+from domain.shared.errors import (
+    Forbidden,
+    Invalid,
+    NotFound,
+    PosternError,
+)
+
+
+class BadRequest(PosternError):
+    slug = "bad-request"
+    title = "The request is not well-formed HTTP"
+
+
+class UnknownHost(BadRequest):
+    slug = "unknown-host"
+    title = "The service does not answer under this host name"
+
+
+class MalformedBody(Invalid):
+    """The body is not JSON at all, so there are no fields to speak of."""
+
+    slug = "malformed-body"
+    title = "The body is not valid JSON"
+
+
+class NoSuchRoute(NotFound):
+    slug = "no-such-route"
+    title = "Nothing is served at this path"
+
+
+class NoSuchProblem(NotFound):
+    slug = "no-such-problem"
+    title = "No problem of this name"
+
+
+class NotConfigured(NotFound):
+    slug = "not-configured"
+    title = "This component is not part of the installation"
+
+
+class MethodNotAllowed(PosternError):
+    slug = "method-not-allowed"
+    title = "The path does not take this method"
+
+    def __init__(self, allow: Iterable[str] = ()) -> None:
+        self.allow = ", ".join(sorted(set(allow)))
+        super().__init__(f"It takes {self.allow}." if self.allow else None)
+
+
+class NotAcceptable(PosternError):
+    slug = "not-acceptable"
+    title = "The answer is only available as application/json"
+
+
+class BodyTooLarge(PosternError):
+    slug = "body-too-large"
+    title = "The request body is too large"
+
+
+class UriTooLong(PosternError):
+    slug = "uri-too-long"
+    title = "The request target is too long"
+
+
+class UnsupportedMediaType(PosternError):
+    slug = "unsupported-media-type"
+    title = "The body must be application/json"
+
+
+class HeadersTooLarge(PosternError):
+    slug = "headers-too-large"
+    title = "The request header fields are too large"
+
+
+class InternalError(PosternError):
+    slug = "internal-error"
+    title = "Something went wrong on our side"
+
+
+class CsrfRefused(Forbidden):
+    slug = "csrf-refused"
+    title = "The request does not come from a page that may send it"
+
+
+class NotReady(Unavailable):
+    slug = "not-ready"
+    title = "A component that the service needs is down"
