@@ -1,7 +1,10 @@
 """Waiting for what tells nobody that it has happened."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -9,3 +12,26 @@ async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.002)
+
+
+def at_once(story: Coroutine[Any, Any, T]) -> T:
+    """Return what it returns, or raise what it raises. Fails if it waits for anything, however short."""
+    try:
+        story.send(None)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    story.close()
+    raise AssertionError("it waited")
+
+
+async def all_end_with(tasks: set["asyncio.Task[Any]"]) -> None:
+    """Return once the first of them has ended; fail unless the others end in the same moment, whatever the clock says.
+
+    A moment is a few turns of the event loop, which carry what has ended from one waiter to the next.
+    """
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    late = sum(not task.done() for task in tasks)
+    assert not late, f"{late} of {len(tasks)} still wait"

@@ -11,6 +11,7 @@ from adapters.rate_limit.windows import MemoryRateLimiter
 from adapters.shared.redis import Answer, Command, RedisConnection
 from application.shared.rate_limit import Charge, Limit, RateLimiter, Standing
 from tests.integration.cache.servers import RedisServer
+from tests.waiting import all_end_with, at_once
 
 TEN = Limit("ten", 10, 60)
 OTHER = Limit("other", 5, 3600)
@@ -83,10 +84,8 @@ async def test_a_redis_that_dies_holds_nobody_up_and_each_process_counts_alone(
 
     server.kill()
     await once(limiter)  # finds out
-    began = time.perf_counter()
-    standings = [await once(limiter) for _ in range(20)]
+    standings = [at_once(once(limiter)) for _ in range(20)]
 
-    assert time.perf_counter() - began < 2, "twenty time-outs take 5 seconds"
     assert [standing.is_exceeded for standing in standings] == [False] * 9 + [True] * 11
 
 
@@ -97,18 +96,11 @@ async def test_a_redis_that_hangs_costs_those_who_wait_one_time_out_and_nobody_a
     await once(limiter)
     server.freeze()
     try:
-        began = time.perf_counter()
-        waiting = await asyncio.gather(*(once(limiter) for _ in range(40)))
-        waited = time.perf_counter() - began
-        began = time.perf_counter()
-        for _ in range(40):
-            await once(limiter)
-        after = time.perf_counter() - began
+        await all_end_with({asyncio.create_task(once(limiter)) for _ in range(5)})
+        for _ in range(50):
+            at_once(once(limiter))
     finally:
         server.thaw()
-
-    assert len(waiting) == 40
-    assert max(waited, after) < 5, "forty time-outs take 10 seconds"
 
 
 async def test_when_redis_is_back_they_count_together_again(server: RedisServer, open_limiter: OpenLimiter) -> None:

@@ -6,7 +6,6 @@ Each test that breaks something warms the caches first, so that there is somethi
 import asyncio
 import random
 import time
-from statistics import median
 
 import pytest
 
@@ -256,13 +255,13 @@ async def test_only_the_first_write_without_redis_waits(cluster: Cluster, server
     server.kill()
     times = []
 
-    for n in range(8):
+    for n in range(4):
         began = time.perf_counter()
         await process.publish(alice, f"write {n}.")
         times.append(time.perf_counter() - began)
 
     assert times[0] >= LEASE
-    assert median(times[1:]) < LEASE / 2
+    assert max(times[1:]) < LEASE
 
 
 async def test_concurrent_writes_without_redis_wait_together(
@@ -275,7 +274,7 @@ async def test_concurrent_writes_without_redis_wait_together(
     began = time.perf_counter()
     await asyncio.gather(*(process.publish(alice, f"write {n}.") for n in range(20)))
 
-    assert LEASE <= time.perf_counter() - began < 10 * LEASE
+    assert LEASE <= time.perf_counter() - began < 5 * LEASE
 
 
 async def test_a_process_that_dies_leaves_the_fence_up_for_longer_than_any_page_lives(
