@@ -16,6 +16,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from operator import add
 from pathlib import Path
 from typing import Final
 
@@ -70,13 +71,15 @@ class Totals:
                 )
         return found
 
-    def samples(self, name: str, *, of_the_dead: bool) -> dict[tuple[tuple[str, str], ...], float]:
+    def samples(
+        self, name: str, *, of_the_dead: bool, combine: Callable[[float, float], float] = add
+    ) -> dict[tuple[tuple[str, str], ...], float]:
         """Return the values of one metric by labels, added up; with those of workers that are gone, or without."""
         found: dict[tuple[tuple[str, str], ...], float] = {}
         for snapshot, is_alive in self.snapshots:
             for sample_name, labels, value in snapshot.samples:
                 if sample_name == name and (is_alive or of_the_dead):
-                    found[labels] = found.get(labels, 0.0) + value
+                    found[labels] = combine(found.get(labels, 0.0), value)
         return found
 
 

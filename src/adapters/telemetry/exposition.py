@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import add
 from typing import Final, Literal
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -19,7 +20,8 @@ class Family:
     """A metric that components tell of by samples."""
 
     name: str
-    kind: Literal["counter", "gauge"]
+    kind: Literal["counter", "gauge", "highest"]
+    """`highest` is a gauge that is the highest of the workers' values, instead of their sum."""
     help: str
     labels: tuple[str, ...] = ()
 
@@ -41,6 +43,7 @@ FAMILIES: Final = (
     Family("postern_database_pool_in_use", "gauge", "Connections that somebody uses.", ("pool",)),
     Family("postern_redis_up", "gauge", "Workers whose connection to Redis works.", ("connection",)),
     Family("postern_request_log_lost_total", "counter", "Lines of the request log that were dropped."),
+    Family("postern_notice", "highest", "1 while a worker's /health/ready tells of the code, then 0.", ("code",)),
     Family("process_cpu_seconds_total", "counter", "Processor time of all workers, those that are gone included."),
     Family("process_resident_memory_bytes", "gauge", "Memory of all workers; what they share counts for each."),
     Family("process_open_fds", "gauge", "Open files and sockets of all workers."),
@@ -127,7 +130,8 @@ def _family(family: Family, totals: Totals) -> Metric:
         metric: Metric = CounterMetricFamily(name, family.help, labels=family.labels)
     else:
         metric = GaugeMetricFamily(family.name, family.help, labels=family.labels)
-    values = totals.samples(family.name, of_the_dead=family.kind == "counter")
+    combine = max if family.kind == "highest" else add
+    values = totals.samples(family.name, of_the_dead=family.kind == "counter", combine=combine)
     if not family.labels:
         values = {(): sum(values.values())}
     for labels, value in sorted(values.items()):

@@ -33,6 +33,7 @@ from application.identity.second_factor import SecondFactorDesk
 from application.identity.tokens import TokenDesk
 from application.posts.ports import AuthorRevisions
 from application.shared.clock import Clock
+from application.shared.health import Notices
 from application.shared.idempotency import Idempotency
 from application.shared.unit_of_work import CommitListener
 from entrypoints.settings import Settings
@@ -91,6 +92,8 @@ class Infrastructure(containers.DeclarativeContainer):
     settings = providers.Dependency(instance_of=Settings)
 
     clock = providers.Singleton(SystemClock)
+    notices = providers.Singleton(Notices)
+    """What `/health/ready` and `/metrics` tell the operator; adapters put and clear theirs."""
     ids = providers.Singleton(Uuid7Generator)
     usernames = providers.Singleton(RandomUsernames)
 

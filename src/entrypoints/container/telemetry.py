@@ -16,6 +16,7 @@ from adapters.telemetry.metrics import RequestMetrics
 from adapters.telemetry.process import process_samples
 from adapters.telemetry.request_log import RequestLog, as_json, as_text
 from application.posts.read_feed import ExactFeed
+from application.shared.health import Notices
 from application.webhooks.counts import DeliveryCounts
 from entrypoints.container.live import LiveEvents
 from entrypoints.container.posts import PostsUseCases
@@ -76,6 +77,10 @@ def _log(log: RequestLog | None) -> Source:
     return lambda: [("postern_request_log_lost_total", (), 0 if log is None else log.lost)]
 
 
+def _notices(notices: Notices) -> Source:
+    return lambda: [("postern_notice", (("code", code),), value) for code, value in notices.gauges().items()]
+
+
 def _process() -> Source:
     return process_samples
 
@@ -111,6 +116,7 @@ class Telemetry(PostsUseCases, LiveEvents, WebhooksUseCases, RateLimits):
             providers.Singleton(_pools, PostsUseCases.database),
             providers.Singleton(_connections, PostsUseCases.redis, RateLimits.rate_limit_redis),
             providers.Singleton(_log, request_log),
+            providers.Singleton(_notices, PostsUseCases.notices),
             providers.Singleton(_process),
         ),
         directory=metrics_directory,

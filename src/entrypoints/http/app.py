@@ -208,7 +208,7 @@ def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, relea
         *WebhooksRoutes(webhooks, auth, creations, base=API).handlers(),
         *EventSchemaRoutes(base=API).handlers(),
         *LiveRoutes(container.live_hub(), auth, container.revocations(), base=API).handlers(),
-        *health_routes(components, container.clock(), version=release),
+        *health_routes(components, container.clock(), container.notices(), version=release),
         *JwksRoutes(settings.signing_keys).handlers(),
         *MetricsRoutes(
             container.metrics_board(),

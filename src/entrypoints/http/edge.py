@@ -236,7 +236,7 @@ class Edge:
         if len(scope.get("raw_path") or path) + len(scope["query_string"]) > TARGET_LIMIT:
             raise UriTooLong
         if fields.get(b"host") not in self._hosts.passed:
-            self._hosts.check(exchange)
+            self._hosts.check(exchange, path)
         length = fields.get(b"content-length")
         if length is not None:
             if b"transfer-encoding" in fields:

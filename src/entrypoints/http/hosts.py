@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from entrypoints.http.exchange import Exchange
 from entrypoints.http.problems.errors import BadRequest, UnknownHost
 
+_PROBES = "/health", "/metrics"
+"""What is asked by address: an orchestrator and Prometheus do not know under which names the service answers."""
 _HOST = re.compile(rb"(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(?::[0-9]{1,5})?")
 
 
@@ -20,8 +22,11 @@ class HostPolicy:
         self.passed: set[bytes | None] = set()
         """Values that were found good; whoever has one of them need not `check` it again."""
 
-    def check(self, exchange: Exchange) -> None:
-        """Raise `BadRequest` without exactly one well-formed host (RFC 9112, section 3.2), `UnknownHost` for others."""
+    def check(self, exchange: Exchange, path: str) -> None:
+        """Raise `BadRequest` without exactly one well-formed host (RFC 9112, section 3.2), `UnknownHost` for others.
+
+        Health and metrics are served under every well-formed host.
+        """
         host = exchange.fields.get(b"host")
         if not host:  # Granian makes an empty one of none.
             raise BadRequest("The Host header is missing.")
@@ -30,6 +35,8 @@ class HostPolicy:
             raise BadRequest("The Host header is not one host name.")
         name = match[1].decode("ascii").lower().rstrip(".")
         if not (self._any or name in self._exact or name.endswith(self._suffixes or ("\0",))):
+            if path in _PROBES or path.startswith("/health/"):
+                return
             raise UnknownHost
         if len(self.passed) < 1_000:  # A client can make up ports without end.
             self.passed.add(host)

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from application.shared.errors import StorageUnavailable
+from application.shared.health import Notice, Notices
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
 from entrypoints.http.exchange import Exchange
@@ -66,6 +67,39 @@ async def test_it_is_not_ready_without_its_database_and_lives_on(
         assert (await client.get("/health")).status_code == 200
 
 
+async def test_ready_shows_notices_and_is_503_for_one_that_is_unready(
+    container: Container, client: httpx.AsyncClient
+) -> None:
+    notices = container.notices()
+    assert (await client.get("/health/ready")).json()["notices"] == []
+    notices.put(Notice(code="clock-skew", message="The clock is 40 s ahead of the database's."))
+    shown = await client.get("/health/ready")
+    assert shown.status_code == 200
+    assert shown.json()["notices"] == [{"code": "clock-skew", "message": "The clock is 40 s ahead of the database's."}]
+    lasting = [Notice(code="writes-fail", message="Writes fail: the disk is full.", is_unready=True)]
+    notices.add_source(lambda: lasting)
+    response = await client.get("/health/ready")
+    assert problem(response) == (503, "not-ready")
+    assert response.json()["detail"] == "Writes fail: the disk is full."
+    metrics = (await client.get("/metrics")).text
+    assert 'postern_notice{code="clock-skew"} 1.0' in metrics
+    assert 'postern_notice{code="writes-fail"} 1.0' in metrics
+    lasting.clear()
+    notices.clear("clock-skew")
+    assert (await client.get("/health/ready")).json()["notices"] == []
+    assert 'postern_notice{code="clock-skew"} 0.0' in (await client.get("/metrics")).text
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/health/db", "/metrics"])
+async def test_probes_are_answered_under_every_host(client: httpx.AsyncClient, path: str) -> None:
+    # A probe comes by address, and does not know the names of ALLOWED_HOSTS.
+    for host in ("10.1.2.3:8000", "[fd00::7]:8000", "postern.internal"):
+        assert (await client.get(path, headers={"host": host})).status_code == 200
+    # Having been let in there, the name is not let in elsewhere.
+    assert problem(await client.get("/problems", headers={"host": "10.1.2.3:8000"})) == (400, "unknown-host")
+    assert problem(await client.get(path, headers={"host": "not a host"})) == (400, "bad-request")
+
+
 async def test_the_cache_is_shown_and_not_needed(contract: Contract) -> None:
     class Up:
         async def check(self) -> None:
@@ -75,7 +109,10 @@ async def test_the_cache_is_shown_and_not_needed(contract: Contract) -> None:
         "db": Component("database", "the database", Up(), needed=True),
         "cache": Component("cache", "the shared cache", DownProbe(), needed=False),
     }
-    routes = {next(iter(route.paths)): route.fn for route in health_routes(components, SettableClock(), version="1")}
+    routes = {
+        next(iter(route.paths)): route.fn
+        for route in health_routes(components, SettableClock(), Notices(), version="1")
+    }
 
     class Request:
         scope: dict[str, Any] = {"query_string": b"", "headers": []}  # noqa: RUF012 - never changed

@@ -109,3 +109,10 @@ def test_methods_that_nobody_knows_are_one() -> None:
         metrics.observe(f"METHOD{n}", "unmatched", 405, 0.001)
 
     assert [(key, sum(numbers[1:])) for key, numbers in metrics.series()] == [(("other", "unmatched", 405), 100)]
+
+
+def test_a_notice_is_1_however_many_workers_tell_of_it(tmp_path: Path) -> None:
+    notice: list[Sample] = [("postern_notice", (("code", "clock-skew"),), 1)]
+    boards = [MetricsBoard(RequestMetrics(), [lambda: notice], directory=tmp_path) for _ in range(2)]
+    boards[0].write()
+    assert 'postern_notice{code="clock-skew"} 1.0' in text(boards[1])

@@ -337,7 +337,7 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "Try again after `Retry-After` seconds.",
     ),
     "not-ready": Explanation(
-        "A component that the service needs is down; `detail` names it.",
+        "A component that the service needs is down, writes fail, or the server is about to stop; `detail` says which.",
         "Send traffic elsewhere until /health/ready answers 200.",
     ),
 }

@@ -89,4 +89,4 @@ class CsrfRefused(Forbidden):
 
 class NotReady(Unavailable):
     slug = "not-ready"
-    title = "A component that the service needs is down"
+    title = "The service is not ready for requests"

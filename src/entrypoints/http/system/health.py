@@ -11,13 +11,13 @@ from litestar.handlers import HTTPRouteHandler
 
 from application.shared.clock import Clock
 from application.shared.errors import Unavailable
-from application.shared.health import Probe
+from application.shared.health import Notices, Probe
 from application.shared.views import timestamp
 from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, HttpRequest
 from entrypoints.http.openapi import Operation, endpoint
 from entrypoints.http.paging import refuse_parameters
 from entrypoints.http.problems.errors import NotConfigured, NotReady
-from entrypoints.http.system.schemas import ComponentHealth, ComponentState, Health, Liveness, Readiness
+from entrypoints.http.system.schemas import ComponentHealth, ComponentState, Health, Liveness, NoticeView, Readiness
 
 _PATIENCE_SECONDS: Final = 2.0
 """How long a component may take to answer a probe. Orchestrators give up after some seconds too."""
@@ -59,13 +59,15 @@ READY: Final = Operation(
     id="getReadiness",
     summary="Tell whether the service can do its work",
     tag="system",
-    description="Asks every component. 503 as long as one that requests need is down; the database is needed, the "
-    "shared cache is not, since pages are read from the database without it.",
+    description="Asks every component. 503 as long as one that requests need is down, or for another reason that "
+    "`detail` gives, such as a server that is about to stop; the database is needed, the shared cache is not, since "
+    "pages are read from the database without it. `notices` tells what an operator must know besides.",
     answer=Readiness,
     answer_description="It can.",
     answer_example={
         "status": "ready",
         "components": {"database": {"status": "up", "needed": True, "latency_ms": 0.41}},
+        "notices": [],
     },
     headers=("Cache-Control",),
     stores=False,
@@ -115,7 +117,9 @@ async def _examine_all(components: Mapping[str, Component]) -> dict[str, Compone
     return dict(zip(configured, states, strict=True))
 
 
-def health_routes(components: Mapping[str, Component], clock: Clock, *, version: str) -> list[HTTPRouteHandler]:
+def health_routes(
+    components: Mapping[str, Component], clock: Clock, notices: Notices, *, version: str
+) -> list[HTTPRouteHandler]:
     """Return the routes; each component has its own under `/health/<key>`."""
 
     @endpoint("GET", "/health", HEALTH)
@@ -133,9 +137,13 @@ def health_routes(components: Mapping[str, Component], clock: Clock, *, version:
         refuse_parameters(request.scope["query_string"])
         states = await _examine_all({component.name: component for component in components.values()})
         missing = [name for name, state in states.items() if state.needed and state.status == "down"]
-        if missing:
-            raise NotReady(f"Down: {', '.join(missing)}.")
-        return _answer(Readiness(components=states))
+        current = notices.current()
+        reasons = [f"Down: {', '.join(missing)}."] if missing else []
+        reasons += [notice.message for notice in current if notice.is_unready]
+        if reasons:
+            raise NotReady(" ".join(reasons))
+        told = [NoticeView(code=notice.code, message=notice.message) for notice in current]
+        return _answer(Readiness(components=states, notices=told))
 
     def of(key: str, component: Component) -> HTTPRouteHandler:
         @endpoint("GET", f"/health/{key}", _component_operation(component))

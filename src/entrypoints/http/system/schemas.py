@@ -38,11 +38,19 @@ class ComponentState(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: Latency
 
 
+class NoticeView(msgspec.Struct, frozen=True, kw_only=True):
+    """A condition that an operator must know of, and that requests are answered in spite of."""
+
+    code: Annotated[str, msgspec.Meta(description="Stable; also a label of the metric `postern_notice`.")]
+    message: str
+
+
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     """Every component that requests need answers."""
 
     status: Literal["ready"] = "ready"
     components: dict[str, ComponentState]
+    notices: list[NoticeView]
 
 
 class ProblemDescription(msgspec.Struct, frozen=True, kw_only=True):
