@@ -27,7 +27,6 @@ KEY_SCHEMA: Final[dict[str, object]] = {
     "maxLength": IDEMPOTENCY_KEY_MAX_LENGTH,
     "pattern": "^[\\x21-\\x7E]+$",
 }
-KEY_EXAMPLE: Final = "8e03978e-40d5-43dd-bc93-6894a57f9324"
 
 
 class _Stored(msgspec.Struct, frozen=True, array_like=True):

@@ -24,9 +24,10 @@ from application.shared.rate_limit import RateLimited
 from domain.identity.errors import InvalidToken
 from domain.shared.actor import InsufficientScope, Scope
 from domain.shared.errors import Invalid, PosternError, Unauthenticated
+from entrypoints.http.components import drop_defaults, share
 from entrypoints.http.edge import BODY_LIMIT
 from entrypoints.http.exchange import Answer, HttpRequest
-from entrypoints.http.idempotency import KEY_EXAMPLE, KEY_SCHEMA
+from entrypoints.http.idempotency import KEY_SCHEMA
 from entrypoints.http.problems.catalogue import catalogue, status_of
 from entrypoints.http.problems.errors import (
     BadRequest,
@@ -59,6 +60,7 @@ class Parameter:
     description: str
     schema: Json
     example: object = None
+    """For a parameter that may be left out it stands in the description alone: Swagger UI sends every other one."""
 
 
 ID_SCHEMA: Final[Json] = {"type": "string", "format": "uuid"}
@@ -70,7 +72,6 @@ PAGE: Final = (
         "query",
         "Items in a page at the most. A page closes early when its texts would exceed 4 MiB.",
         {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-        20,
     ),
     Parameter(
         "cursor",
@@ -108,8 +109,6 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     status: int = 200
     answer: type[msgspec.Struct] | None = None
-    or_answer: type[msgspec.Struct] | None = None
-    """Another shape that the same success may have."""
     body_is_optional: bool = False
     has_content: bool = True
     """Whether the success has a body; one of 204 never has."""
@@ -153,7 +152,7 @@ class Operation:
 
 
 def key_parameter(description: str) -> Parameter:
-    return Parameter("Idempotency-Key", "header", description, KEY_SCHEMA, KEY_EXAMPLE)
+    return Parameter("Idempotency-Key", "header", description, KEY_SCHEMA)
 
 
 _KEY: Final = key_parameter(
@@ -182,7 +181,10 @@ def endpoint(method: str, path: str, operation: Operation) -> Callable[[Handler]
 
 
 def operations(app: Litestar) -> Iterable[tuple[str, str, Operation]]:
-    """Return (method, path template, declaration) of every declared route, in a fixed order."""
+    """Return (method, path template, declaration) of every declared route, in the order of their groups.
+
+    Within a group they stand as they were registered: signing up before what needs an account.
+    """
     found = [
         (method, route.path_format, handler.opt["operation"])
         for route in app.routes
@@ -191,8 +193,12 @@ def operations(app: Litestar) -> Iterable[tuple[str, str, Operation]]:
         for method in handler.http_methods
         if "operation" in handler.opt
     ]
-    order = {method: index for index, method in enumerate(("GET", "POST", "PUT", "PATCH", "DELETE"))}
-    return sorted(found, key=lambda entry: (entry[1], order[entry[0]]))
+    groups = {name: index for index, (name, _) in enumerate(_TAGS)}
+    methods = {method: index for index, method in enumerate(("GET", "POST", "PUT", "PATCH", "DELETE"))}
+    places: dict[str, int] = {}
+    for _, path, _ in found:
+        places.setdefault(path, len(places))
+    return sorted(found, key=lambda entry: (groups[entry[2].tag], places[entry[1]], methods[entry[0]]))
 
 
 _HEADERS: Final[dict[str, Json]] = {
@@ -295,16 +301,11 @@ connection broke can send it again without creating twice.
 def build_document(app: Litestar, *, version: str) -> Json:
     """Return the document; the same application always gives the same bytes."""
     declared = list(operations(app))
-    structs = _structs(operation for _, _, operation in declared)
-    schemas = _schemas(structs)
-    for _, _, operation in declared:
-        if operation.answer is not None and operation.or_answer is not None:
-            name = f"{operation.answer.__name__}Or{operation.or_answer.__name__}"
-            schemas[name] = {"title": name, "anyOf": [_schema(operation.answer), _schema(operation.or_answer)]}
+    schemas = _schemas([operation for _, _, operation in declared])
     paths: Json = {}
     for method, path, operation in declared:
         paths.setdefault(path, {})[method.lower()] = _operation(operation)
-    return {
+    document: Json = {
         "openapi": "3.1.1",
         "info": {
             "title": "Postern",
@@ -334,22 +335,20 @@ def build_document(app: Litestar, *, version: str) -> Json:
             },
         },
     }
+    return share(document)
 
 
-def _structs(declared: Iterable[Operation]) -> list[type[msgspec.Struct]]:
-    found: set[type[msgspec.Struct]] = {Problem}
-    for operation in declared:
-        shapes = (operation.body, operation.answer, operation.or_answer)
-        found |= {struct for struct in shapes if struct is not None}
-    return sorted(found, key=lambda struct: struct.__name__)
-
-
-def _schemas(structs: Sequence[type[msgspec.Struct]]) -> Json:
+def _schemas(declared: Sequence[Operation]) -> Json:
+    bodies = [operation.body for operation in declared if operation.body is not None]
+    answers: list[type[msgspec.Struct]] = [Problem]
+    answers += [operation.answer for operation in declared if operation.answer is not None]
+    structs = sorted({*bodies, *answers}, key=lambda struct: struct.__name__)
     _, components = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
     schemas: Json = dict(sorted(components.items()))
     for schema in schemas.values():
         if "description" in schema:
             schema["description"] = inspect.cleandoc(schema["description"])
+    drop_defaults(schemas, [struct.__name__ for struct in answers])
     slugs = list(catalogue())
     schemas["Problem"]["properties"]["type"]["enum"] = [f"/problems/{slug}" for slug in slugs]
     schemas["ProblemSlug"] = {
@@ -367,12 +366,6 @@ def _header(name: str) -> Json:
 
 def _schema(struct: type[msgspec.Struct]) -> Json:
     return {"$ref": f"#/components/schemas/{struct.__name__}"}
-
-
-def _answer_schema(operation: Operation) -> Json:
-    if operation.answer is None or operation.or_answer is None:
-        return {} if operation.answer is None else _schema(operation.answer)
-    return {"$ref": f"#/components/schemas/{operation.answer.__name__}Or{operation.or_answer.__name__}"}
 
 
 def _operation(operation: Operation) -> Json:
@@ -409,15 +402,18 @@ def _operation(operation: Operation) -> Json:
 
 
 def _parameter(parameter: Parameter) -> Json:
+    required = parameter.where == "path"
     document: Json = {
         "name": parameter.name,
         "in": parameter.where,
-        "required": parameter.where == "path",
+        "required": required,
         "description": parameter.description,
         "schema": dict(parameter.schema),
     }
-    if parameter.example is not None:
+    if parameter.example is not None and required:
         document["example"] = parameter.example
+    elif parameter.example is not None:
+        document["description"] += f" For example: `{parameter.example}`."
     return document
 
 
@@ -438,7 +434,7 @@ def _responses(operation: Operation) -> Json:
         "headers": {name: _header(name) for name in dict.fromkeys(names)},
     }
     if operation.answer is not None:
-        content: Json = {"schema": _answer_schema(operation)}
+        content: Json = {"schema": _schema(operation.answer)}
         if operation.answer_example is not None:
             content["example"] = operation.answer_example
         success["content"] = {operation.media_type: content}

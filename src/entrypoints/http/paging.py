@@ -104,9 +104,9 @@ class Query:
             self._faults += invalid.errors
             return None
 
-    def excludes(self, name: str, other: str) -> None:
-        """Refuse `other` next to `name`."""
-        if name in self._values and other in self._values:
+    def excludes(self, name: str, other: str, *, default: str) -> None:
+        """Refuse `other` next to `name`, unless it says what holds without it: generated clients send defaults."""
+        if name in self._values and self._values.get(other, default) != default:
             self._faults.append(_fault(other, "conflict", f"does not go with `{name}`"))
 
     def moment(self, name: str) -> datetime | None:

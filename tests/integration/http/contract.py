@@ -15,11 +15,29 @@ _UNROUTED = {"no-such-route", "method-not-allowed"}
 
 
 _URI = "urn:postern:openapi"
+_SHARED = tuple(f"#/components/{kind}/" for kind in ("responses", "parameters", "examples"))
+
+
+def _whole(document: dict[str, Any]) -> dict[str, Any]:
+    def resolve(node: Any) -> Any:
+        if isinstance(node, list):
+            return [resolve(part) for part in node]
+        if not isinstance(node, dict):
+            return node
+        reference = node.get("$ref")
+        if isinstance(reference, str) and reference.startswith(_SHARED):
+            _, _, kind, name = reference.split("/")
+            return resolve(document["components"][kind][name])
+        return {key: resolve(value) for key, value in node.items()}
+
+    return {**document, "paths": resolve(document["paths"])}
 
 
 class Contract:
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
+        self.whole = _whole(document)
+        """The document with each shared response, parameter and example where it is referred to."""
         resource = Resource.from_contents(document, default_specification=DRAFT202012)
         self._registry: Registry[Any] = Registry().with_resource(_URI, resource)
         self._templates = [
@@ -31,7 +49,7 @@ class Contract:
     def operation(self, method: str, path: str) -> dict[str, Any] | None:
         for pattern, template in self._templates:
             if pattern.fullmatch(path):
-                found: dict[str, Any] | None = self.document["paths"][template].get(method.lower())
+                found: dict[str, Any] | None = self.whole["paths"][template].get(method.lower())
                 return found
         return None
 

@@ -33,9 +33,11 @@ class Outbox(MailTransport):
 
     def __init__(self) -> None:
         self.mails: list[Mail] = []
+        self.arrived = asyncio.Event()
 
     async def deliver(self, mail: Mail) -> None:
         self.mails.append(mail)
+        self.arrived.set()
 
 
 @pytest.fixture

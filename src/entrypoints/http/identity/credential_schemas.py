@@ -40,7 +40,7 @@ KeyName = Annotated[
 Expiry = Annotated[
     datetime,
     msgspec.Meta(
-        tz=True, description="RFC 3339, with an offset; left out, the key lives on.", examples=["2027-11-21T00:00:00Z"]
+        tz=True, description="RFC 3339, with an offset; left out, the key lives on.", examples=["2099-12-31T00:00:00Z"]
     ),
 ]
 

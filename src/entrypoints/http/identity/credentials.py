@@ -87,7 +87,7 @@ _KEY_EXAMPLE: Final[dict[str, object]] = {
     "scopes": ["posts:read"],
     "hint": "4H6k",
     "created_at": "2026-11-21T09:30:00.000000Z",
-    "expires_at": "2027-11-21T00:00:00.000000Z",
+    "expires_at": "2099-12-31T00:00:00.000000Z",
     "last_used_at": None,
 }
 
@@ -198,7 +198,7 @@ CREATE_API_KEY: Final = Operation(
     describes=CreateApiKey,
     auth=Auth.REQUIRED,
     body=CreateApiKeyBody,
-    body_example={"name": "backup script", "scopes": ["posts:read"], "expires_at": "2027-11-21T00:00:00Z"},
+    body_example={"name": "backup script", "scopes": ["posts:read"], "expires_at": "2099-12-31T00:00:00Z"},
     status=201,
     answer=CreatedApiKeyView,
     answer_description="The key, shown this once.",

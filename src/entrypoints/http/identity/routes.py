@@ -1,7 +1,7 @@
 """The routes of accounts and sessions."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
@@ -36,7 +36,7 @@ from entrypoints.http.auth import Authenticator
 from entrypoints.http.body import read
 from entrypoints.http.browser import TRANSPORT, Browsers, Transport
 from entrypoints.http.conditional import PRIVATE, expected_version, representation, resource_tag
-from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest, no_content
+from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, Headers, HttpRequest, no_content
 from entrypoints.http.idempotency import idempotency_key
 from entrypoints.http.identity.schemas import (
     ChangePasswordBody,
@@ -62,17 +62,25 @@ class IdentityUseCases:
     change_password: UseCase[ChangePasswordCommand, None]
 
 
-class BrowserTokens(msgspec.Struct, frozen=True, kw_only=True):
-    """An access token; the refresh token is in the cookie, out of the page's reach."""
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """An access token (RFC 6750) and the refresh token that outlives it."""
 
     access_token: str
+    refresh_token: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                description="Not there with `transport=cookie`: it is in the cookie then, out of the page's reach."
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
     token_type: str = "bearer"  # noqa: S105 - the scheme's name (RFC 6750), not a secret
-    expires_in: int
-    """Seconds that the access token is valid."""
+    expires_in: Annotated[int, msgspec.Meta(description="Seconds that the access token is valid.")]
 
 
-class BrowserSignedUp(BrowserTokens, frozen=True, kw_only=True):
-    """An access token for a new account, and the account."""
+class SignedUp(Tokens, frozen=True, kw_only=True):
+    """Tokens for a new account, and the account."""
 
     user: AccountView
 
@@ -103,10 +111,9 @@ SIGN_UP: Final = Operation(
     body=SignUpBody,
     body_example={"email": "alice@example.com", "password": "a walrus in the library", "name": "Alice Liddell"},
     status=201,
-    answer=SignedUpView,
+    answer=SignedUp,
     answer_description="The account exists and is signed in.",
     answer_example={**_PAIR_EXAMPLE, "user": _ACCOUNT_EXAMPLE},
-    or_answer=BrowserSignedUp,
     headers=("Location", "Cache-Control", "Set-Cookie"),
     parameters=(
         TRANSPORT,
@@ -125,10 +132,9 @@ LOG_IN: Final = Operation(
     describes=LogIn,
     body=LogInBody,
     body_example={"email": "alice@example.com", "password": "a walrus in the library"},
-    answer=TokenPairView,
+    answer=Tokens,
     answer_description="A token pair of a new session.",
     answer_example=_PAIR_EXAMPLE,
-    or_answer=BrowserTokens,
     headers=("Cache-Control", "Set-Cookie"),
     parameters=(TRANSPORT,),
     raises=(InvalidCredentials, SecondFactorRequired, InvalidCode, CsrfRefused, Overloaded, TransientFailure),
@@ -140,10 +146,9 @@ REFRESH: Final = Operation(
     describes=RefreshSession,
     body=RefreshBody,
     body_example={"refresh_token": _PAIR_EXAMPLE["refresh_token"]},
-    answer=TokenPairView,
+    answer=Tokens,
     answer_description="The next token pair of the session.",
     answer_example=_PAIR_EXAMPLE,
-    or_answer=BrowserTokens,
     headers=("Cache-Control", "Set-Cookie"),
     parameters=(TRANSPORT,),
     body_is_optional=True,
@@ -219,6 +224,10 @@ def _tokens(status: int, view: msgspec.Struct, *headers: tuple[bytes, bytes]) ->
     return Answer(status, _encoder.encode(view), (JSON_TYPE, NO_STORE, *headers))
 
 
+def _in_body(pair: TokenPairView, transport: Transport) -> str | msgspec.UnsetType:
+    return pair.refresh_token if transport is Transport.BODY else msgspec.UNSET
+
+
 class IdentityRoutes:
     """Handlers and the table of them. Each reads the request, runs one use case, and writes what came of it."""
 
@@ -246,12 +255,13 @@ class IdentityRoutes:
         body = await read(request, SignUpBody)
         signed_up = await self._use.sign_up.execute(body.command(_device(request)))
         location = (b"location", self._me.encode())
-        if transport is Transport.BODY:
-            return _tokens(201, signed_up, location)
-        view = BrowserSignedUp(
-            access_token=signed_up.access_token, expires_in=signed_up.expires_in, user=signed_up.user
+        view = SignedUp(
+            access_token=signed_up.access_token,
+            refresh_token=_in_body(signed_up, transport),
+            expires_in=signed_up.expires_in,
+            user=signed_up.user,
         )
-        return _tokens(201, view, location, self._browsers.keep(signed_up))
+        return _tokens(201, view, location, *self._kept(signed_up, transport))
 
     async def log_in(self, request: HttpRequest) -> Answer:
         transport = self._transport(request)
@@ -280,10 +290,15 @@ class IdentityRoutes:
         return self._browsers.transport(Exchange.of(request.scope), request.scope["query_string"])
 
     def _pair(self, pair: TokenPairView, transport: Transport) -> Answer:
-        if transport is Transport.BODY:
-            return _tokens(200, pair)
-        view = BrowserTokens(access_token=pair.access_token, expires_in=pair.expires_in)
-        return _tokens(200, view, self._browsers.keep(pair))
+        view = Tokens(
+            access_token=pair.access_token,
+            refresh_token=_in_body(pair, transport),
+            expires_in=pair.expires_in,
+        )
+        return _tokens(200, view, *self._kept(pair, transport))
+
+    def _kept(self, pair: TokenPairView, transport: Transport) -> Headers:
+        return (self._browsers.keep(pair),) if transport is Transport.COOKIE else ()
 
     async def read_me(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)

@@ -94,7 +94,6 @@ LIST: Final = Operation(
             "query",
             "`true`: everybody's orders, those of deleted accounts among them, for administrators. Not with `user`.",
             {"type": "string", "enum": ["true", "false"], "default": "false"},
-            "true",
         ),
     ),
     answer=OrderPageView,
@@ -213,7 +212,7 @@ class OrdersRoutes:
         query = Query(request.scope["query_string"], _LIST_PARAMETERS)
         wanted, user = query.page(), query.id("user")
         everybodys = query.choice("all", _FLAG) == "true"
-        query.excludes("user", "all")
+        query.excludes("user", "all", default="false")
         query.check()
         customer = None if user is None else UserId(user)
         page = await self._use.list_orders.execute(ListOrdersQuery(actor, wanted, customer, everybodys))

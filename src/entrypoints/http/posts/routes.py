@@ -131,14 +131,13 @@ FEED: Final = Operation(
             "`new`: the newest first. `top`: the highest score first. `hot`: by score and age, where ten votes weigh "
             "as much as 12.5 hours.",
             {"type": "string", "enum": [sort.value for sort in Sort], "default": Sort.NEW.value},
-            Sort.HOT.value,
         ),
         Parameter(
             "q",
             "query",
             f"Search instead of listing. {' '.join((SearchPosts.__doc__ or '').split())} At most {QUERY_MAX_PHRASES} "
             "words or phrases; a letter of a script without spaces counts as a word, and so does an emoji. Answers to "
-            "other posts are found too. `sort` does not go with it.",
+            "other posts are found too. No `sort` goes with it but the default.",
             {"type": "string", "minLength": 1, "maxLength": QUERY_MAX_LENGTH},
             'harbour "at dawn"',
         ),
@@ -314,7 +313,7 @@ def _read_feed_query(raw: bytes, path: str) -> _FeedQuery:
         search=query.parsed("q", SearchQuery.parse),
         next_page=query.next_page(path),
     )
-    query.excludes("q", "sort")
+    query.excludes("q", "sort", default=Sort.NEW)
     query.check()
     return asked
 
