@@ -11,6 +11,11 @@ from domain.shared.text import canonical_key, has_control_characters
 
 EMAIL_MAX_LENGTH = 254
 """Characters; RFC 5321's limit on a path, less its angle brackets."""
+EMAIL_LOCAL_MAX_BYTES, EMAIL_DOMAIN_MAX_BYTES, EMAIL_LABEL_MAX_BYTES = 64, 253, 63
+"""Bytes of UTF-8 on either side of the @ and in a label (RFC 5321, section 4.5.3.1; RFC 1035, section 2.3.4).
+
+A domain in Unicode takes more bytes in Punycode, which is counted at the edge.
+"""
 USERNAME_MIN_LENGTH, USERNAME_MAX_LENGTH = 3, 32
 NAME_MAX_LENGTH = 100
 PASSWORD_MIN_LENGTH, PASSWORD_MAX_LENGTH = 12, 256
@@ -43,11 +48,23 @@ class EmailAddress:
         local, at, domain = value.rpartition("@")
         if not (local and at and domain) or len(value) > EMAIL_MAX_LENGTH or has_control_characters(value):
             raise Invalid([FieldError("email", "format", "is not an e-mail address")])
+        if len(local.encode()) > EMAIL_LOCAL_MAX_BYTES:
+            message = f"is not an e-mail address: at most {EMAIL_LOCAL_MAX_BYTES} bytes may stand before the @"
+            raise Invalid([FieldError("email", "format", message)])
+        if _is_too_long_a_domain(domain):
+            message = "is not an e-mail address: a domain has at most 253 bytes, and at most 63 between two dots"
+            raise Invalid([FieldError("email", "format", message)])
         key = canonical_key(value)
         # NFKC makes up to 18 characters of one (U+FDFA), which no column is meant for.
         if len(key) > 2 * EMAIL_MAX_LENGTH:
             raise Invalid([FieldError("email", "format", "is not an e-mail address")])
         return cls(value, key)
+
+
+def _is_too_long_a_domain(domain: str) -> bool:
+    # In Punycode a label is never shorter than in characters, though it may be shorter than in bytes of UTF-8.
+    labels = domain.rstrip(".").split(".")
+    return len(domain) > EMAIL_DOMAIN_MAX_BYTES or any(len(label) > EMAIL_LABEL_MAX_BYTES for label in labels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from adapters.shared.redis import RedisProbe
 from entrypoints.container import Container
 from entrypoints.container.lifecycle import running
 from entrypoints.container.workers import working
-from entrypoints.http.addresses import ClientAddresses
+from entrypoints.http.addresses import ClientAddresses, ProxyHeader
 from entrypoints.http.api_keys import ApiKeyDoor
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.browser import Browsers
@@ -36,6 +36,7 @@ from entrypoints.http.system.metrics import MetricsRoutes
 from entrypoints.http.system.routes import SystemRoutes
 from entrypoints.http.telemetry import Telemetry
 from entrypoints.http.webhooks.routes import WebhooksRoutes, WebhooksUseCases
+from entrypoints.settings import Settings
 
 API: Final = "/api/v1"
 
@@ -54,9 +55,14 @@ def create_app(container: Container) -> Application:
         auth=auth,
         limits=_limits(container),
         telemetry=Telemetry(container.request_metrics(), container.request_log()),
-        addresses=ClientAddresses(settings.trusted_proxies),
+        addresses=_addresses(settings),
         direct=posts.direct(),
     )
+
+
+def _addresses(settings: Settings) -> ClientAddresses:
+    header = settings.trusted_proxy_header
+    return ClientAddresses(settings.trusted_proxies, None if header is None else ProxyHeader(header))
 
 
 def create_litestar(container: Container) -> Litestar:

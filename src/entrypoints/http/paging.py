@@ -11,15 +11,12 @@ from uuid import UUID
 
 from application.shared.paging import DEFAULT_LIMIT, MAX_LIMIT, PageRequest
 from domain.shared.errors import FieldError, Invalid
+from entrypoints.http.moments import moment
 
 T = TypeVar("T")
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _LIMIT = re.compile(r"[0-9]{1,3}", re.ASCII)
-_MOMENT = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})",
-    re.IGNORECASE | re.ASCII,
-)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DEFAULT_PAGE = PageRequest()
 _NO_ID = UUID(int=0)
@@ -115,12 +112,13 @@ class Query:
         if raw is None:
             return None
         try:
-            found = datetime.fromisoformat(raw.upper()).astimezone(UTC) if _MOMENT.fullmatch(raw) else None
-        except (ValueError, OverflowError):  # There is no such day, or none such in UTC.
-            found = None
-        if found is None:
-            self._faults.append(_fault(name, "format", "is a time with its offset, as in RFC 3339"))
-        elif found < _EPOCH:
+            found = moment(raw)
+        except ValueError:
+            # A bare plus is a blank in a query, and so the commonest fault there is.
+            hint = "; a + in a query is written %2B" if " " in raw else ""
+            self._faults.append(_fault(name, "format", f"is a time with its offset, as in RFC 3339{hint}"))
+            return None
+        if found < _EPOCH:
             self._faults.append(_fault(name, "range", "is no earlier than 1970"))
         return found
 

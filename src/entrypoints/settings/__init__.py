@@ -304,7 +304,15 @@ class Settings:
         values.networks,
         default="",
         expected="addresses or networks such as 10.0.0.0/8 or ::1, separated by commas",
-        about="Reverse proxies whose X-Forwarded-For is believed. Behind others, all clients are one address.",
+        about="Reverse proxies whose X-Forwarded-For or Forwarded is believed. Behind others, all clients are one "
+        "address.",
+    )
+    trusted_proxy_header: str | None = setting(
+        cast("Callable[[str], str | None]", values.proxy_header),
+        default=None,
+        expected="x-forwarded-for or forwarded",
+        about="The field that trusted proxies write. Unset, X-Forwarded-For is read, and Forwarded where that is "
+        "absent; a proxy that writes Forwarded and passes X-Forwarded-For on unchanged needs this set.",
     )
     rate_limit_enabled: bool = setting(
         values.yes_or_no,

@@ -202,7 +202,10 @@ def checked_mail_address(text: str) -> str:
     from email_validator import validate_email  # noqa: PLC0415 - a fifth of the import of this module, seldom needed
 
     display_name, address = parseaddr(text)
-    parsed = validate_email(address, check_deliverability=False, test_environment=True, allow_smtputf8=False)
+    # `strict` bounds what stands before the @ (RFC 5321, section 4.5.3.1.1), which a mail server may refuse otherwise.
+    parsed = validate_email(
+        address, check_deliverability=False, test_environment=True, allow_smtputf8=False, strict=True
+    )
     return str(Address(display_name, addr_spec=parsed.normalized))
 
 
@@ -234,6 +237,13 @@ def name_of(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._:-]{1,100}", text):
         raise ValueError(text)
     return text
+
+
+def proxy_header(text: str) -> str:
+    name = text.lower()
+    if name not in {"x-forwarded-for", "forwarded"}:
+        raise ValueError(text)
+    return name
 
 
 def synchronous(text: str) -> str:

@@ -45,10 +45,28 @@ class TestEmailAddress:
         assert faults(EmailAddress.parse, raw) == [("email", "format")]
 
     def test_254_characters_are_the_limit(self) -> None:
-        longest = "a" * (254 - len("@example.org")) + "@example.org"
+        host = ".".join(["h" * 63] * 3)[: 254 - len("a" * 64 + "@")]
+        longest = f"{'a' * 64}@{host}"
 
+        assert len(longest) == 254
         assert EmailAddress.parse(longest).value == longest
-        assert faults(EmailAddress.parse, f"a{longest}") == [("email", "format")]
+        assert faults(EmailAddress.parse, f"{longest}h") == [("email", "format")]
+
+    @pytest.mark.parametrize(
+        ("local", "is_fit"), [("a" * 64, True), ("a" * 65, False), ("é" * 32, True), ("é" * 33, False)]
+    )
+    def test_64_bytes_before_the_at_are_the_limit(self, local: str, is_fit: bool) -> None:
+        if is_fit:
+            assert EmailAddress.parse(f"{local}@example.org").value == f"{local}@example.org"
+        else:
+            assert faults(EmailAddress.parse, f"{local}@example.org") == [("email", "format")]
+
+    @pytest.mark.parametrize(("label", "is_fit"), [("h" * 63, True), ("h" * 64, False)])
+    def test_63_bytes_between_two_dots_are_the_limit(self, label: str, is_fit: bool) -> None:
+        if is_fit:
+            assert EmailAddress.parse(f"a@{label}.org").value == f"a@{label}.org"
+        else:
+            assert faults(EmailAddress.parse, f"a@{label}.org") == [("email", "format")]
 
     def test_an_address_whose_key_explodes_is_refused(self) -> None:
         assert len(EmailAddress.parse("\ufdfa" * 10 + "@example.org").key) > 180

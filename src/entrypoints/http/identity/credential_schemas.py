@@ -1,6 +1,6 @@
 """What the routes of recovery, second factors and API keys read."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -19,6 +19,7 @@ from domain.shared.actor import Actor, Scope
 from domain.shared.errors import FieldError, Invalid
 from entrypoints.http.body import Parsed
 from entrypoints.http.identity.schemas import Code, KnownPassword, NewPassword, RecoveryCode, email_key
+from entrypoints.http.moments import MOMENT_MAX_LENGTH, moment
 
 MailedToken = Annotated[
     str,
@@ -37,11 +38,25 @@ KeyName = Annotated[
     ),
     Parsed(ApiKeyName.parse),
 ]
+
+
+def expiry(raw: str) -> datetime:
+    """Read when a key ends. Raises `Invalid`."""
+    try:
+        return moment(raw)
+    except ValueError:
+        raise Invalid([FieldError("expires_at", "format", "is a time with its offset, as in RFC 3339")]) from None
+
+
 Expiry = Annotated[
-    datetime,
+    str,
     msgspec.Meta(
-        tz=True, description="RFC 3339, with an offset; left out, the key lives on.", examples=["2099-12-31T00:00:00Z"]
+        max_length=MOMENT_MAX_LENGTH,
+        description="RFC 3339, with an offset; left out, the key lives on.",
+        examples=["2099-12-31T00:00:00Z"],
+        extra_json_schema={"format": "date-time"},
     ),
+    Parsed(expiry),
 ]
 
 
@@ -120,13 +135,6 @@ class CreateApiKeyBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, 
             actor=actor,
             name=ApiKeyName.parse(self.name),
             scopes=frozenset(self.scopes),
-            expires_at=None if self.expires_at is None else _utc(self.expires_at),
+            expires_at=None if self.expires_at is None else expiry(self.expires_at),
             once=once,
         )
-
-
-def _utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:  # Year 1 or 9999, moved over the edge by its offset.
-        raise Invalid([FieldError("expires_at", "range", "is out of range")]) from None

@@ -54,6 +54,7 @@ from entrypoints.http.exchange import (
     no_content,
 )
 from entrypoints.http.idempotency import Creations
+from entrypoints.http.moments import MOMENT_MAX_LENGTH
 from entrypoints.http.openapi import PAGE, Auth, Operation, Parameter, endpoint, id_parameter, path_parameter
 from entrypoints.http.paging import NextPage, Query, path_id, refuse_parameters
 from entrypoints.http.posts.schemas import CastVoteBody, EditPostBody, PublishPostBody
@@ -95,7 +96,11 @@ _POST_ID: Final = path_parameter("post_id", "The post.")
 
 def _moment_parameter(name: str, description: str) -> Parameter:
     return Parameter(
-        name, "query", f"{description} RFC 3339.", {"type": "string", "format": "date-time"}, "2026-11-21T00:00:00Z"
+        name,
+        "query",
+        f"{description} RFC 3339, with an offset; what is finer than a microsecond is rounded up.",
+        {"type": "string", "format": "date-time", "maxLength": MOMENT_MAX_LENGTH},
+        "2026-11-21T00:00:00Z",
     )
 
 

@@ -1,0 +1,198 @@
+"""What people in earnest send, and what they are told: each sentence of it is seen here over HTTP."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from entrypoints.http.app import create_app
+from entrypoints.http.exchange import Application
+from tests.fakes import SettableClock
+from tests.integration.http.conftest import BASE, PASSWORD, Account, a_container, faults, problem, publish
+
+HOST_LABEL = "h" * 63
+
+
+class TestEmailAddresses:
+    """RFC 5321, section 4.5.3.1: 64 bytes before the @, 253 behind it, 63 between two dots."""
+
+    LONG = (
+        f"{'a' * 65}@example.com",
+        f"{'é' * 33}@example.com",
+        f"a@{'h' * 64}.com",
+        f"a@{'.'.join([HOST_LABEL] * 4)}.com",
+    )
+
+    @pytest.mark.parametrize("email", LONG)
+    async def test_a_sign_up_refuses_long_parts(self, client: httpx.AsyncClient, email: str) -> None:
+        refused = await client.post("/api/v1/auth/signup", json={"email": email, "password": PASSWORD})
+
+        assert (problem(refused), faults(refused)) == ((400, "invalid-input"), {"/email": "format"})
+
+    async def test_64_bytes_before_the_at_are_welcome(self, client: httpx.AsyncClient) -> None:
+        body = {"email": f"{'a' * 64}@example.com", "password": PASSWORD}
+
+        assert (await client.post("/api/v1/auth/signup", json=body)).status_code == 201
+
+    async def test_the_refusal_says_what_is_too_long(self, client: httpx.AsyncClient) -> None:
+        refused = await client.post("/api/v1/auth/signup", json={"email": self.LONG[0], "password": PASSWORD})
+
+        assert "at most 64 bytes may stand before the @" in refused.json()["detail"]
+
+    @pytest.mark.parametrize("email", LONG)
+    async def test_to_a_log_in_such_an_address_is_as_good_as_unknown(
+        self, client: httpx.AsyncClient, email: str
+    ) -> None:
+        log_in = await client.post("/api/v1/auth/login", json={"email": email, "password": PASSWORD})
+        forgot = await client.post("/api/v1/auth/password/forgot", json={"email": email})
+
+        assert problem(log_in) == (401, "invalid-credentials")
+        assert forgot.status_code == 202
+
+
+class TestTimes:
+    """RFC 3339, section 5.6, wherever a time is read."""
+
+    SAME = (
+        "2026-11-21T09:30:00Z",
+        "2026-11-21t09:30:00z",
+        "2026-11-21T09:30:00.0Z",
+        "2026-11-21T09:30:00.000000000Z",
+        "2026-11-21T10:30:00.00+01:00",
+        "2026-11-21T09:30:00-00:00",
+        "2026-11-20T23:45:00.000-09:45",
+    )
+
+    @pytest.fixture
+    def clock(self) -> SettableClock:
+        return SettableClock(datetime(2026, 11, 21, 9, 30, tzinfo=UTC))
+
+    async def found(self, client: httpx.AsyncClient, **query: str) -> bool:
+        answer = await client.get("/api/v1/posts", params=query)
+        assert answer.status_code == 200, answer.text
+        return bool(answer.json()["items"])
+
+    @pytest.mark.parametrize("written", SAME)
+    async def test_every_way_to_write_a_time_means_it(
+        self, client: httpx.AsyncClient, alice: Account, written: str
+    ) -> None:
+        await publish(client, alice)
+
+        assert await self.found(client, since=written)
+        assert not await self.found(client, until=written)
+
+    @pytest.mark.parametrize("fraction", ["1", "000001", "000000001", "0" * 69 + "1"])
+    async def test_any_fraction_lies_after_the_whole_second(
+        self, client: httpx.AsyncClient, alice: Account, fraction: str
+    ) -> None:
+        await publish(client, alice)
+
+        assert not await self.found(client, since=f"2026-11-21T09:30:00.{fraction}Z")
+        assert await self.found(client, until=f"2026-11-21T09:30:00.{fraction}Z")
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "2026-11-21",
+            "2026-11-21T09:30:00",
+            "2026-11-21T09:30:00.Z",
+            "2026-11-21T09:30Z",
+            "2026-11-21T09:30:60Z",
+            "2026-11-21T24:00:00Z",
+            "2026-02-30T00:00:00Z",
+            f"2026-11-21T09:30:00.{'0' * 71}Z",
+            "9999-12-31T23:59:59.9999999Z",
+            "2026-11-21T09:30:00,5Z",
+        ],
+    )
+    async def test_what_is_no_time_is_refused_everywhere(
+        self, client: httpx.AsyncClient, alice: Account, written: str
+    ) -> None:
+        key = {"name": "x", "scopes": ["posts:read"], "expires_at": written}
+        query = await client.get("/api/v1/posts", params={"since": written})
+        body = await client.post("/api/v1/auth/api-keys", json=key, headers=alice.auth)
+
+        assert (query.status_code, body.status_code) == (400, 400)
+        assert list(faults(query)) == ["?since"]
+        assert list(faults(body)) == ["/expires_at"]
+
+    async def test_a_leap_second_is_the_second_after_it(self, client: httpx.AsyncClient, alice: Account) -> None:
+        await publish(client, alice)
+
+        assert await self.found(client, since="2016-12-31T23:59:60Z", until="2027-01-01T00:59:60.5+01:00")
+
+    async def test_a_plus_that_became_a_blank_is_explained(self, client: httpx.AsyncClient) -> None:
+        refused = await client.get("/api/v1/posts?since=2026-11-21T09:30:00+01:00")
+
+        assert problem(refused) == (400, "invalid-input")
+        assert "a + in a query is written %2B" in refused.json()["detail"]
+
+    @pytest.mark.parametrize("written", ["2027-01-01T00:00:00.123456789z", "2026-12-31T23:59:60Z"])
+    async def test_a_key_expires_at_any_time_of_rfc_3339(
+        self, client: httpx.AsyncClient, alice: Account, written: str
+    ) -> None:
+        key = {"name": "x", "scopes": ["posts:read"], "expires_at": written}
+        made = await client.post("/api/v1/auth/api-keys", json=key, headers=alice.auth)
+
+        assert made.status_code == 201, made.text
+        assert made.json()["expires_at"].startswith("2027-01-01T00:00:00.")
+
+
+class TestAddressesBehindProxies:
+    """`X-Forwarded-For` with ports and `Forwarded` (RFC 7239), from trusted proxies alone."""
+
+    PROXY, STRANGER = "10.1.2.3", "198.51.100.200"
+
+    def app(self, clock: SettableClock, **overrides: str) -> Application:
+        return create_app(a_container(clock, TRUSTED_PROXIES="10.0.0.0/8", **overrides))
+
+    def at(self, app: Any, peer: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app, client=(peer, 4711)), base_url=BASE)
+
+    async def seen(self, clock: SettableClock, headers: dict[str, str], *, peer: str = PROXY, **overrides: str) -> str:
+        """Sign somebody up, and return the address that the session says it was opened from."""
+        async with self.at(self.app(clock, **overrides), peer) as client:
+            signed_up = await client.post(
+                "/api/v1/auth/signup", json={"email": "alice@example.com", "password": PASSWORD}, headers=headers
+            )
+            token = signed_up.json()["access_token"]
+            sessions = await client.get("/api/v1/auth/sessions", headers={"authorization": f"Bearer {token}"})
+            return str(sessions.json()["items"][0]["address"])
+
+    @pytest.mark.parametrize(
+        ("headers", "client"),
+        [
+            ({"x-forwarded-for": "203.0.113.9:51234"}, "203.0.113.9"),
+            ({"x-forwarded-for": "[2001:db8::1]:443"}, "2001:db8::1"),
+            ({"forwarded": 'for="[2001:db8:cafe::17]:4711";proto=https'}, "2001:db8:cafe::17"),
+            ({"forwarded": "for=192.0.2.43, for=203.0.113.9"}, "203.0.113.9"),
+            ({"forwarded": "for=6.6.6.6", "x-forwarded-for": "203.0.113.9:1"}, "203.0.113.9"),
+            ({"forwarded": "for=_hidden"}, PROXY),
+        ],
+    )
+    async def test_a_session_is_opened_from_the_clients_address(
+        self, clock: SettableClock, headers: dict[str, str], client: str
+    ) -> None:
+        assert await self.seen(clock, headers) == client
+        assert await self.seen(clock, headers, peer=self.STRANGER) == self.STRANGER
+
+    async def test_the_field_that_the_proxy_writes_is_the_one_that_counts(self, clock: SettableClock) -> None:
+        both = {"forwarded": "for=203.0.113.9", "x-forwarded-for": "6.6.6.6"}
+
+        assert await self.seen(clock, both, TRUSTED_PROXY_HEADER="forwarded") == "203.0.113.9"
+        assert await self.seen(clock, both, TRUSTED_PROXY_HEADER="x-forwarded-for") == "6.6.6.6"
+
+    async def test_limits_go_by_it_and_cannot_be_talked_out_of(self, clock: SettableClock) -> None:
+        app = self.app(clock, RATE_LIMIT_ENABLED="true", RATE_LIMIT_ADDRESS="1/minute")
+
+        async def status(headers: dict[str, str], peer: str = self.PROXY) -> int:
+            async with self.at(app, peer) as client:
+                return (await client.get("/api/v1/posts", headers=headers)).status_code
+
+        assert await status({"x-forwarded-for": "203.0.113.9:1"}) == 200
+        assert await status({"x-forwarded-for": "203.0.113.9:2"}) == 429  # another port is the same client
+        assert await status({"forwarded": 'for="203.0.113.9:3"'}) == 429
+        assert await status({"forwarded": 'for="6.6.6.6, for=203.0.113.9'}) == 429  # a quotation mark left open
+        assert await status({"forwarded": "for=6.6.6.6", "x-forwarded-for": "203.0.113.9"}) == 429
+        assert [await status({"forwarded": f"for=192.0.2.{n}"}, self.STRANGER) for n in (1, 2)] == [200, 429]
