@@ -43,6 +43,7 @@ FAMILIES: Final = (
     Family("postern_database_pool_in_use", "gauge", "Connections that somebody uses.", ("pool",)),
     Family("postern_redis_up", "gauge", "Workers whose connection to Redis works.", ("connection",)),
     Family("postern_request_log_lost_total", "counter", "Lines of the request log that were dropped."),
+    Family("postern_metrics_lost_total", "counter", "Parts of the metrics that were left out, by kind.", ("what",)),
     Family("postern_notice", "highest", "1 while a worker's /health/ready tells of the code, then 0.", ("code",)),
     Family("process_cpu_seconds_total", "counter", "Processor time of all workers, those that are gone included."),
     Family("process_resident_memory_bytes", "gauge", "Memory of all workers; what they share counts for each."),

@@ -10,6 +10,9 @@ from typing import Final
 BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds: from a cached answer to the time-outs."""
 
+NUMBERS: Final = len(BUCKETS) + 3
+"""Of a series: the sum of seconds, a count for each bucket, one for what is above all, one for what has no time."""
+
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD: Final = "other"
 """What every method that we do not know is counted as: anybody can make up more of them."""
@@ -43,7 +46,7 @@ class RequestMetrics:
             if method not in METHODS and method != OTHER_METHOD:
                 self.observe(OTHER_METHOD, route, status, seconds)
                 return
-            series = self._series[key] = [0.0] * (len(BUCKETS) + 3)
+            series = self._series[key] = [0.0] * NUMBERS
         if seconds is None:
             series[-1] += 1
             return

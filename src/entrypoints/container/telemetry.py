@@ -68,7 +68,7 @@ def _connections(cache: RedisConnection | None, limits: RedisConnection | None) 
     def samples() -> Iterator[Sample]:
         for name, connection in (("cache", cache), ("limits", limits)):
             if connection is not None:
-                yield "postern_redis_up", (("connection", name),), connection.is_usable
+                yield "postern_redis_up", (("connection", name),), int(connection.is_usable)
 
     return samples
 

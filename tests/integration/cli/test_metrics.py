@@ -135,3 +135,38 @@ def test_an_idle_server_on_sqlite_writes_nothing_that_would_end_the_cached_feed(
 
     assert value(told, 'postern_cache_hits_total{cache="exact-feed"}') == 5
     assert value(told, 'postern_cache_misses_total{cache="exact-feed"}') == missed
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("with_redis", [False, True], ids=["no-redis", "redis"])
+@pytest.mark.parametrize("with_broker", [False, True], ids=["no-broker", "broker"])
+def test_every_worker_serves_the_metrics_with_and_without_redis_and_a_broker(
+    shell: Shell,
+    start: StartServer,
+    request: pytest.FixtureRequest,
+    *,
+    workers: int,
+    with_redis: bool,
+    with_broker: bool,
+) -> None:
+    assert shell.run("migrate").returncode == 0
+    variables = {"WORKERS": str(workers), "RATE_LIMIT_ENABLED": "true"}
+    if with_redis:
+        variables["REDIS_URL"] = request.getfixturevalue("redis_url")
+    if with_broker:
+        variables["BROKER_URL"] = request.getfixturevalue("rabbitmq_url")
+    server = start(**variables)
+    ask(server, 4)
+    # Until each has written its numbers several times, and has read the others'.
+    deadline = time.monotonic() + 20
+    while value(text := scrape(server), LIVENESS) < 4 or value(text, "postern_workers") != workers:
+        assert time.monotonic() < deadline, text
+        time.sleep(0.2)
+    for text in (scrape(server) for _ in range(8)):
+        assert ("postern_outbox_pending" in text) == with_broker
+        assert len(re.findall("^postern_redis_up{", text, re.MULTILINE)) == 2 * with_redis
+        assert all(
+            value(text, f'postern_metrics_lost_total{{what="{what}"}}') == 0 for what in ("source", "sample", "file")
+        )
+    assert server.stop() == 0
+    assert server.complaints() == []

@@ -80,6 +80,9 @@ class MetricsRoutes:
                 lag = await self._ledger.lag()
         except (Unavailable, TimeoutError):
             return {}
+        except Exception as error:  # noqa: BLE001 - neither does one that answers what we do not understand
+            self._board.lose("source", error)
+            return {}
         oldest = 0.0 if lag.oldest is None else lag.oldest.timestamp()
         return {
             "postern_outbox_pending": ("Events that were not delivered to the broker; without the dead.", lag.pending),
