@@ -34,7 +34,7 @@ async def sign_in(people: Sequence[UUID], settings: Settings) -> list[str]:
                 for session, _ in opened:
                     await uow.sessions.add(session)
                 await uow.commit()
-            tokens += [desk.pair(session, token, Role.USER).access_token for session, token in opened]
+            tokens += [desk.pair(session, token, Role.USER, at=now).access_token for session, token in opened]
     return tokens
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from application.shared.errors import VersionConflict
 from domain.identity.errors import SessionNotFound, UserNotFound
-from domain.identity.session import RevocationReason, SpentToken
+from domain.identity.session import MAX_EARLIER_EXCHANGES, RevocationReason, SpentToken
 from domain.shared.ids import SessionId
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_hash, a_session, a_user, an_id
@@ -25,6 +25,8 @@ async def test_every_field_of_a_session_survives_the_round_trip(storage: Storage
         current=a_hash("current"),
         generation=41,
         spent=SpentToken(a_hash("spent"), NOW + timedelta(microseconds=3)),
+        earlier_exchanges=(NOW, NOW + timedelta(microseconds=1)),
+        newest_used=True,
         created_at=NOW,
         last_used_at=NOW + timedelta(microseconds=5),
         expires_at=NOW + timedelta(days=29, microseconds=1),
@@ -61,6 +63,31 @@ async def test_rotation_and_revocation_are_saved(storage: Storage) -> None:
     assert fields_of(stored) == fields_of(loaded)
     assert stored.spent == SpentToken(session.current, LATER)
     assert (stored.generation, stored.revoked_at, stored.version) == (1, LATER, 2)
+
+
+async def test_as_many_exchanges_as_are_remembered_are_stored(storage: Storage) -> None:
+    user = a_user()
+    exchanges = tuple(NOW + timedelta(microseconds=count) for count in range(MAX_EARLIER_EXCHANGES))
+    session = a_session(user, spent=SpentToken(a_hash("spent"), LATER), earlier_exchanges=exchanges)
+    await given(storage, user, session)
+
+    assert (await load_session(storage, session.id)).earlier_exchanges == exchanges
+
+
+@pytest.mark.parametrize("generation", [2, 3, 4])
+async def test_the_use_of_a_pair_is_noted_if_it_is_the_newest(storage: Storage, generation: int) -> None:
+    user = a_user()
+    session = a_session(user, generation=3)
+    await given(storage, user, session)
+
+    for _ in range(2):
+        async with storage.identity_units() as uow:
+            await uow.sessions.note_use(session.id, generation)
+            await uow.commit()
+
+    stored = await load_session(storage, session.id)
+    assert stored.newest_used is (generation == 3)
+    assert stored.version == session.version
 
 
 async def test_a_session_that_is_not_there_is_not_found(storage: Storage) -> None:

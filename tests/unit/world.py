@@ -11,10 +11,12 @@ from application.identity.edit_profile import EditProfile
 from application.identity.get_account import GetAccount
 from application.identity.log_in import LogIn, LogInCommand
 from application.identity.log_out import LogOut
+from application.identity.note_session_use import NoteSessionUse, NoteSessionUseCommand
 from application.identity.open_session import OpenSession
 from application.identity.ports import PasswordHasher, PasswordVerdict
 from application.identity.refresh_session import RefreshSession, RefreshSessionCommand
 from application.identity.register import Register
+from application.identity.revocations import generation_of
 from application.identity.second_factor import SecondFactorDesk
 from application.identity.sign_up import SignUp, SignUpCommand
 from application.identity.tokens import TokenDesk
@@ -94,6 +96,7 @@ class World:
         self.refresh_session = RefreshSession(
             uow=units, refresh_tokens=self.refresh_tokens, desk=self.desk, clock=clock
         )
+        self.note_session_use = NoteSessionUse(uow=units)
         self.log_out = LogOut(uow=units, clock=clock)
         self.get_account = GetAccount(accounts=storage.accounts)
         self.edit_profile = EditProfile(uow=units, clock=clock)
@@ -144,6 +147,12 @@ class World:
 
     async def refreshed(self, pair: TokenPairView) -> TokenPairView:
         return await self.refresh_session.execute(RefreshSessionCommand(pair.refresh_token))
+
+    async def used(self, pair: TokenPairView) -> None:
+        """Use the pair's access token, as far as its session hears of it."""
+        access = self.access_tokens.verify(pair.access_token)
+        generation = generation_of(access.token_id, access.session_id)
+        await self.note_session_use.execute(NoteSessionUseCommand(access.session_id, generation))
 
     def actor(self, pair: TokenPairView) -> Actor:
         """Return whom the pair's access token speaks for."""

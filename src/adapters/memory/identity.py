@@ -113,6 +113,14 @@ class MemorySessionRepository(SessionRepository):
         live = [s for s in self._transaction.sessions.values() if s.user_id == user_id and s.is_live(at)]
         return [detached_session(session) for session in sorted(live, key=lambda s: (s.created_at, s.id))]
 
+    async def note_use(self, session_id: SessionId, generation: int) -> None:
+        await self._transaction.lock()
+        session = self._transaction.sessions.get(session_id)
+        if session is not None and session.generation == generation:
+            used = detached_session(session)
+            used.newest_used = True
+            self._transaction.sessions.put(session_id, used)
+
     def _store(self, session: Session) -> None:
         self._transaction.sessions.put(session.id, detached_session(session))
         self._transaction.touch(session)

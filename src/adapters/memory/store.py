@@ -73,6 +73,8 @@ def detached_session(session: Session) -> Session:
         current=session.current,
         generation=session.generation,
         spent=session.spent,
+        earlier_exchanges=session.earlier_exchanges,
+        newest_used=session.newest_used,
         created_at=session.created_at,
         last_used_at=session.last_used_at,
         expires_at=session.expires_at,

@@ -1,7 +1,8 @@
 """Between aggregates and rows, spelled out: what is stored, and how an aggregate comes back from it."""
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from adapters.sql.compiled import AnyRow
 from adapters.sql.models import NAME_KEY_LENGTH
@@ -27,6 +28,10 @@ from domain.shared.ids import OrderId, PostId, SessionId, UserId
 from domain.shared.text import canonical_key
 
 Values = dict[str, Any]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_MOMENT_BYTES: Final = 8
 
 
 def user_from(row: AnyRow) -> User:
@@ -77,6 +82,8 @@ def session_from(row: AnyRow) -> Session:
         current=RefreshTokenHash(row.current_hash),
         generation=row.generation,
         spent=spent,
+        earlier_exchanges=_moments_from(row.earlier_exchanges),
+        newest_used=row.used_generation == row.generation,
         created_at=row.created_at,
         last_used_at=row.last_used_at,
         expires_at=row.expires_at,
@@ -96,11 +103,25 @@ def session_values(session: Session) -> Values:
         "generation": session.generation,
         "spent_hash": session.spent.hash.digest if session.spent else None,
         "spent_at": session.spent.at if session.spent else None,
+        "earlier_exchanges": _octets_of(session.earlier_exchanges),
+        "used_generation": session.generation if session.newest_used else None,
         "created_at": session.created_at,
         "last_used_at": session.last_used_at,
         "expires_at": session.expires_at,
         "revoked_at": session.revoked_at,
     }
+
+
+def _moments_from(stored: bytes | None) -> tuple[datetime, ...]:
+    octets = stored or b""
+    microseconds = (int.from_bytes(octets[at : at + _MOMENT_BYTES]) for at in range(0, len(octets), _MOMENT_BYTES))
+    return tuple(_EPOCH + timedelta(microseconds=count) for count in microseconds)
+
+
+def _octets_of(moments: Sequence[datetime]) -> bytes | None:
+    """Return each moment as microseconds since 1970, in eight bytes; None for none."""
+    counts = [(moment - _EPOCH) // _MICROSECOND for moment in moments]
+    return b"".join(count.to_bytes(_MOMENT_BYTES) for count in counts) or None
 
 
 def post_from(row: AnyRow) -> Post:

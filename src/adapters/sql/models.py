@@ -27,6 +27,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from adapters.sql.types import ASCII_TEXT, LONG_BYTES, LONG_TEXT, CanonicalKey, Digest, Id, Moment, Octets
 from application.shared.idempotency import IDEMPOTENCY_KEY_MAX_LENGTH
 from domain.identity.api_key import API_KEY_NAME_MAX_LENGTH
+from domain.identity.session import MAX_EARLIER_EXCHANGES
 from domain.identity.values import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH, USERNAME_MAX_LENGTH
 from domain.orders.values import (
     CITY_MAX_LENGTH,
@@ -110,6 +111,10 @@ class SessionRow(Row):
     generation: Mapped[int] = mapped_column(Integer)
     spent_hash: Mapped[bytes | None] = mapped_column(Digest)
     spent_at: Mapped[datetime | None] = mapped_column(Moment)
+    earlier_exchanges: Mapped[bytes | None] = mapped_column(Octets(8 * MAX_EARLIER_EXCHANGES))
+    """Of the tokens before the spent one, eight bytes each."""
+    used_generation: Mapped[int | None] = mapped_column(Integer)
+    """The generation, if its access token has been used."""
     created_at: Mapped[datetime] = mapped_column(Moment)
     last_used_at: Mapped[datetime] = mapped_column(Moment)
     expires_at: Mapped[datetime] = mapped_column(Moment)

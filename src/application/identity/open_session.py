@@ -53,7 +53,7 @@ class OpenSession:
             session, token = self._desk.open_session(user.id, command.device, at=now)
             await uow.sessions.add(session)
             await uow.commit()
-        return self._desk.pair(session, token, user.role)
+        return self._desk.pair(session, token, user.role, at=now)
 
     async def _demand_second_factor(self, uow: IdentityUnitOfWork, user: User, proof: Proof, *, at: datetime) -> None:
         """Raise unless the proof is accepted or none is needed. That a code was wrong is committed, and counts."""

@@ -75,6 +75,10 @@ class SessionRepository(Protocol):
         """Load and lock a user's live sessions, oldest first."""
         ...
 
+    async def note_use(self, session_id: SessionId, generation: int) -> None:
+        """Keep that the pair of this generation is used, if it is the session's newest; one atomic statement."""
+        ...
+
 
 class AuditTrail(Protocol):
     """The append-only record of security events. There is no way to change or remove an entry, on purpose.

@@ -19,8 +19,10 @@ class RefreshSessionCommand:
 class RefreshSession:
     """Exchange a refresh token for a new pair; the old one is spent (RFC 9700, section 4.14.2).
 
-    Replayed within 10 seconds, it yields the same pair again: a lost answer, or two tabs at once. Replayed later, it
-    is in two hands: the whole session is closed, and stays closed although the answer is an error.
+    Shown again within 10 seconds of its exchange, it yields the newest pair, whatever generation that is by then:
+    several tabs at once. The one before the newest yields that same pair at any time, as long as nothing of the pair
+    was used: its answer was lost. Any other that is spent is in two hands: the whole session is closed, and stays
+    closed although the answer is an error.
     """
 
     def __init__(self, *, uow: IdentityUnits, refresh_tokens: RefreshTokens, desk: TokenDesk, clock: Clock) -> None:
@@ -42,15 +44,19 @@ class RefreshSession:
             standing = await uow.users.standing(session.user_id)
             if standing is None or standing.status is not UserStatus.ACTIVE:
                 raise InvalidToken
-            presented = session.judge(self._refresh_tokens.hash(token), at=now)
+            presented = session.judge(self._refresh_tokens.hash(token), token.generation, at=now)
             if presented is Presented.REUSED:
                 session.revoke(RevocationReason.TOKEN_REUSED, at=now)
                 await uow.sessions.save(session)
                 await uow.commit()
                 raise TokenReused
-            successor = self._refresh_tokens.successor(token)
             if presented is Presented.CURRENT:
-                session.rotate(self._refresh_tokens.hash(successor), at=now)
+                newest = self._refresh_tokens.successor(token)
+                session.rotate(self._refresh_tokens.hash(newest), at=now)
                 await uow.sessions.save(session)
                 await uow.commit()
-        return self._desk.pair(session, successor, standing.role)
+            else:
+                newest = token
+                while newest.generation < session.generation:
+                    newest = self._refresh_tokens.successor(newest)
+        return self._desk.pair(session, newest, standing.role, at=now)

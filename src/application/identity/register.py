@@ -49,7 +49,7 @@ class Register:
             await uow.users.add(user)
             await uow.sessions.add(session)
             await uow.commit()
-        pair = self._desk.pair(session, token, user.role)
+        pair = self._desk.pair(session, token, user.role, at=now)
         return SignedUpView(
             access_token=pair.access_token,
             refresh_token=pair.refresh_token,

@@ -1,6 +1,7 @@
 """Opening a session and handing out its tokens: what signing up, logging in and refreshing have in common."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from application.identity.ports import AccessGrant, AccessTokens, RefreshToken, RefreshTokens
 from application.identity.revocations import token_id
@@ -10,6 +11,8 @@ from domain.identity.session import Session
 from domain.identity.values import Device
 from domain.shared.actor import Role
 from domain.shared.ids import SessionId, UserId
+
+SAME_PAIR: Final = timedelta(minutes=1)
 
 
 class TokenDesk:
@@ -27,15 +30,20 @@ class TokenDesk:
         refresh_hash = self._refresh.hash(token)
         return Session.open(id=session_id, user_id=user_id, device=device, refresh_token=refresh_hash, at=at), token
 
-    def pair(self, session: Session, token: RefreshToken, role: Role) -> TokenPairView:
-        """Return the pair of the session's current generation, of which `token` is the refresh token."""
+    def pair(self, session: Session, token: RefreshToken, role: Role, *, at: datetime) -> TokenPairView:
+        """Return the pair of the session's current generation, of which `token` is the refresh token.
+
+        For a minute it is one and the same pair. Later its access token would be handed out half spent, so it is made
+        anew, for the same generation.
+        """
+        began = session.last_used_at
         access = self._access.issue(
             AccessGrant(
                 user_id=session.user_id,
                 role=role,
                 session_id=session.id,
                 token_id=token_id(session.id, session.generation),
-                issued_at=session.last_used_at,
+                issued_at=began if at - began <= SAME_PAIR else at,
             )
         )
         return TokenPairView(

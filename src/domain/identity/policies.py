@@ -8,7 +8,7 @@ from domain.shared.errors import FieldError, Invalid
 from domain.shared.text import canonical_key
 
 REFRESH_GRACE = timedelta(seconds=10)
-"""How long a spent refresh token still yields its successor: two tabs, or an answer lost on the way."""
+"""How long a spent refresh token still yields the newest pair: several tabs, or an answer lost on the way."""
 
 SESSION_LIFETIME = timedelta(days=30)
 """Absolute, from sign-in: refreshing does not extend it."""

@@ -8,7 +8,7 @@ be told from a forgery without being stored.
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 from domain.identity.events import AccessWithdrawn, SessionOpened, SessionRevoked
 from domain.identity.policies import REFRESH_GRACE, SESSION_LIFETIME
@@ -30,10 +30,10 @@ class Presented(StrEnum):
     """What a refresh token that names this session turns out to be."""
 
     CURRENT = "current"
-    JUST_SPENT = "just-spent"
-    """Spent within the grace: it yields the same successor again."""
+    FORGIVEN = "forgiven"
+    """Spent, and shown again by its owner as far as can be told: it yields the newest pair."""
     REUSED = "reused"
-    """Spent before that: somebody holds a copy."""
+    """Spent, and in two hands as far as can be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,10 @@ class SpentToken:
     at: datetime
 
 
+MAX_EARLIER_EXCHANGES: Final = 64
+"""How many exchanges within one grace are remembered; of more, the oldest count as long past."""
+
+
 class Session(Aggregate):
     """`open` begins a session, `restore` brings a stored one back."""
 
@@ -51,10 +55,12 @@ class Session(Aggregate):
         "created_at",
         "current",
         "device",
+        "earlier_exchanges",
         "expires_at",
         "generation",
         "id",
         "last_used_at",
+        "newest_used",
         "revoked_at",
         "spent",
         "user_id",
@@ -70,6 +76,8 @@ class Session(Aggregate):
         current: RefreshTokenHash,
         generation: int,
         spent: SpentToken | None,
+        earlier_exchanges: tuple[datetime, ...],
+        newest_used: bool,
         created_at: datetime,
         last_used_at: datetime,
         expires_at: datetime,
@@ -83,6 +91,10 @@ class Session(Aggregate):
         self.current = current
         self.generation = generation
         self.spent = spent
+        self.earlier_exchanges = earlier_exchanges
+        """When the tokens before the spent one were exchanged, the latest last: as far back as the grace went then."""
+        self.newest_used = newest_used
+        """Whether the access token of the present generation has been used, so that its pair has arrived."""
         self.created_at = created_at
         self.last_used_at = last_used_at
         self.expires_at = expires_at
@@ -100,6 +112,8 @@ class Session(Aggregate):
             current=refresh_token,
             generation=0,
             spent=None,
+            earlier_exchanges=(),
+            newest_used=False,
             created_at=at,
             last_used_at=at,
             expires_at=at + SESSION_LIFETIME,
@@ -119,6 +133,8 @@ class Session(Aggregate):
         current: RefreshTokenHash,
         generation: int,
         spent: SpentToken | None,
+        earlier_exchanges: tuple[datetime, ...],
+        newest_used: bool,
         created_at: datetime,
         last_used_at: datetime,
         expires_at: datetime,
@@ -133,6 +149,8 @@ class Session(Aggregate):
             current=current,
             generation=generation,
             spent=spent,
+            earlier_exchanges=earlier_exchanges,
+            newest_used=newest_used,
             created_at=created_at,
             last_used_at=last_used_at,
             expires_at=expires_at,
@@ -143,19 +161,32 @@ class Session(Aggregate):
     def is_live(self, at: datetime) -> bool:
         return self.revoked_at is None and at < self.expires_at
 
-    def judge(self, presented: RefreshTokenHash, *, at: datetime) -> Presented:
-        """Say what a genuine token of this session is. Whether it is genuine is settled before."""
+    def judge(self, presented: RefreshTokenHash, generation: int, *, at: datetime) -> Presented:
+        """Say what a genuine token of this session is. Whether it is genuine is settled before.
+
+        A spent one is forgiven within the grace of its exchange, however many exchanges have followed; and the one
+        before the current one at any time, as long as the pair that it yielded was never used: its answer was lost.
+        """
         if presented == self.current:
             return Presented.CURRENT
-        if self.spent is not None and presented == self.spent.hash and at - self.spent.at <= REFRESH_GRACE:
-            return Presented.JUST_SPENT
-        return Presented.REUSED
+        if self.spent is None or generation >= self.generation:
+            return Presented.REUSED
+        exchanges = (*self.earlier_exchanges, self.spent.at)
+        behind = self.generation - generation
+        within_grace = behind <= len(exchanges) and at - exchanges[-behind] <= REFRESH_GRACE
+        answer_was_lost = presented == self.spent.hash and not self.newest_used
+        return Presented.FORGIVEN if within_grace or answer_was_lost else Presented.REUSED
 
     def rotate(self, successor: RefreshTokenHash, *, at: datetime) -> None:
         """Spend the current refresh token for `successor`."""
+        at = max(at, self.last_used_at)
+        if self.spent is not None:
+            earlier = [moment for moment in (*self.earlier_exchanges, self.spent.at) if at - moment <= REFRESH_GRACE]
+            self.earlier_exchanges = tuple(earlier[-MAX_EARLIER_EXCHANGES:])
         self.spent = SpentToken(self.current, at)
         self.current = successor
         self.generation += 1
+        self.newest_used = False
         self.last_used_at = at
 
     def revoke(self, reason: RevocationReason, *, at: datetime, by: UserId | None = None) -> None:

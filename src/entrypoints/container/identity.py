@@ -29,6 +29,7 @@ from application.identity.log_out_everywhere import LogOutEverywhere
 from application.identity.manage_api_keys import CreateApiKey, ListApiKeys, RevokeApiKey
 from application.identity.manage_totp import ConfirmTotp, DisableTotp, EnrolTotp, GetTotp
 from application.identity.note_api_key_use import NoteApiKeyUse
+from application.identity.note_session_use import NoteSessionUse
 from application.identity.open_session import OpenSession
 from application.identity.refresh_session import RefreshSession
 from application.identity.register import Register
@@ -197,6 +198,9 @@ class IdentityUseCases(RateLimits):
         reader=Infrastructure.storage.provided.api_keys,
         note_use=note_api_key_use,
         clock=Infrastructure.clock,
+    )
+    note_session_use = providers.Singleton(
+        retried, providers.Singleton(NoteSessionUse, uow=Infrastructure.storage.provided.identity_units)
     )
     log_out_by_token = providers.Singleton(
         retried,

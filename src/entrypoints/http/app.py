@@ -1,6 +1,7 @@
 """The HTTP application: the routes of each context over the use cases of one container, inside the edge."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -8,6 +9,9 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
 from adapters.shared.redis import RedisProbe
+from application.identity.note_session_use import NoteSessionUseCommand
+from application.shared.errors import Overloaded
+from domain.shared.ids import SessionId
 from entrypoints.container import Container
 from entrypoints.container.lifecycle import running
 from entrypoints.container.workers import working
@@ -113,7 +117,13 @@ def _limits(container: Container) -> EdgeLimits | None:
 
 
 def _authenticator(container: Container) -> Authenticator:
-    return Authenticator(container.access_tokens(), container.clock(), container.revocations())
+    note, background = container.note_session_use(), container.background()
+
+    def note_use(session_id: SessionId, generation: int) -> None:
+        with suppress(Overloaded):  # Then it is noted where the token is seen next, or not: the grace lasts longer.
+            background.submit(lambda: note.execute(NoteSessionUseCommand(session_id, generation)))
+
+    return Authenticator(container.access_tokens(), container.clock(), container.revocations(), note_use=note_use)
 
 
 def _posts(container: Container, auth: Authenticator) -> PostsRoutes:

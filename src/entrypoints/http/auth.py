@@ -1,6 +1,7 @@
 """Bearer authentication (RFC 6750): from the `Authorization` header to the actor."""
 
 import re
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from application.identity.ports import AccessTokens, Revocations, VerifiedAccess
@@ -10,6 +11,7 @@ from application.shared.errors import StorageUnavailable
 from domain.identity.errors import InvalidToken
 from domain.shared.actor import Actor, Scope
 from domain.shared.errors import PosternError, Unauthenticated
+from domain.shared.ids import SessionId
 from entrypoints.http.exchange import Exchange
 
 _BEARER = re.compile(rb"bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE)
@@ -29,6 +31,10 @@ class _Known(NamedTuple):
     user_id: str
 
 
+def _note_nothing(session_id: SessionId, generation: int, /) -> None:
+    """Do nothing."""
+
+
 class Authenticator:
     """Says who is calling.
 
@@ -37,11 +43,19 @@ class Authenticator:
     """
 
     def __init__(
-        self, tokens: AccessTokens, clock: Clock, revocations: Revocations, *, remembered: int = _REMEMBERED
+        self,
+        tokens: AccessTokens,
+        clock: Clock,
+        revocations: Revocations,
+        *,
+        note_use: Callable[[SessionId, int], None] = _note_nothing,
+        remembered: int = _REMEMBERED,
     ) -> None:
+        """`note_use` is told of each token that a refresh yielded, when it is seen for the first time here."""
         self._tokens = tokens
         self._clock = clock
         self._revocations = revocations
+        self._note_use = note_use
         self._capacity = remembered
         self._remembered: dict[bytes, _Known] = {}
 
@@ -129,6 +143,8 @@ class Authenticator:
         if len(self._remembered) >= self._capacity:
             del self._remembered[next(iter(self._remembered))]
         self._remembered[credentials] = known
+        if generation > 0:
+            self._note_use(access.session_id, generation)
         return known
 
     def _admit(self, known: _Known) -> Actor:

@@ -157,10 +157,36 @@ async def test_within_the_grace_a_spent_token_gives_the_same_pair(
     assert second.json() == first.json()
 
 
-async def test_a_spent_token_after_the_grace_kills_the_session_for_good(
+async def test_a_phone_that_lost_its_answer_and_comes_back_gets_the_same_pair(
     client: httpx.AsyncClient, alice: Account, clock: SettableClock
 ) -> None:
+    lost = (await client.post(REFRESH, json={"refresh_token": alice.refresh_token})).json()
+    clock.advance(timedelta(seconds=11))
+
+    again = await client.post(REFRESH, json={"refresh_token": alice.refresh_token})
+
+    assert (again.status_code, again.json()) == (200, lost)
+
+
+async def test_every_generation_yields_the_newest_pair_within_its_grace(
+    client: httpx.AsyncClient, alice: Account
+) -> None:
+    tokens = [alice.refresh_token]
+    for _ in range(3):
+        tokens.append((await client.post(REFRESH, json={"refresh_token": tokens[-1]})).json()["refresh_token"])
+
+    answers = [await client.post(REFRESH, json={"refresh_token": token}) for token in tokens[:-1]]
+
+    assert [answer.json()["refresh_token"] for answer in answers] == [tokens[-1]] * 3
+
+
+async def test_a_spent_token_after_the_grace_kills_the_session_for_good(
+    client: httpx.AsyncClient, alice: Account, clock: SettableClock, container: Container
+) -> None:
     pair = (await client.post(REFRESH, json={"refresh_token": alice.refresh_token})).json()
+    # The answer has arrived: its access token is used.
+    assert (await client.get("/api/v1/users/me", headers=bearer(pair["access_token"]))).status_code == 200
+    await container.background().idle()
     clock.advance(timedelta(seconds=10, microseconds=1))
     replayed = await client.post(REFRESH, json={"refresh_token": alice.refresh_token})
     assert problem(replayed) == (401, "token-reused")

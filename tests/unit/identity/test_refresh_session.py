@@ -52,9 +52,75 @@ async def test_replayed_within_ten_seconds_it_yields_the_very_same_pair(world: W
     assert await world.refreshed(first) == second
 
 
+async def test_any_generation_yields_the_newest_pair_within_its_grace(world: World) -> None:
+    pairs: list[TokenPairView] = [await world.signed_up("alice")]
+    for _ in range(5):
+        world.clock.advance(timedelta(seconds=1))
+        pairs.append(await world.refreshed(pairs[-1]))
+
+    world.clock.advance(timedelta(seconds=5))
+
+    assert [await world.refreshed(pair) for pair in pairs[:-1]] == [pairs[-1]] * 5
+
+
+async def test_a_phone_that_lost_its_answer_gets_the_same_pair_after_eleven_seconds(world: World) -> None:
+    first = await world.signed_up("alice")
+    lost = await world.refreshed(first)
+    world.clock.advance(timedelta(seconds=11))
+
+    again = await world.refreshed(first)
+
+    assert again == lost
+    assert (await world.refreshed(again)).refresh_token != lost.refresh_token
+
+
+async def test_after_a_week_it_gets_the_same_refresh_token_with_an_access_token_that_holds(world: World) -> None:
+    first = await world.signed_up("alice")
+    lost = await world.refreshed(first)
+    world.clock.advance(timedelta(days=7))
+
+    again = await world.refreshed(first)
+
+    assert again.refresh_token == lost.refresh_token
+    assert world.actor(again) is not None
+
+
+async def test_what_was_yielded_to_a_token_is_in_use_when_its_access_token_is(world: World) -> None:
+    first = await world.signed_up("alice")
+    second = await world.refreshed(first)
+    await world.used(second)
+    world.clock.advance(GRACE)
+    assert await world.refreshed(first) == second
+
+    world.clock.advance(TICK)
+
+    with pytest.raises(TokenReused):
+        await world.refreshed(first)
+
+
+async def test_a_thief_who_stays_one_generation_behind_is_found_out(world: World) -> None:
+    stolen = await world.signed_up("alice")
+    honest: TokenPairView = await world.refreshed(stolen)
+    await world.used(honest)
+    world.clock.advance(timedelta(minutes=1))
+
+    with pytest.raises(TokenReused):
+        await world.refreshed(stolen)
+
+
+async def test_use_of_an_older_pair_says_nothing_of_the_newest(world: World) -> None:
+    first = await world.signed_up("alice")
+    second = await world.refreshed(first)
+    third = await world.refreshed(second)
+    await world.used(second)
+    world.clock.advance(timedelta(minutes=1))
+
+    assert (await world.refreshed(second)).refresh_token == third.refresh_token
+
+
 async def test_a_replay_within_the_grace_does_not_extend_it(world: World) -> None:
     first = await world.signed_up("alice")
-    await world.refreshed(first)
+    await world.used(await world.refreshed(first))
     world.clock.advance(GRACE)
     await world.refreshed(first)
 
@@ -66,7 +132,7 @@ async def test_a_replay_within_the_grace_does_not_extend_it(world: World) -> Non
 
 async def test_a_spent_refresh_token_kills_its_session(world: World) -> None:
     first = await world.signed_up("alice")
-    second = await world.refreshed(first)
+    second = await world.refreshed(await world.refreshed(first))
     world.clock.advance(GRACE + TICK)
 
     with pytest.raises(TokenReused):
@@ -95,7 +161,7 @@ async def test_a_token_many_generations_old_kills_its_session(world: World) -> N
 async def test_reuse_leaves_the_other_sessions_alone(world: World) -> None:
     first = await world.signed_up("alice")
     other = await world.logged_in("alice")
-    await world.refreshed(first)
+    await world.refreshed(await world.refreshed(first))
     world.clock.advance(GRACE + TICK)
     with pytest.raises(TokenReused):
         await world.refreshed(first)

@@ -6,7 +6,7 @@ import pytest
 
 from domain.identity.events import SessionOpened, SessionRevoked
 from domain.identity.policies import REFRESH_GRACE, SESSION_LIFETIME
-from domain.identity.session import Presented, RevocationReason, Session, SpentToken
+from domain.identity.session import MAX_EARLIER_EXCHANGES, Presented, RevocationReason, Session, SpentToken
 from domain.identity.values import Device
 from domain.shared.ids import SessionId
 from tests.builders import NOW, a_hash, a_session, a_user, an_id
@@ -57,40 +57,98 @@ def test_rotation_spends_the_current_token() -> None:
     assert (session.generation, session.last_used_at) == (1, at)
 
 
-@pytest.mark.parametrize(
-    ("after", "verdict"),
-    [
-        (timedelta(0), Presented.JUST_SPENT),
-        (REFRESH_GRACE, Presented.JUST_SPENT),
-        (REFRESH_GRACE + TICK, Presented.REUSED),
-        (timedelta(days=1), Presented.REUSED),
-    ],
-)
-def test_a_spent_token_has_a_grace_of_ten_seconds(after: timedelta, verdict: Presented) -> None:
+GRACE = [
+    (timedelta(0), Presented.FORGIVEN),
+    (REFRESH_GRACE, Presented.FORGIVEN),
+    (REFRESH_GRACE + TICK, Presented.REUSED),
+    (timedelta(days=1), Presented.REUSED),
+]
+
+
+@pytest.mark.parametrize(("after", "verdict"), GRACE)
+def test_a_spent_token_whose_successor_is_in_use_has_a_grace_of_ten_seconds(
+    after: timedelta, verdict: Presented
+) -> None:
+    session = a_session(a_user(), current=FIRST)
+    session.rotate(SECOND, at=NOW)
+    session.newest_used = True
+
+    assert session.judge(FIRST, 0, at=NOW + after) is verdict
+
+
+@pytest.mark.parametrize(("after", "verdict"), GRACE)
+def test_each_generation_has_a_grace_of_its_own(after: timedelta, verdict: Presented) -> None:
+    session = a_session(a_user(), current=a_hash("0"))
+    for generation in range(1, 40):
+        session.rotate(a_hash(f"{generation}"), at=NOW + generation * TICK)
+
+    for generation in range(38):  # 38 is the parent of the newest.
+        exchanged_at = NOW + (generation + 1) * TICK
+        assert session.judge(a_hash(f"{generation}"), generation, at=exchanged_at + after) is verdict
+
+
+def test_an_exchange_does_not_extend_the_grace_of_those_before() -> None:
+    session = a_session(a_user(), current=FIRST)
+    session.rotate(SECOND, at=NOW)
+    session.rotate(THIRD, at=NOW + REFRESH_GRACE)
+
+    assert session.judge(FIRST, 0, at=NOW + REFRESH_GRACE) is Presented.FORGIVEN
+    assert session.judge(FIRST, 0, at=NOW + REFRESH_GRACE + TICK) is Presented.REUSED
+
+
+def test_what_is_remembered_of_exchanges_is_bounded() -> None:
+    session = a_session(a_user(), current=a_hash("0"))
+    for generation in range(1, 200):
+        session.rotate(a_hash(f"{generation}"), at=NOW)
+
+    assert len(session.earlier_exchanges) == MAX_EARLIER_EXCHANGES
+    assert session.judge(a_hash("134"), 134, at=NOW) is Presented.FORGIVEN
+    assert session.judge(a_hash("133"), 133, at=NOW) is Presented.REUSED
+
+
+def test_the_parent_of_a_pair_that_was_never_used_is_forgiven_at_any_time() -> None:
     session = a_session(a_user(), current=FIRST)
     session.rotate(SECOND, at=NOW)
 
-    assert session.judge(FIRST, at=NOW + after) is verdict
+    assert session.judge(FIRST, 0, at=NOW + timedelta(days=20)) is Presented.FORGIVEN
+
+
+def test_a_new_generation_has_not_been_used() -> None:
+    session = a_session(a_user(), current=FIRST, newest_used=True)
+
+    session.rotate(SECOND, at=NOW)
+
+    assert not session.newest_used
+
+
+def test_an_exchange_is_never_before_the_one_before_it() -> None:
+    session = a_session(a_user(), current=FIRST)
+    session.rotate(SECOND, at=NOW + timedelta(hours=1))
+
+    session.rotate(THIRD, at=NOW)
+
+    assert session.last_used_at == NOW + timedelta(hours=1)
+    assert session.spent == SpentToken(SECOND, NOW + timedelta(hours=1))
 
 
 def test_the_current_token_is_current_however_late() -> None:
     session = a_session(a_user(), current=FIRST)
     session.rotate(SECOND, at=NOW)
 
-    assert session.judge(SECOND, at=NOW + timedelta(days=20)) is Presented.CURRENT
+    assert session.judge(SECOND, 1, at=NOW + timedelta(days=20)) is Presented.CURRENT
 
 
-def test_a_token_two_generations_old_is_reused_at_once() -> None:
+def test_a_token_two_generations_old_is_reused_after_its_grace_though_nothing_was_used() -> None:
     session = a_session(a_user(), current=FIRST)
     session.rotate(SECOND, at=NOW)
     session.rotate(THIRD, at=NOW)
 
-    assert session.judge(FIRST, at=NOW) is Presented.REUSED
-    assert session.judge(SECOND, at=NOW) is Presented.JUST_SPENT
+    assert session.judge(FIRST, 0, at=NOW + REFRESH_GRACE + TICK) is Presented.REUSED
+    assert session.judge(SECOND, 1, at=NOW + REFRESH_GRACE + TICK) is Presented.FORGIVEN
 
 
 def test_a_token_that_was_never_spent_is_reused() -> None:
-    assert a_session(a_user(), current=SECOND).judge(FIRST, at=NOW) is Presented.REUSED
+    assert a_session(a_user(), current=SECOND).judge(FIRST, 0, at=NOW) is Presented.REUSED
 
 
 def test_a_revoked_session_is_dead_and_says_why() -> None:

@@ -66,6 +66,15 @@ _INSERT_SESSION = insert(_SESSIONS)
 _UPDATE_SESSION = update(_SESSIONS).where(
     _SESSIONS.c.id == bindparam("at_id"), _SESSIONS.c.version == bindparam("at_version")
 )
+_NOTE_USE = (
+    update(_SESSIONS)
+    .where(
+        _SESSIONS.c.id == bindparam("at_id"),
+        _SESSIONS.c.generation == bindparam("at_generation"),
+        _SESSIONS.c.used_generation.is_(None),
+    )
+    .values(used_generation=_SESSIONS.c.generation)
+)
 
 _CREDENTIALS = select(
     _USERS.c.id,
@@ -155,6 +164,9 @@ class SqlSessionRepository(SessionRepository):
     async def list_live(self, user_id: UserId, *, at: datetime) -> list[Session]:
         found = await self._transaction.run(_LOAD_LIVE_SESSIONS, {"of_user": user_id, "at": at})
         return [session_from(row) for row in found.rows]
+
+    async def note_use(self, session_id: SessionId, generation: int) -> None:
+        await self._transaction.execute(_NOTE_USE, {"at_id": session_id, "at_generation": generation})
 
 
 class SqlCredentialsReader(CredentialsReader):
