@@ -61,6 +61,7 @@ def create_app(container: Container) -> Application:
         telemetry=Telemetry(container.request_metrics(), container.request_log()),
         addresses=_addresses(settings),
         direct=posts.direct(),
+        hsts_seconds=settings.hsts_max_age_seconds if settings.environment.is_exposed else 0,
     )
 
 

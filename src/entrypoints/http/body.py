@@ -18,7 +18,7 @@ import msgspec
 
 from domain.shared.errors import FieldError, Invalid
 from entrypoints.http.exchange import AnyReceive, AnyScope, Exchange, HttpRequest
-from entrypoints.http.problems.errors import BadRequest, MalformedBody, UnsupportedMediaType
+from entrypoints.http.problems.errors import BadRequest, MalformedBody, UnsupportedContentCoding, UnsupportedMediaType
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -73,9 +73,21 @@ def _check_media_type(exchange: Exchange) -> None:
     if fields.get(b"content-type") != b"application/json":  # as nearly everybody has it; else it is read
         media_type = exchange.field(b"content-type")
         if media_type is None or not _MEDIA_TYPE.fullmatch(media_type.strip()):
-            raise UnsupportedMediaType
+            raise UnsupportedMediaType(_untaken(media_type))
     if b"content-encoding" in fields and fields[b"content-encoding"].lower() != b"identity":
-        raise UnsupportedMediaType("A body with a content coding is not taken.")
+        raise UnsupportedContentCoding
+
+
+def _untaken(media_type: str | None) -> str:
+    """Return what is wrong with a media type that is not taken."""
+    if not media_type:
+        return "The body does not say what it is: Content-Type is missing."
+    kind = media_type.partition(";")[0].strip(" \t")
+    if kind.lower() != "application/json":
+        return f"The body says that it is {kind[:100]!r}."
+    if "charset" in media_type.lower():
+        return "The body says that it is in another charset than UTF-8, which is the only one of JSON (RFC 8259)."
+    return "The parameters of Content-Type cannot be read."
 
 
 def decode(raw: bytes, schema: type[T]) -> T:

@@ -11,10 +11,12 @@ from hashlib import blake2b
 from typing import Final
 
 from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, Headers
+from entrypoints.http.problems.errors import WeakTag
 
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _LIST = re.compile(r'[ \t,]*(?:(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"[ \t]*(?:,[ \t,]*|$))+')
-_VERSIONED = re.compile(r"([1-9][0-9]{0,17})-[0-9a-f]{24}")
+_VERSIONED = re.compile(r"([1-9][0-9]{0,17})-[0-9a-f]{24}(?:-[a-z]{2,8})?")
+"""A tag of a single resource, with the content coding behind it that the answer was sent in, if any: `-gzip`."""
 
 NEVER: Final = 0
 """A version that nothing has (they begin at 1): a precondition that no state satisfies."""
@@ -88,15 +90,20 @@ async def expected_version(exchange: Exchange, current: Callable[[], Awaitable[i
     """Return the version that a write may change: None for any, `NEVER` for none.
 
     Whether it is still the current one is decided by the use case, inside its transaction. `current` reads the version
-    as of now; it is only asked when the caller names several.
+    as of now; it is only asked when the caller names several, or a weak one. Raises `WeakTag` when what would match is
+    weak, so that nobody looks for a change that was never made.
     """
     value = exchange.field(b"if-match")
     if value is None or value.strip() == "*":
         return None
-    # Strong comparison: a weak tag matches nothing (section 13.1.1).
-    strong = [_VERSIONED.fullmatch(opaque) for weak, opaque in _tags(value) if not weak]
-    versions = {int(match[1]) for match in strong if match is not None}
-    if len(versions) <= 1:
-        return versions.pop() if versions else NEVER
+    named = [(weak, _VERSIONED.fullmatch(opaque)) for weak, opaque in _tags(value)]
+    strong = {int(match[1]) for weak, match in named if match is not None and not weak}
+    weakened = {int(match[1]) for weak, match in named if match is not None and weak}
+    if not weakened and len(strong) <= 1:
+        return strong.pop() if strong else NEVER
     now = await current()
-    return now if now in versions else NEVER
+    if now in strong:
+        return now
+    if now in weakened:  # Strong comparison: a weak tag matches nothing (section 13.1.1).
+        raise WeakTag
+    return NEVER

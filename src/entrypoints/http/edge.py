@@ -101,6 +101,7 @@ class Edge:
         telemetry: Telemetry | None = None,
         addresses: ClientAddresses | None = None,
         direct: DirectRoutes | None = None,
+        hsts_seconds: int = 0,
     ) -> None:
         self._app = app
         self._auth = auth
@@ -114,7 +115,10 @@ class Edge:
         self._revocations = revocations
         self._hosts = HostPolicy(allowed_hosts)
         self._cors = Cors(cors_origins, cookie_path=cookie_path)
-        self._carried: Headers = (*_SECURITY, *self._cors.always)
+        self._security: Headers = _SECURITY
+        if hsts_seconds:
+            self._security += ((b"strict-transport-security", b"max-age=%d" % hsts_seconds),)
+        self._carried: Headers = (*self._security, *self._cors.always)
         """By every answer to a request without an origin."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -184,7 +188,7 @@ class Edge:
         # Known before anything happens, so they go on every answer, errors included.
         shared = self._carried
         if b"origin" in exchange.fields:
-            shared = (*_SECURITY, *self._cors.headers(exchange, path))
+            shared = (*self._security, *self._cors.headers(exchange, path))
         exchange.carried = (*shared, (b"x-request-id", request_id.encode("ascii")))
 
     def _preflight(self, exchange: Exchange) -> Answer | None:
@@ -253,7 +257,7 @@ class Edge:
     def _guard_acceptance(self, accept: bytes, path: str) -> None:
         if path in self._event_streams:
             if not accepts(accept, "text/event-stream"):
-                raise NotAcceptable("It is only available as text/event-stream.")
+                raise NotAcceptable("text/event-stream")
         elif not accepts_json(accept):
             raise NotAcceptable
 

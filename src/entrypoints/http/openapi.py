@@ -37,8 +37,10 @@ from entrypoints.http.problems.errors import (
     MalformedBody,
     NotAcceptable,
     UnknownHost,
+    UnsupportedContentCoding,
     UnsupportedMediaType,
     UriTooLong,
+    WeakTag,
 )
 from entrypoints.http.problems.wire import Problem
 
@@ -136,7 +138,8 @@ class Operation:
         found: list[type[PosternError]] = [BadRequest, UnknownHost, UriTooLong, HeadersTooLarge, InternalError, Invalid]
         found += [BodyTooLarge]
         found += [NotAcceptable, RateLimited] if self.negotiates else []
-        found += [MalformedBody, UnsupportedMediaType] if self.body else []
+        found += [MalformedBody, UnsupportedMediaType, UnsupportedContentCoding] if self.body else []
+        found += [WeakTag] if self.guarded else []
         found += [InvalidCursor] if any(parameter.name == "cursor" for parameter in self.parameters) else []
         found += [Unauthenticated, InvalidToken, InsufficientScope] if self.auth is not Auth.NONE else []
         found += [StorageUnavailable] if self.stores else []

@@ -314,6 +314,13 @@ class Settings:
         about="The field that trusted proxies write. Unset, X-Forwarded-For is read, and Forwarded where that is "
         "absent; a proxy that writes Forwarded and passes X-Forwarded-For on unchanged needs this set.",
     )
+    hsts_max_age_seconds: int = setting(
+        values.integer(0, 63_072_000),
+        default="31536000",
+        expected="whole seconds from 0 to 63072000",
+        about="How long browsers are told to use nothing but HTTPS (HSTS), in staging and production; 0 tells them "
+        "nothing.",
+    )
     rate_limit_enabled: bool = setting(
         values.yes_or_no,
         default="true",

@@ -47,8 +47,16 @@ async def test_anything_else_is_an_unsupported_media_type(
 async def test_a_body_must_say_what_it_is(client: httpx.AsyncClient, alice: Account) -> None:
     response = await client.post(POSTS, content=b'{"text":"a"}', headers=alice.auth)
     assert problem(response) == (415, "unsupported-media-type")
-    response = await client.post(POSTS, content=b"x", headers={**alice.auth, **JSON, "content-encoding": "gzip"})
-    assert problem(response) == (415, "unsupported-media-type")
+    assert "Content-Type is missing" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "deflate", "gzip, identity", "x"])
+async def test_a_body_with_a_content_coding_is_told_so(client: httpx.AsyncClient, alice: Account, coding: str) -> None:
+    response = await client.post(POSTS, content=b"x", headers={**alice.auth, **JSON, "content-encoding": coding})
+    assert problem(response) == (415, "unsupported-content-coding")
+    assert response.headers["accept-encoding"] == "identity"
+    assert "accept" not in response.headers
+    assert "application/json" not in response.text
 
 
 MALFORMED = [

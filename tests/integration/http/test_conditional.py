@@ -77,7 +77,8 @@ async def test_a_write_with_the_current_tag_passes(client: httpx.AsyncClient, al
 @pytest.mark.parametrize(
     "guard",
     [
-        "W/{tag}",
+        'W/"2-aaaaaaaaaaaaaaaaaaaaaaaa"',
+        'W/"other"',
         "{bare}",
         "",
         "nonsense",
@@ -97,6 +98,40 @@ async def test_a_write_with_any_other_tag_is_stale(client: httpx.AsyncClient, al
     assert problem(await client.patch(location, json={"text": "x"}, headers=headers)) == (412, "post-changed")
     assert problem(await client.delete(location, headers=headers)) == (412, "post-changed")
     assert (await client.get(location)).json()["text"] == "Hello, world."
+
+
+@pytest.mark.parametrize("guard", ["W/{tag}", '"9-aaaaaaaaaaaaaaaaaaaaaaaa", W/{tag}', 'W/"x", W/{tag}'])
+async def test_a_write_with_the_current_tag_made_weak_is_told_so(
+    client: httpx.AsyncClient, alice: Account, guard: str
+) -> None:
+    created = await publish(client, alice)
+    location = created.headers["location"]
+    headers = {**alice.auth, "if-match": guard.format(tag=created.headers["etag"])}
+    for refused in (
+        await client.patch(location, json={"text": "x"}, headers=headers),
+        await client.delete(location, headers=headers),
+        await client.put(f"{location}/vote", json={"dir": 1}, headers=headers),
+    ):
+        assert problem(refused) == (412, "weak-tag")
+        assert "changed" not in refused.text
+    await client.patch(location, json={"text": "Changed."}, headers=alice.auth)
+    # Now it has changed, which is what matters of the two.
+    stale = await client.patch(location, json={"text": "x"}, headers=headers)
+    assert problem(stale) == (412, "post-changed")
+    missing = "/api/v1/posts/019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b"
+    assert (await client.patch(missing, json={"text": "x"}, headers=headers)).status_code == 404
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "br"])
+async def test_a_tag_that_names_a_content_coding_is_of_the_same_version(
+    client: httpx.AsyncClient, alice: Account, coding: str
+) -> None:
+    created = await publish(client, alice)
+    tag = f'{created.headers["etag"][:-1]}-{coding}"'
+    headers = {**alice.auth, "if-match": tag}
+    assert (await client.patch(created.headers["location"], json={"text": "x"}, headers=headers)).status_code == 200
+    again = await client.patch(created.headers["location"], json={"text": "y"}, headers=headers)
+    assert problem(again) == (412, "post-changed")
 
 
 async def test_an_author_may_guard_with_the_tag_that_anybody_sees(client: httpx.AsyncClient, alice: Account) -> None:

@@ -1,6 +1,7 @@
 """What people in earnest send, and what they are told: each sentence of it is seen here over HTTP."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -196,3 +197,103 @@ class TestAddressesBehindProxies:
         assert await status({"forwarded": 'for="6.6.6.6, for=203.0.113.9'}) == 429  # a quotation mark left open
         assert await status({"forwarded": "for=6.6.6.6", "x-forwarded-for": "203.0.113.9"}) == 429
         assert [await status({"forwarded": f"for=192.0.2.{n}"}, self.STRANGER) for n in (1, 2)] == [200, 429]
+
+
+class TestRefusalsSayWhatIsTrue:
+    EVENTS, POSTS, ME = "/api/v1/events", "/api/v1/posts", "/api/v1/users/me"
+    JSON = "application/json"
+
+    async def test_406_on_the_stream_of_events_names_the_type_of_the_stream(self, client: httpx.AsyncClient) -> None:
+        refused = await client.get(self.EVENTS, headers={"accept": self.JSON})
+
+        assert problem(refused) == (406, "not-acceptable")
+        assert refused.json()["detail"] == "It is only available as text/event-stream."
+        assert self.JSON not in refused.text
+
+    @pytest.mark.parametrize("path", [POSTS, ME, "/api/v1/auth/login", "/api/v1/nowhere"])
+    async def test_406_everywhere_else_names_json(self, client: httpx.AsyncClient, path: str) -> None:
+        refused = await client.get(path, headers={"accept": "text/html"})
+
+        assert problem(refused) == (406, "not-acceptable")
+        assert refused.json()["detail"] == "It is only available as application/json."
+
+    @pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/problems", "/health", "/metrics"])
+    @pytest.mark.parametrize("accept", ["image/png", "application/json", "text/html"])
+    async def test_what_has_another_type_is_never_refused_as_json(
+        self, client: httpx.AsyncClient, path: str, accept: str
+    ) -> None:
+        assert (await client.get(path, headers={"accept": accept})).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("media_type", "said"),
+        [
+            ("", "Content-Type is missing"),
+            ("text/plain", "'text/plain'"),
+            ("Text/Plain;charset=utf-8", "'Text/Plain'"),
+            ("application/json; charset=latin-1", "another charset"),
+            ("application/json;charset=utf-16", "another charset"),
+            ("application/json;;!", "cannot be read"),
+        ],
+    )
+    async def test_415_says_what_is_wrong_with_the_type(
+        self, client: httpx.AsyncClient, alice: Account, media_type: str, said: str
+    ) -> None:
+        headers = {**alice.auth, "content-type": media_type}
+        refused = await client.post(self.POSTS, content=b'{"text":"a"}', headers=headers)
+
+        assert problem(refused) == (415, "unsupported-media-type")
+        assert refused.headers["accept"] == self.JSON
+        assert said in refused.json()["detail"]
+
+
+class TestStrictTransportSecurity:
+    """RFC 6797: in staging and production, on every answer."""
+
+    ORIGIN = "https://app.example.com"
+    FIELD = "strict-transport-security"
+
+    async def answers(self, clock: SettableClock, folder: Path, **overrides: str) -> list[httpx.Response]:
+        deployed = {
+            "DATABASE_URL": f"sqlite:///{folder / 'postern.db'}",
+            "SECRET_KEY": "qX3v9Zt0mB7kR2pLh8sJd4fGc6uEa1oWiVyTzQnM5xUe",
+            "RATE_LIMIT_ENABLED": "true",
+        }
+        app = create_app(a_container(clock, **deployed, **overrides))
+        cors = {"origin": self.ORIGIN, "access-control-request-method": "GET"}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as client:
+            return [
+                await client.get("/health/live"),
+                await client.head("/health/live"),
+                await client.get("/health/live", headers={"origin": self.ORIGIN}),
+                await client.get("/docs"),
+                await client.get("/nowhere"),
+                await client.get("/api/v1/posts", headers={"accept": "text/html"}),
+                await client.get("/api/v1/users/me"),
+                await client.post("/api/v1/posts", headers={"content-length": "2000000"}),
+                await client.get("/health/live", headers={"host": "elsewhere.example"}),
+                await client.get("/api/v1/posts", headers={"host": "elsewhere.example"}),
+                await client.options("/api/v1/posts", headers=cors),
+                await client.options("/api/v1/posts"),
+            ]
+
+    @pytest.mark.parametrize("environment", ["staging", "production"])
+    async def test_every_answer_asks_for_https(self, clock: SettableClock, tmp_path: Path, environment: str) -> None:
+        answers = await self.answers(clock, tmp_path, ENVIRONMENT=environment)
+
+        assert {answer.status_code for answer in answers} >= {200, 204, 400, 401, 404, 406, 413}
+        assert [answer.headers.get_list(self.FIELD) for answer in answers] == [["max-age=31536000"]] * len(answers)
+
+    async def test_a_setting_says_for_how_long(self, clock: SettableClock, tmp_path: Path) -> None:
+        day = await self.answers(clock, tmp_path, ENVIRONMENT="production", HSTS_MAX_AGE_SECONDS="86400")
+        never = await self.answers(clock, tmp_path, ENVIRONMENT="production", HSTS_MAX_AGE_SECONDS="0")
+
+        assert {answer.headers[self.FIELD] for answer in day} == {"max-age=86400"}
+        assert not any(self.FIELD in answer.headers for answer in never)
+
+    @pytest.mark.parametrize("environment", ["development", "testing"])
+    async def test_on_a_developers_machine_nothing_does(
+        self, clock: SettableClock, tmp_path: Path, environment: str
+    ) -> None:
+        answers = await self.answers(clock, tmp_path, ENVIRONMENT=environment)
+
+        assert not any(self.FIELD in answer.headers for answer in answers)

@@ -222,8 +222,9 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "The path exists and does not take this method.", "Use one of the methods in the `Allow` header."
     ),
     "not-acceptable": Explanation(
-        "The `Accept` header rules out application/json, which is all there is.",
-        "Send `Accept: application/json`, or leave it out.",
+        "The `Accept` header rules out the one type that the path answers with, which `detail` names: "
+        "text/event-stream for the stream of events, application/json for everything else below /api.",
+        "Accept that type, or leave `Accept` out.",
     ),
     "conflict": Explanation(
         "The request is valid but at odds with what is stored.", "Read the current state and decide again."
@@ -303,7 +304,17 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     "body-too-large": Explanation("A request body takes at most 1 MiB (1,048,576 bytes).", "Send less."),
     "uri-too-long": Explanation("Path and query together take at most 8 KiB.", "Send less in the query."),
     "unsupported-media-type": Explanation(
-        "A body is JSON in UTF-8, without content coding, and says so.", "Send `Content-Type: application/json`."
+        "A body is JSON in UTF-8, and says so. `detail` tells what this one says instead.",
+        "Send `Content-Type: application/json`, with no charset but utf-8.",
+    ),
+    "unsupported-content-coding": Explanation(
+        "The body was sent with a `Content-Encoding`, such as gzip. A body is only taken as it is.",
+        "Send it uncompressed, without `Content-Encoding`.",
+    ),
+    "weak-tag": Explanation(
+        "The tag in `If-Match` is of the current version, but weak (`W/`), and only a strong tag proves that nothing "
+        "has changed (RFC 9110, section 13.1.1). A proxy that compresses answers makes strong tags weak.",
+        "Read it again with `Accept-Encoding: identity` and send that `ETag`; or have the proxy leave tags alone.",
     ),
     "headers-too-large": Explanation(
         "Names and values of all header fields together take at most 16 KiB, in at most 100 fields.",

@@ -8,6 +8,7 @@ from domain.shared.errors import (
     Invalid,
     NotFound,
     PosternError,
+    Stale,
 )
 
 
@@ -54,7 +55,10 @@ class MethodNotAllowed(PosternError):
 
 class NotAcceptable(PosternError):
     slug = "not-acceptable"
-    title = "The answer is only available as application/json"
+    title = "The answer is not available in a type that is accepted"
+
+    def __init__(self, available: str = "application/json") -> None:
+        super().__init__(f"It is only available as {available}.")
 
 
 class BodyTooLarge(PosternError):
@@ -69,7 +73,27 @@ class UriTooLong(PosternError):
 
 class UnsupportedMediaType(PosternError):
     slug = "unsupported-media-type"
-    title = "The body must be application/json"
+    title = "The body must be JSON in UTF-8, and say so"
+
+
+class UnsupportedContentCoding(UnsupportedMediaType):
+    """The type may be right; it is the coding that is not taken (RFC 9110, section 15.5.16)."""
+
+    slug = "unsupported-content-coding"
+    title = "A body is only taken without a content coding"
+
+
+class WeakTag(Stale):
+    """The version is the current one. Only its tag is weak, which `If-Match` never takes (RFC 9110, 13.1.1)."""
+
+    slug = "weak-tag"
+    title = "If-Match does not take a weak tag"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The tag is of the current version, but weak: something in between, such as a proxy that compresses, has "
+            "put W/ before it."
+        )
 
 
 class HeadersTooLarge(PosternError):

@@ -30,6 +30,7 @@ from entrypoints.http.problems.errors import (
     MethodNotAllowed,
     NoSuchRoute,
     NotReady,
+    UnsupportedContentCoding,
     UnsupportedMediaType,
 )
 from entrypoints.http.ratelimit_fields import ratelimit_fields
@@ -86,7 +87,8 @@ def _headers(error: PosternError) -> tuple[tuple[bytes, bytes], ...]:
         case MethodNotAllowed():
             return ((b"allow", error.allow.encode()),)
         case UnsupportedMediaType():
-            return ((b"accept", b"application/json"),)
+            is_coded = isinstance(error, UnsupportedContentCoding)  # RFC 9110, section 12.5.3
+            return ((b"accept-encoding", b"identity") if is_coded else (b"accept", b"application/json"),)
         case Unavailable() | TooManyStreams() | IdempotencyInFlight() | RateLimited():
             left = ratelimit_fields(error.standings) if isinstance(error, RateLimited) else ()
             return ((b"retry-after", b"%d" % error.retry_after_seconds), *left)
