@@ -6,10 +6,13 @@ A slug is part of the public contract: it never changes its meaning.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar, Final
 
+ERRORS_MAX: Final = 20
+"""Faulty fields that are told at once: a hostile body can have a hundred thousand, and who mends one reads a few."""
 _NAMED: Final = 3
-"""Faulty fields that the detail names; all of them are in `errors`."""
+"""Faulty fields that the detail names; the others are in `errors`."""
 
 
 class PosternError(Exception):
@@ -42,22 +45,28 @@ class FieldError:
 
 
 class Invalid(PosternError):
-    """Family: the input breaks a rule; sending it again unchanged fails again."""
+    """Family: the input breaks a rule; sending it again unchanged fails again.
+
+    `errors` are looked for only as far as they are told: `ERRORS_MAX`, and one more to know that there are others.
+    `left_out` says that there may be others, which were not looked for.
+    """
 
     slug = "invalid-input"
     title = "The request is not valid"
 
-    def __init__(self, errors: Iterable[FieldError] = (), detail: str | None = None) -> None:
-        self.errors = tuple(errors)
-        super().__init__(detail or _told(self.errors))
+    def __init__(self, errors: Iterable[FieldError] = (), detail: str | None = None, *, left_out: bool = False) -> None:
+        found = tuple(islice(errors, ERRORS_MAX + 1))
+        self.errors = found[:ERRORS_MAX]
+        super().__init__(detail or _told(self.errors, left_out=left_out or len(found) > ERRORS_MAX))
 
 
-def _told(errors: tuple[FieldError, ...]) -> str | None:
+def _told(errors: tuple[FieldError, ...], *, left_out: bool) -> str | None:
     if not errors:
         return None
     more = len(errors) - _NAMED
     named = [str(error).removesuffix(".") for error in errors[:_NAMED]]
-    return "; ".join([*named, *([f"and {more} more"] if more > 0 else [])]) + "."
+    told = "; ".join([*named, *([f"and {more} more"] if more > 0 else [])]) + "."
+    return f"{told} There may be other faults, which are left out." if left_out else told
 
 
 class Unauthenticated(PosternError):
@@ -88,7 +97,7 @@ class Conflict(PosternError):
     title = "In conflict with what is stored"
 
     def __init__(self, detail: str | None = None, errors: Iterable[FieldError] = ()) -> None:
-        self.errors = tuple(errors)
+        self.errors = tuple(islice(errors, ERRORS_MAX))
         super().__init__(detail)
 
 

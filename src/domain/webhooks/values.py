@@ -111,13 +111,13 @@ class EventTypes:
     def parse(cls, raw: Iterable[str], *, known: frozenset[str]) -> Self:
         """Keep each pattern once, in their order. Raises `Invalid` for those that no known type matches."""
         patterns = tuple(dict.fromkeys(raw))
+        if not 1 <= len(patterns) <= EVENT_TYPES_MAX:
+            raise Invalid([FieldError("event_types", "length", f"takes 1 to {EVENT_TYPES_MAX} event types")])
         faults = [
             FieldError(f"event_types/{index}", "unknown", f"is none of the event types: {', '.join(sorted(known))}")
             for index, pattern in enumerate(patterns)
             if not _EVENT_TYPE.fullmatch(pattern) or not any(_matches(pattern, type_) for type_ in known)
         ]
-        if not 1 <= len(patterns) <= EVENT_TYPES_MAX:
-            faults = [FieldError("event_types", "length", f"takes 1 to {EVENT_TYPES_MAX} event types")]
         if faults:
             raise Invalid(faults)
         return cls(patterns)

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from domain.shared.errors import Invalid
 from entrypoints.http.body import _is_plain, decode
+from entrypoints.http.identity.credential_schemas import CreateApiKeyBody
 from entrypoints.http.identity.schemas import EditProfileBody, SignUpBody
+from entrypoints.http.posts.schemas import EditPostBody
 from entrypoints.http.problems.errors import MalformedBody
 from tests.integration.http.conftest import Account, faults, problem
 
@@ -128,6 +130,62 @@ async def test_thousands_of_unknown_fields_are_not_all_told(client: httpx.AsyncC
     response = await client.post(POSTS, json=body, headers=alice.auth)
     assert response.status_code == 400
     assert len(response.content) < 10_000
+
+
+@pytest.mark.parametrize("number", [3, 150, 90_000])
+async def test_faults_of_long_lists_are_twenty_at_the_most(
+    client: httpx.AsyncClient, alice: Account, number: int
+) -> None:
+    bodies = {
+        "orders": {"items": [{}] * number},
+        "auth/api-keys": {"name": "a", "scopes": ["x" * 3] * number},
+        "auth/signup": dict.fromkeys(map(str, range(number)), 1),
+    }
+    for path, body in bodies.items():
+        response = await client.post(f"/api/v1/{path}", json=body, headers=alice.auth)
+        told = response.json()
+        assert problem(response) == (400, "invalid-input")
+        assert 1 <= len(told["errors"]) <= 20
+        assert len(response.content) < 10_000
+        assert (len(told["errors"]) == 20 or number == 90_000) == ("left out" in told["detail"])
+
+
+async def test_a_list_that_is_far_too_long_is_not_looked_into(client: httpx.AsyncClient, alice: Account) -> None:
+    body = {"items": [{"product_id": "", "quantity": "x"}] * 201}
+    response = await client.post("/api/v1/orders", json=body, headers=alice.auth)
+    assert faults(response) == {"/shipping_address": "required", "/items": "length"}
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ({"name": "a", "x.[y": 1}, ("items/0/x.[y", "unknown")),
+        ({}, ("items/0/name", "required")),
+        ({"name": 1}, ("items/0/name", "type")),
+        (3, ("items/0", "type")),
+    ],
+)
+def test_a_body_of_too_many_values_is_told_its_first_fault(item: object, expected: tuple[str, str]) -> None:
+    with pytest.raises(Invalid, match="left out") as refused:
+        decode(json.dumps({"items": [item] * 6_000}).encode(), Order)
+    assert [(error.field, error.code) for error in refused.value.errors] == [expected]
+
+
+def test_a_text_of_many_commas_is_one_value() -> None:
+    text = "a, b [c] {d}, " * 10_000
+    assert decode(json.dumps({"text": text}).encode(), EditPostBody).text == text
+
+
+def test_a_member_that_is_twice_in_a_large_body_is_found() -> None:
+    with pytest.raises(MalformedBody, match="twice"):
+        decode(json.dumps({"text": "a," * 6_000})[:-1].encode() + b',"text":"b"}', EditPostBody)
+
+
+def test_a_fault_does_not_quote_a_megabyte() -> None:
+    body = {"name": "a", "scopes": ["x" * 1_000_000]}
+    with pytest.raises(Invalid) as refused:
+        decode(json.dumps(body).encode(), CreateApiKeyBody)
+    assert len(refused.value.detail) < 500
 
 
 _VALUES = st.recursive(

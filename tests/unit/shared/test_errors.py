@@ -1,6 +1,7 @@
 """Every error has a public name of its own, and says nothing it should not."""
 
 import importlib
+import itertools
 import pkgutil
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ from application.shared.errors import Unavailable
 from application.shared.idempotency import IdempotencyKeyReused
 from application.shared.rate_limit import RateLimited
 from domain.shared.errors import (
+    ERRORS_MAX,
     Conflict,
     FieldError,
     Forbidden,
@@ -72,12 +74,28 @@ def test_the_detail_names_the_faulty_fields() -> None:
     assert Invalid(errors).errors == tuple(errors)
 
 
-def test_the_detail_names_three_of_many_faulty_fields() -> None:
-    errors = [FieldError(f"items/{n}", "required", "is missing") for n in range(100)]
+NAMED = "`items/0` is missing; `items/1` is missing; `items/2` is missing; and 17 more."
 
-    told = "`items/0` is missing; `items/1` is missing; `items/2` is missing; and 97 more."
-    assert Invalid(errors).detail == told
-    assert len(Invalid(errors).errors) == 100
+
+def test_the_detail_names_three_of_many_faulty_fields() -> None:
+    errors = [FieldError(f"items/{n}", "required", "is missing") for n in range(20)]
+
+    assert Invalid(errors).detail == NAMED
+    assert Invalid(errors).errors == tuple(errors)
+
+
+def test_faults_are_told_up_to_twenty_and_no_more_of_them_are_looked_for() -> None:
+    endless = (FieldError(f"items/{n}", "required", "is missing") for n in itertools.count())
+
+    refused = Invalid(endless)
+
+    assert len(refused.errors) == ERRORS_MAX == 20
+    assert refused.detail == f"{NAMED} There may be other faults, which are left out."
+    assert next(endless).field == "items/21"
+
+
+def test_a_conflict_tells_of_no_more_fields_either() -> None:
+    assert len(Conflict(errors=[FieldError("x", "taken", "is taken")] * 30).errors) == ERRORS_MAX
 
 
 def test_what_is_wrong_with_the_whole_body_is_told_of_the_body() -> None:

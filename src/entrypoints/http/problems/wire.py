@@ -16,6 +16,7 @@ from domain.orders.errors import CustomerGone
 from domain.posts.errors import AuthorGone
 from domain.shared.actor import InsufficientScope
 from domain.shared.errors import (
+    ERRORS_MAX,
     Conflict,
     FieldError,
     Invalid,
@@ -57,7 +58,17 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     status: Annotated[int, msgspec.Meta(ge=400, le=599)]
     detail: Annotated[str, msgspec.Meta(description="What happened this time.")]
     request_id: Annotated[str, msgspec.Meta(description="Also in `X-Request-Id` and in the service's logs.")]
-    errors: Annotated[list[Fault], msgspec.Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
+    errors: (
+        Annotated[
+            list[Fault],
+            msgspec.Meta(
+                min_length=1,
+                max_length=ERRORS_MAX,
+                description=f"At most {ERRORS_MAX}; where there may be others, which are left out, `detail` says so.",
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
 
 
 def fault_of(error: FieldError) -> Fault:
