@@ -19,13 +19,12 @@ import argparse
 import gzip
 import itertools
 import json
-import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from adapters.security.common_passwords import digest, is_pattern
 from domain.identity.values import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
-from domain.shared.text import canonical_key
+from domain.shared.text import canonical_key, normal_form
 
 OUTPUT = Path(__file__).resolve().parent.parent / "src/adapters/security/common_passwords.bin"
 
@@ -56,7 +55,7 @@ def read(path: Path) -> list[str]:
 
 
 def is_choosable(password: str) -> bool:
-    return PASSWORD_MIN_LENGTH <= len(unicodedata.normalize("NFKC", password)) <= PASSWORD_MAX_LENGTH
+    return PASSWORD_MIN_LENGTH <= len(normal_form(password, "NFKC")) <= PASSWORD_MAX_LENGTH
 
 
 def lengthened(words: Iterable[str]) -> Iterator[str]:

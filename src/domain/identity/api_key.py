@@ -1,6 +1,5 @@
 """API keys: personal access tokens for programs, with less power than their owner."""
 
-import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Self
@@ -10,7 +9,7 @@ from domain.shared.actor import Scope
 from domain.shared.errors import FieldError, Invalid
 from domain.shared.events import Aggregate
 from domain.shared.ids import ApiKeyId, UserId
-from domain.shared.text import has_control_characters
+from domain.shared.text import has_control_characters, parse_normal_form
 
 API_KEY_NAME_MAX_LENGTH = 100
 API_KEYS_PER_USER = 100
@@ -26,9 +25,7 @@ class ApiKeyName:
 
     @classmethod
     def parse(cls, raw: str) -> Self:
-        value = unicodedata.normalize("NFC", raw.strip())
-        if not 1 <= len(value) <= API_KEY_NAME_MAX_LENGTH:
-            raise Invalid([FieldError("name", "length", "takes 1 to 100 characters")])
+        value = parse_normal_form(raw.strip(), "NFC", field="name", longest=API_KEY_NAME_MAX_LENGTH)
         if has_control_characters(value):
             raise Invalid([FieldError("name", "format", "takes no control characters")])
         return cls(value)

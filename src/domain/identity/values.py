@@ -1,13 +1,19 @@
 """Value objects of identity. Each is valid or does not exist: `parse` raises `Invalid` with the field's name."""
 
 import re
-import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
 from domain.shared.errors import FieldError, Invalid
-from domain.shared.text import canonical_key, has_control_characters
+from domain.shared.text import (
+    EXPANSION,
+    canonical_key,
+    has_control_characters,
+    is_stream_safe,
+    normal_form,
+    parse_normal_form,
+)
 
 EMAIL_MAX_LENGTH = 254
 """Characters; RFC 5321's limit on a path, less its angle brackets."""
@@ -44,7 +50,7 @@ class EmailAddress:
 
     @classmethod
     def parse(cls, raw: str) -> Self:
-        value = unicodedata.normalize("NFC", raw.strip())
+        value = normal_form(bounded_email(raw), "NFC")
         local, at, domain = value.rpartition("@")
         if not (local and at and domain) or len(value) > EMAIL_MAX_LENGTH or has_control_characters(value):
             raise Invalid([FieldError("email", "format", "is not an e-mail address")])
@@ -67,6 +73,14 @@ def _is_too_long_a_domain(domain: str) -> bool:
     return len(domain) > EMAIL_DOMAIN_MAX_BYTES or any(len(label) > EMAIL_LABEL_MAX_BYTES for label in labels)
 
 
+def bounded_email(raw: str) -> str:
+    """Return `raw` trimmed, for whoever reads it as an address: bounded, and fit to be normalised. Raises `Invalid`."""
+    value = raw.strip()
+    if len(value) > EMAIL_MAX_LENGTH * EXPANSION or not is_stream_safe(value):
+        raise Invalid([FieldError("email", "format", "is not an e-mail address")])
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Username:
     """A public handle: 3 to 32 letters, digits, `_`, `.` or `-`, beginning and ending with a letter or digit."""
@@ -76,10 +90,11 @@ class Username:
 
     @classmethod
     def parse(cls, raw: str) -> Self:
-        value = unicodedata.normalize("NFKC", raw.strip())
+        shortest, longest = USERNAME_MIN_LENGTH, USERNAME_MAX_LENGTH
+        value = parse_normal_form(raw.strip(), "NFKC", field="username", shortest=shortest, longest=longest)
         key = canonical_key(value)
         # The key is checked too: folding can lengthen (`ß` becomes `ss`), and the column holds what was checked here.
-        if not (USERNAME_MIN_LENGTH <= len(value) <= USERNAME_MAX_LENGTH and len(key) <= 2 * USERNAME_MAX_LENGTH):
+        if len(key) > 2 * USERNAME_MAX_LENGTH:
             raise Invalid([FieldError("username", "length", "takes 3 to 32 characters")])
         inner = value.replace("_", "").replace(".", "").replace("-", "")
         if not (inner.isalnum() and value[0].isalnum() and value[-1].isalnum()):
@@ -96,9 +111,7 @@ class PersonName:
 
     @classmethod
     def parse(cls, raw: str) -> Self:
-        value = unicodedata.normalize("NFC", raw.strip())
-        if not 1 <= len(value) <= NAME_MAX_LENGTH:
-            raise Invalid([FieldError("name", "length", "takes 1 to 100 characters")])
+        value = parse_normal_form(raw.strip(), "NFC", field="name", longest=NAME_MAX_LENGTH)
         if has_control_characters(value):
             raise Invalid([FieldError("name", "format", "takes no control characters")])
         return cls(value)
@@ -126,15 +139,14 @@ class Password:
     @classmethod
     def new(cls, raw: str, *, field_name: str = "password") -> Self:
         """Parse a password that somebody chooses: 12 to 256 characters of any kind (NIST SP 800-63B, 5.1.1.2)."""
-        value = unicodedata.normalize("NFKC", raw)
-        if not PASSWORD_MIN_LENGTH <= len(value) <= PASSWORD_MAX_LENGTH:
-            raise Invalid([FieldError(field_name, "length", "takes 12 to 256 characters")])
-        return cls(value)
+        shortest, longest = PASSWORD_MIN_LENGTH, PASSWORD_MAX_LENGTH
+        return cls(parse_normal_form(raw, "NFKC", field=field_name, shortest=shortest, longest=longest))
 
     @classmethod
     def attempt(cls, raw: str) -> Self:
         """Take a password that somebody claims to know. It need not satisfy the rules of today, only be bounded."""
-        return cls(unicodedata.normalize("NFKC", raw)[: PASSWORD_MAX_LENGTH + 1])
+        # What is longer than any password in any form is wrong, and so is a part of it that is too long for one.
+        return cls(normal_form(raw[: PASSWORD_MAX_LENGTH * EXPANSION + 1], "NFKC")[: PASSWORD_MAX_LENGTH + 1])
 
 
 @dataclass(frozen=True, slots=True)

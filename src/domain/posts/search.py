@@ -17,7 +17,7 @@ from itertools import islice
 from typing import NamedTuple, Self
 
 from domain.shared.errors import FieldError, Invalid
-from domain.shared.text import canonical_key
+from domain.shared.text import canonical_key, demand_stream_safe
 
 INDEXED_WORDS = 20_000
 """Words of one post that can be found, from its beginning: forty printed pages.
@@ -91,6 +91,7 @@ class SearchQuery:
         """
         if len(raw) > QUERY_MAX_LENGTH:
             raise Invalid([FieldError("?q", "length", f"takes 1 to {QUERY_MAX_LENGTH} characters")])
+        demand_stream_safe(raw, field="?q")
         found: dict[Phrase, None] = {}
         at = 0
         for quoted in _QUOTED.finditer(raw):

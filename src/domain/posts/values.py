@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from domain.shared.errors import FieldError, Invalid
+from domain.shared.text import demand_stream_safe
 
 TEXT_MAX_BYTES = 1_048_576
 """1 MiB of UTF-8."""
@@ -13,7 +14,8 @@ TEXT_MAX_BYTES = 1_048_576
 class PostText:
     """What a post says: trimmed, not blank, at most 1 MiB of UTF-8.
 
-    Without NUL, which PostgreSQL does not store, and without lone surrogates, which no UTF-8 can carry.
+    Without NUL, which PostgreSQL does not store, without lone surrogates, which no UTF-8 can carry, and without more
+    combining marks in a row than `NON_STARTERS_MAX`.
     """
 
     value: str
@@ -31,4 +33,5 @@ class PostText:
             raise Invalid([FieldError("text", "format", "must not hold lone surrogates")]) from None
         if size > TEXT_MAX_BYTES:
             raise Invalid([FieldError("text", "length", "takes at most 1 MiB of UTF-8")])
+        demand_stream_safe(value, field="text")
         return cls(value)

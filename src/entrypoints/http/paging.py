@@ -5,18 +5,20 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 from uuid import UUID
 
 from application.shared.paging import DEFAULT_LIMIT, MAX_LIMIT, PageRequest
 from domain.shared.errors import FieldError, Invalid
+from domain.shared.text import is_stream_safe, too_many_marks
 from entrypoints.http.moments import moment
 
 T = TypeVar("T")
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _LIMIT = re.compile(r"[0-9]{1,3}", re.ASCII)
+PARAMETERS_MAX: Final = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DEFAULT_PAGE = PageRequest()
 _NO_ID = UUID(int=0)
@@ -39,6 +41,8 @@ class Query:
             self._read(raw, known)
 
     def _read(self, raw: bytes, known: AbstractSet[str]) -> None:
+        if raw.count(b"&") >= PARAMETERS_MAX:
+            raise Invalid([_fault("", "length", f"takes at most {PARAMETERS_MAX} parameters")])
         try:
             pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")
         except ValueError:  # Bytes that are not ASCII, or percent-encoded ones that are not UTF-8.
@@ -80,6 +84,9 @@ class Query:
         raw = self._values.get(name)
         if raw is not None and not 1 <= len(raw) <= max_length:
             self._faults.append(_fault(name, "length", f"takes 1 to {max_length} characters"))
+            return None
+        if raw is not None and not is_stream_safe(raw):
+            self._faults.append(too_many_marks(f"?{name}"))
             return None
         return raw
 

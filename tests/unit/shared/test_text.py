@@ -1,12 +1,27 @@
 """The canonical key: two spellings count as one, on every database, because Python says so."""
 
+import re
+import sys
 import unicodedata
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.shared.text import canonical_key, has_control_characters
+from domain.shared.errors import Invalid
+from domain.shared.text import (
+    EXPANSION,
+    NON_STARTERS_MAX,
+    _runs,
+    canonical_key,
+    has_control_characters,
+    is_stream_safe,
+    normal_form,
+    parse_normal_form,
+)
+
+ROOT = Path(__file__).parents[3]
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
@@ -57,3 +72,68 @@ def test_control_characters_are_found(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "plain", "Grüße 😀", "\u200d", "a b"])
 def test_ordinary_text_has_none(text: str) -> None:
     assert not has_control_characters(text)
+
+
+MARKS = "\u0315\u0300\u05ae\u0300"
+"""Of different classes, so that sorting them is work."""
+
+
+def longest_run(text: str) -> int:
+    """Count as UAX #15 defines it: in NFKD."""
+    runs = "".join("x" if unicodedata.combining(c) else " " for c in unicodedata.normalize("NFKD", text)).split()
+    return max(map(len, runs), default=0)
+
+
+@given(st.text(st.sampled_from("aé\u1f82ṩ" + MARKS + "\u0344\u0f73\uff9eﾊ か\u034f"), max_size=60))
+@example("a" + "\u0301" * 30)
+@example("a" + "\u0301" * 31)
+@example("é" + "\u0301" * 30)
+@example("\u1f82" + "\u0344" * 14)
+@example("\u1f82" + "\u0f73" * 13 + "\u0301")
+@example("\u1f82" + "\u0f73" * 13 + "\u0301\u0301")
+def test_text_is_stream_safe_as_uax_15_has_it(text: str) -> None:
+    assert is_stream_safe(text) is (longest_run(text) <= NON_STARTERS_MAX)
+
+
+@given(st.text(st.sampled_from("aé\u1f82" + MARKS + "\u0344\uff9e"), min_size=30, max_size=200))
+def test_what_is_normalised_is_stream_safe_whatever_it_was(text: str) -> None:
+    assert is_stream_safe(normal_form(text, "NFKC"))
+    assert is_stream_safe(canonical_key(text))
+    if is_stream_safe(text):
+        assert normal_form(text, "NFC") == unicodedata.normalize("NFC", text)
+
+
+def test_every_non_starter_that_unicode_has_is_known() -> None:
+    some, _ = _runs()
+    for character in map(chr, range(sys.maxunicode + 1)):
+        parts = unicodedata.normalize("NFKD", character)
+        is_mark = all(map(unicodedata.combining, parts))
+        assert (some.fullmatch(character * 13) is not None) is is_mark
+        if not is_mark:  # What the limits are reckoned from.
+            assert all(map(unicodedata.combining, parts[-3:])) <= (len(parts) == 4)
+        assert len(unicodedata.normalize("NFD", character)) <= EXPANSION
+
+
+def test_a_text_that_composes_to_the_longest_is_taken_however_it_is_written() -> None:
+    decomposed = unicodedata.normalize("NFD", "\u1f82" * 10)
+    assert parse_normal_form(decomposed, "NFC", field="name", longest=10) == "\u1f82" * 10
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("a" * 11, "length"), ("a" * 1_000_000, "length"), ("", "length"), ("\ufdfa", "length"),
+     ("a" + "\u0301" * 31, "combining-marks"), (("a" + MARKS * 8_000), "length")],
+)  # fmt: skip
+def test_what_is_too_long_or_no_text_is_a_fault_of_its_field(text: str, code: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        parse_normal_form(text, "NFKC", field="name", longest=10)
+    assert [(error.field, error.code) for error in refused.value.errors] == [("name", code)]
+
+
+def test_nothing_else_normalises() -> None:
+    """Normalising takes quadratic time of a text that was not looked at before."""
+    own = Path("domain/shared/text.py")
+    for file in (ROOT / "src").rglob("*.py"):
+        calls = re.findall(r"\bnormalize\(|import normalize", file.read_text(encoding="utf-8"))
+        assert not calls or file.relative_to(ROOT / "src") == own, file
+    assert "normalize(" in (ROOT / "src" / own).read_text(encoding="utf-8")

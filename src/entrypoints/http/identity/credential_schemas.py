@@ -18,7 +18,7 @@ from domain.identity.values import Password
 from domain.shared.actor import Actor, Scope
 from domain.shared.errors import FieldError, Invalid
 from entrypoints.http.body import Parsed
-from entrypoints.http.identity.schemas import Code, KnownPassword, NewPassword, RecoveryCode, email_key
+from entrypoints.http.identity.schemas import Code, KnownEmail, KnownPassword, NewPassword, RecoveryCode, email_key
 from entrypoints.http.moments import MOMENT_MAX_LENGTH, moment
 
 MailedToken = Annotated[
@@ -63,7 +63,7 @@ Expiry = Annotated[
 class ForgotPasswordBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """The address of the account. One that is none is as good as unknown."""
 
-    email: Annotated[str, msgspec.Meta(examples=["alice@example.com"])]
+    email: KnownEmail
 
     def command(self) -> RequestPasswordResetCommand:
         return RequestPasswordResetCommand(email_key(self.email))

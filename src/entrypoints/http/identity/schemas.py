@@ -1,7 +1,8 @@
 """What the identity routes read. Each struct is the schema of a body, and turns into the command of its use case.
 
 Where Unicode normalisation decides about a length (names, passwords), the bound stands in the JSON Schema for people
-and generators, and the domain, which normalises first, enforces it.
+and generators, and the domain enforces it: it refuses at once what cannot come to so few characters, and normalises
+the rest.
 """
 
 from typing import Annotated
@@ -29,10 +30,11 @@ from domain.identity.values import (
     PersonName,
     PhoneNumber,
     Username,
+    bounded_email,
 )
 from domain.shared.actor import Actor
 from domain.shared.errors import FieldError, Invalid
-from domain.shared.text import canonical_key
+from domain.shared.text import EXPANSION, canonical_key
 from entrypoints.http.body import Parsed
 
 
@@ -45,7 +47,7 @@ def email_address(raw: str) -> EmailAddress:
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
 
     try:
-        found = validate_email(raw.strip(), check_deliverability=False)
+        found = validate_email(bounded_email(raw), check_deliverability=False)
     except EmailNotValidError as refused:
         raise Invalid([FieldError("email", "format", f"is not an e-mail address: {refused}")]) from None
     return EmailAddress.parse(found.normalized)
@@ -62,7 +64,7 @@ def email_key(raw: str) -> str:
 Email = Annotated[
     str,
     msgspec.Meta(
-        max_length=1024,
+        max_length=EMAIL_MAX_LENGTH * EXPANSION,
         description="An e-mail address; internationalised ones are welcome.",
         examples=["alice@example.com"],
         extra_json_schema={"format": "idn-email", "minLength": 3, "maxLength": EMAIL_MAX_LENGTH},
@@ -79,10 +81,20 @@ NewPassword = Annotated[
     ),
     Parsed(Password.new),
 ]
+CLAIM_MAX_LENGTH = 100_000
+"""Characters of what somebody claims to know. What is too long to be right is wrong like anything else (401), and cut
+before anything is done with it; only what nobody can mean is refused by its length."""
+
 KnownPassword = Annotated[
     str,
-    msgspec.Meta(examples=["a walrus in the library"], extra_json_schema={"format": "password"}),
+    msgspec.Meta(
+        max_length=CLAIM_MAX_LENGTH,
+        examples=["a walrus in the library"],
+        extra_json_schema={"format": "password"},
+    ),
 ]
+KnownEmail = Annotated[str, msgspec.Meta(max_length=CLAIM_MAX_LENGTH, examples=["alice@example.com"])]
+"""An address that an account may have; what cannot be one is as good as unknown."""
 Handle = Annotated[
     str,
     msgspec.Meta(
@@ -139,7 +151,7 @@ class SignUpBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
 class LogInBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Credentials. What cannot be right is wrong like any other, and not told apart."""
 
-    email: Annotated[str, msgspec.Meta(examples=["alice@example.com"])]
+    email: KnownEmail
     password: KnownPassword
     code: Code | None = None
     recovery_code: RecoveryCode | None = None
@@ -156,7 +168,9 @@ class LogInBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only
 class RefreshBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """The newest refresh token of a session."""
 
-    refresh_token: Annotated[str, msgspec.Meta(description="Opaque; as it was handed out.")]
+    refresh_token: Annotated[
+        str, msgspec.Meta(max_length=CLAIM_MAX_LENGTH, description="Opaque; as it was handed out.")
+    ]
 
     def command(self) -> RefreshSessionCommand:
         return RefreshSessionCommand(self.refresh_token)
