@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 from cachetools import TLRUCache
 
 from adapters.cache.my_posts import CacheStatistics
-from adapters.cache.pages import ENTRY_OVERHEAD_BYTES, Loaded, RevisedPages, boot_time
+from adapters.cache.pages import Loaded, RevisedPages, boot_time, size_of
 from application.posts.list_feed import ListFeedQuery
 from application.posts.ports import Period
 from application.posts.read_feed import ExactFeed, PublicFeed, PublicFeedQuery
 from application.shared.commits import CommitMarks
-from application.shared.views import EncodedPage
+from application.shared.views import EncodedPage, Prepared
 from domain.posts.ranking import Sort
 
 FEED_CACHE_BYTES: Final = 16 * 1_048_576
@@ -96,9 +97,20 @@ class CachedPublicFeed(PublicFeed):
             entry = _Entry(await self._inner.page(query), expires_at)
             if _size(entry) <= self._max_bytes:
                 self._entries[query] = entry
+                entry.page.prepared.grown = partial(self._grow, query)
         finally:
             del self._flights[query]
         return entry.page
+
+    def _grow(self, query: PublicFeedQuery, prepared: Prepared) -> None:
+        """Count anew what an entry takes, now that its page is there compressed too."""
+        entry = self._entries.get(query)
+        if entry is None or entry.page.prepared is not prepared:
+            return
+        if _size(entry) <= self._max_bytes:
+            self._entries[query] = entry
+        else:
+            del self._entries[query]
 
 
 def _look_at_failure(load: asyncio.Task[EncodedPage]) -> None:
@@ -112,8 +124,7 @@ def _expiry(_query: PublicFeedQuery, entry: _Entry, _now: float) -> float:
 
 
 def _size(entry: _Entry) -> int:
-    page = entry.page
-    return ENTRY_OVERHEAD_BYTES + len(page.body) + len(page.etag) + len(page.next_cursor or "")
+    return size_of(entry.page)
 
 
 CHECKED_FEED_SECONDS: Final = 60.0

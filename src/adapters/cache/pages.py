@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from functools import partial
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from application.shared.views import EncodedPage
+from application.shared.views import EncodedPage, Prepared
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -30,12 +30,13 @@ class Loaded(NamedTuple):
 
 
 class _Entry:
-    __slots__ = ("expires_at", "page", "revision")
+    __slots__ = ("expires_at", "page", "revision", "size")
 
     def __init__(self, page: EncodedPage, revision: int, expires_at: float) -> None:
         self.page = page
         self.revision = revision
         self.expires_at = expires_at
+        self.size = size_of(page)
 
 
 class _Flight(NamedTuple):
@@ -110,7 +111,7 @@ class RevisedPages(Generic[K]):
         try:
             page, expires_at = await load(expires_at)
             entry = _Entry(page, revision, expires_at)
-            if self._is_latest(key) and self._timer() < expires_at and _size(entry) <= self._max_bytes:
+            if self._is_latest(key) and self._timer() < expires_at and entry.size <= self._max_bytes:
                 self._keep(key, entry)
         finally:
             if self._is_latest(key):
@@ -120,11 +121,24 @@ class RevisedPages(Generic[K]):
     def _keep(self, key: K, entry: _Entry) -> None:
         former = self._entries.pop(key, None)
         if former is not None:
-            self._bytes -= _size(former)
-        self._bytes += _size(entry)
-        while self._bytes > self._max_bytes:
-            self._bytes -= _size(self._entries.popitem(last=False)[1])
+            self._bytes -= former.size
         self._entries[key] = entry
+        self._bytes += entry.size
+        entry.page.prepared.grown = partial(self._grow, key)
+        self._shrink()
+
+    def _grow(self, key: K, prepared: Prepared) -> None:
+        """Count anew what an entry takes, now that its page is there compressed too."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.page.prepared is prepared:
+            self._bytes -= entry.size
+            entry.size = size_of(entry.page)
+            self._bytes += entry.size
+            self._shrink()
+
+    def _shrink(self) -> None:
+        while self._bytes > self._max_bytes:
+            self._bytes -= self._entries.popitem(last=False)[1].size
 
     def _is_latest(self, key: K) -> bool:
         flight = self._flights.get(key)
@@ -144,6 +158,13 @@ def _look_at_failure(load: asyncio.Task[EncodedPage]) -> None:
         load.exception()
 
 
-def _size(entry: _Entry) -> int:
-    page = entry.page
-    return ENTRY_OVERHEAD_BYTES + len(page.body) + len(page.etag) + len(page.next_cursor or "")
+def size_of(page: EncodedPage) -> int:
+    """Return what a page takes in a cache, its compressed bytes included."""
+    coded = page.prepared.coded
+    return (
+        ENTRY_OVERHEAD_BYTES
+        + len(page.body)
+        + len(page.etag)
+        + len(page.next_cursor or "")
+        + (0 if coded is None else len(coded))
+    )

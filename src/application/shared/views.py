@@ -1,5 +1,6 @@
 """What reading use cases answer with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -43,16 +44,26 @@ class Versioned(Generic[V]):
 
 
 class Prepared:
-    """Room for one thing that was made of a page, and for whom it was made; what is put there replaces what was.
+    """Room for what was made of a page to send it, for as long as the page is kept, in the cache that holds it.
 
-    It lives as long as the page does, in the cache that holds it, so it must be small beside `body`.
+    That is one thing, which must be small beside the page's body, and for whom it was made; what is put there replaces
+    what was. And it is the compressed body, which the cache counts.
     """
 
-    __slots__ = ("by", "what")
+    __slots__ = ("by", "coded", "grown", "what")
 
     def __init__(self) -> None:
         self.by: object = None
         self.what: Any = None
+        self.coded: bytes | None = None
+        self.grown: Callable[[Prepared], None] | None = None
+        """Called after `coded` has come, by a cache that bounds what it holds. It must not refer to the page."""
+
+    def keep_coded(self, coded: bytes) -> None:
+        if self.coded is None:
+            self.coded = coded
+            if self.grown is not None:
+                self.grown(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,27 @@
 The tag of a single resource is `"<version>-<digest of the bytes>"`. `If-None-Match` compares whole tags, since it asks
 whether these bytes changed. `If-Match` compares the version part, since it asks whether the resource changed that the
 caller decided on: somebody else's vote changes the bytes, and must not make the author's edit stale.
+
+Compressed bytes have a tag of their own, with `-gzip` at its end (see `coding`).
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
-from typing import Final
+from typing import ClassVar, Final
 
+from application.shared.views import Prepared
+from entrypoints.http.coding import (
+    AT_ONCE_MAX_BYTES,
+    BEST_LEVEL,
+    CODED_MIN_BYTES,
+    accepts_gzip,
+    coded_answer,
+    coded_headers,
+    coded_tag,
+    compress,
+)
 from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, Headers
 from entrypoints.http.problems.errors import WeakTag
 
@@ -21,11 +35,11 @@ _VERSIONED = re.compile(r"([1-9][0-9]{0,17})-[0-9a-f]{24}(?:-[a-z]{2,8})?")
 NEVER: Final = 0
 """A version that nothing has (they begin at 1): a precondition that no state satisfies."""
 
-PRIVATE: Final = ((b"cache-control", b"private, no-cache"), (b"vary", b"Authorization"))
+PRIVATE: Final = ((b"cache-control", b"private, no-cache"), (b"vary", b"Authorization, Accept-Encoding"))
 """For what is one caller's own: no shared cache keeps it, and a private one asks each time."""
-PER_VIEWER: Final = ((b"cache-control", b"no-cache"), (b"vary", b"Authorization"))
+PER_VIEWER: Final = ((b"cache-control", b"no-cache"), (b"vary", b"Authorization, Accept-Encoding"))
 """For what everybody may read but looks different for a signed-in caller (`my_vote`)."""
-PUBLIC: Final = ((b"cache-control", b"no-cache"),)
+PUBLIC: Final = ((b"cache-control", b"no-cache"), (b"vary", b"Accept-Encoding"))
 """For what looks the same to everybody: may be kept, and is asked about each time."""
 
 
@@ -61,7 +75,12 @@ def not_modified(exchange: Exchange, tag: str) -> bool:
 
 
 def representation(exchange: Exchange, body: bytes, tag: str, headers: Headers) -> Answer:
-    """Answer a read with `body`, or with 304 and no body when the caller has it already."""
+    """Answer a read with `body`, or with 304 and no body when the caller has it already.
+
+    The tag is that of the compressed bytes where the answer will be compressed, which is done once it is complete.
+    """
+    if exchange.codes and len(body) >= CODED_MIN_BYTES:
+        tag = coded_tag(tag)
     validated = (*headers, (b"etag", tag.encode()))
     if not_modified(exchange, tag):
         return Answer(304, b"", validated)
@@ -69,21 +88,72 @@ def representation(exchange: Exchange, body: bytes, tag: str, headers: Headers) 
 
 
 class Representation:
-    """Does what `representation` does, for bytes that are sent many times: both answers are made once."""
+    """Does what `representation` does, for bytes that are sent many times: all answers are made once.
 
-    __slots__ = ("_field", "_tag", "_unchanged", "_whole")
+    The compressed bytes are made when they are first asked for, and stay in what each call is given as `prepared`,
+    where the plain bytes' cache counts them. It is not referred to from here: it may hold this, and pages that a cache
+    lets go must not wait for the garbage collector.
+    """
 
-    def __init__(self, body: bytes, tag: str, headers: Headers) -> None:
+    __slots__ = ("_coded", "_field", "_tag", "_unchanged", "_whole")
+
+    level: ClassVar[int | None] = None
+    """How hard to compress; None goes by the length."""
+
+    def __init__(self, body: bytes, tag: str, headers: Headers, content_type: tuple[bytes, bytes] = JSON_TYPE) -> None:
         self._tag, self._field = tag, tag.encode()
         validated = (*headers, (b"etag", self._field))
-        self._whole = Answer(200, body, (JSON_TYPE, *validated))
+        self._whole = Answer(200, body, (content_type, *validated))
         self._unchanged = Answer(304, b"", validated)
+        self._coded: Answer | asyncio.Task[bytes] | None = None
 
-    def answer(self, exchange: Exchange) -> Answer:
-        held = exchange.fields.get(b"if-none-match")
+    def answer(self, exchange: Exchange, prepared: Prepared) -> Answer | Awaitable[Answer]:
+        """Return the answer; one that has to be compressed for the first time, and is long, is to be awaited."""
+        fields = exchange.fields
+        if b"accept-encoding" in fields:
+            coded = self._answer_coded(exchange, prepared)
+            if coded is not None:
+                return coded
+        held = fields.get(b"if-none-match")
         if held is None:
             return self._whole
         return self._unchanged if held == self._field or not_modified(exchange, self._tag) else self._whole
+
+    def _answer_coded(self, exchange: Exchange, prepared: Prepared) -> Answer | Awaitable[Answer] | None:
+        """Return the compressed answer, or None for a short one and for who does not take it."""
+        body = self._whole.body
+        if len(body) < CODED_MIN_BYTES or not accepts_gzip(exchange.fields[b"accept-encoding"]):
+            return None
+        if b"if-none-match" in exchange.fields and not_modified(exchange, coded_tag(self._tag)):
+            return Answer(304, b"", coded_headers(self._unchanged.headers, coding=()))
+        if isinstance(self._coded, Answer):
+            return self._coded
+        ready = prepared.coded
+        if ready is None and len(body) > AT_ONCE_MAX_BYTES:
+            return self._compress_aside(prepared)
+        return self._keep(compress(body, self.level) if ready is None else ready, prepared)
+
+    async def _compress_aside(self, prepared: Prepared) -> Answer:
+        """Compress in a thread, once for all who wait; whoever gives up takes nothing from the others."""
+        coding = self._coded
+        if not isinstance(coding, asyncio.Task) or coding.done():  # one that failed is tried anew
+            coding = asyncio.create_task(asyncio.to_thread(compress, self._whole.body, self.level))
+            self._coded = coding
+        ready = await asyncio.shield(coding)
+        return self._coded if isinstance(self._coded, Answer) else self._keep(ready, prepared)
+
+    def _keep(self, ready: bytes, prepared: Prepared) -> Answer:
+        prepared.keep_coded(ready)
+        self._coded = whole = coded_answer(self._whole, ready)
+        return whole
+
+
+class FixedRepresentation(Representation):
+    """Of what is the same for as long as the process lives, so that it is worth compressing well."""
+
+    __slots__ = ()
+
+    level = BEST_LEVEL
 
 
 async def expected_version(exchange: Exchange, current: Callable[[], Awaitable[int]]) -> int | None:

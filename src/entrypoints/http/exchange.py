@@ -51,6 +51,8 @@ class Exchange:
     """The template of the route, from whoever answers before the router does; empty leaves it to the router."""
     is_head: bool = False
     """The content of the answer is not wanted. Only who has no end of it need ask: the edge leaves it out."""
+    codes: bool = False
+    """The answer is to be compressed, if it is long enough; see `coding`."""
     is_stream: bool = False
     """The answer lasts as long as its reader listens, so that its duration is no latency."""
     repeated: AbstractSet[bytes] = frozenset()

@@ -24,6 +24,7 @@ from application.shared.rate_limit import RateLimited
 from domain.identity.errors import InvalidToken
 from domain.shared.actor import InsufficientScope, Scope
 from domain.shared.errors import Invalid, PosternError, Unauthenticated
+from entrypoints.http.coding import negotiated
 from entrypoints.http.components import drop_defaults, share
 from entrypoints.http.edge import BODY_LIMIT
 from entrypoints.http.exchange import Answer, HttpRequest
@@ -178,7 +179,7 @@ def endpoint(method: str, path: str, operation: Operation) -> Callable[[Handler]
             name=operation.id,
             operation_id=operation.id,
             opt={"operation": operation},
-        )(handler)
+        )(negotiated(operation.id, handler))
 
     return decorate
 
@@ -295,6 +296,9 @@ with the remedy.
 
 **Caching and concurrency.** Resources and lists have a strong `ETag`. `If-None-Match` gets 304; a write with a stale
 `If-Match` gets 412. `If-Match` guards what the caller edits: votes by others do not make it stale.
+
+**Compression.** Answers over 1 KB come in gzip to whoever sends `Accept-Encoding: gzip`, but for those with secrets in
+them. The `ETag` then ends in `-gzip`; `If-None-Match` compares it whole, and `If-Match` takes either.
 
 **Sending again.** Every POST that answers 201 to a signed-in caller takes an `Idempotency-Key`, so that a client whose
 connection broke can send it again without creating twice.

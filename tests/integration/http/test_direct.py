@@ -60,6 +60,8 @@ async def test_for_every_condition_origin_host_and_type(both: Both, story: Story
                 for value in (tag, b"W/" + tag, b"*", b'"x", ' + tag, b'"x"', b"x", b"")
             ),
             (HOST, (b"if-match", b'"x"')),
+            *((HOST, (b"accept-encoding", value)) for value in (b"gzip", b"identity", b"br, *;q=0.1")),
+            (HOST, (b"accept-encoding", b"gzip"), (b"if-none-match", tag[:-1] + b'-gzip"')),
             *((HOST, (b"origin", origin)) for origin in (b"https://app.example.com", b"https://evil.example", b"null")),
             *((HOST, (b"accept", kind)) for kind in (b"application/json", b"text/html", b"text/html, */*;q=0.1")),
             (HOST, HOST),

@@ -34,6 +34,7 @@ from domain.shared.errors import Unauthenticated
 from domain.shared.ids import PostId, UserId
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.body import collect, decode, read
+from entrypoints.http.coding import coded, wants_gzip
 from entrypoints.http.conditional import (
     PER_VIEWER,
     PRIVATE,
@@ -352,17 +353,19 @@ class PostsRoutes:
         return await self.write_post(request.scope, request.receive)
 
     async def write_post(self, scope: AnyScope, receive: AnyReceive) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(scope), PUBLISH.scope)
+        exchange = Exchange.of(scope)
+        actor = self._auth.signed_in(exchange, PUBLISH.scope)
         refuse_parameters(scope["query_string"])
         raw = await collect(scope, receive)
         body = decode(raw, PublishPostBody)
-        return await self._creations.answer(
+        answer = await self._creations.answer(
             scope,
             actor,
             raw,
             lambda once: self._use.publish_post.execute(body.command(actor, once)),
             lambda post: _written(201, post, (b"location", f"{self._posts}/{post.id}".encode())),
         )
+        return await coded(answer) if wants_gzip(exchange) else answer
 
     def direct(self) -> DirectRoutes:
         return DirectRoutes(
@@ -388,7 +391,8 @@ class PostsRoutes:
         return _page(exchange, page, PER_VIEWER, asked.next_page)
 
     async def _search(self, exchange: Exchange, query: SearchPostsQuery, next_page: NextPage) -> Answer:
-        return _page(exchange, encode_page(await self._use.search_posts.execute(query)), PER_VIEWER, next_page)
+        page = encode_page(await self._use.search_posts.execute(query))
+        return await at_last(_page(exchange, page, PER_VIEWER, next_page))
 
     async def get_post(self, request: HttpRequest) -> Answer:
         exchange, query_string = Exchange.of(request.scope), request.scope["query_string"]
@@ -396,11 +400,14 @@ class PostsRoutes:
 
     async def read_post(self, exchange: Exchange, query_string: bytes, id: str) -> Answer:
         viewer = _viewer(self._auth.recognised(exchange, READ.scope))
+        if b"accept-encoding" in exchange.fields:
+            exchange.codes = wants_gzip(exchange)
         refuse_parameters(query_string)
         post_id = PostId(path_id({"post_id": id}, "post_id"))
         post = await self._use.get_post.execute(GetPostQuery(post_id, viewer))
         body = _encoder.encode(post)
-        return representation(exchange, body, resource_tag(post.version, body), PER_VIEWER)
+        answer = representation(exchange, body, resource_tag(post.version, body), PER_VIEWER)
+        return await coded(answer) if exchange.codes else answer
 
     async def edit_post(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
@@ -442,7 +449,8 @@ class PostsRoutes:
         query.check()
         found = await self._use.list_replies.execute(ListRepliesQuery(post_id, wanted, viewer))
         page = encode_page(found)
-        return _page(exchange, page, PER_VIEWER, query.next_page(f"{self._posts}/{post_id}/replies"))
+        answer = _page(exchange, page, PER_VIEWER, query.next_page(f"{self._posts}/{post_id}/replies"))
+        return await at_last(answer)
 
     async def list_my_posts(self, request: HttpRequest) -> Answer:
         return await at_last(self.read_my_posts(Exchange.of(request.scope), request.scope["query_string"]))
@@ -460,7 +468,7 @@ class PostsRoutes:
 
     @staticmethod
     async def _load(exchange: Exchange, page: Awaitable[EncodedPage], headers: Headers, next_page: NextPage) -> Answer:
-        return _page(exchange, await page, headers, next_page)
+        return await at_last(_page(exchange, await page, headers, next_page))
 
     async def list_author_posts(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
@@ -471,7 +479,8 @@ class PostsRoutes:
         query.check()
         found = await self._use.list_author_posts.execute(ListAuthorPostsQuery(UserId(author), wanted, viewer))
         page = encode_page(found)
-        return _page(exchange, page, PER_VIEWER, query.next_page(f"{self._base}/users/{author}/posts"))
+        answer = _page(exchange, page, PER_VIEWER, query.next_page(f"{self._base}/users/{author}/posts"))
+        return await at_last(answer)
 
     async def _version_of(self, post_id: PostId) -> int:
         return (await self._use.get_post.execute(GetPostQuery(post_id, None))).version
@@ -481,7 +490,7 @@ def _viewer(actor: Actor | None) -> UserId | None:
     return None if actor is None else actor.user_id
 
 
-def _page(exchange: Exchange, page: EncodedPage, headers: Headers, next_page: NextPage) -> Answer:
+def _page(exchange: Exchange, page: EncodedPage, headers: Headers, next_page: NextPage) -> Answer | Awaitable[Answer]:
     # The route and its query decide over the headers, and `next_page` is of both. Nearly always it is the same one as
     # the last time: what a query string says is remembered.
     prepared = page.prepared
@@ -489,7 +498,7 @@ def _page(exchange: Exchange, page: EncodedPage, headers: Headers, next_page: Ne
         prepared.what = Representation(page.body, f'"{page.etag}"', headers + next_page.link(page.next_cursor))
         prepared.by = next_page
     found: Representation = prepared.what
-    return found.answer(exchange)
+    return found.answer(exchange, prepared)
 
 
 def _written(status: int, post: PostView, *headers: tuple[bytes, bytes]) -> Answer:

@@ -1,6 +1,6 @@
 """The files behind the documentation pages: Swagger UI and Redoc out of their package, and our own few."""
 
-from dataclasses import dataclass
+from collections.abc import Awaitable
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -9,7 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from entrypoints.http.conditional import bytes_tag
+from application.shared.views import Prepared
+from entrypoints.http.coding import VARY
+from entrypoints.http.conditional import FixedRepresentation, bytes_tag
+from entrypoints.http.exchange import Answer, Exchange
 
 _SIDECAR: Final = "drf_spectacular_sidecar"
 
@@ -33,13 +36,30 @@ _OWN: Final = ("postern.css", "postern.svg", "redoc.css", "redoc-start.js", "swa
 FAVICON: Final = "postern.svg"
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """A file ready for the wire."""
+_FOREVER: Final = "public, max-age=31536000, immutable"
+_A_DAY: Final = "public, max-age=86400"
 
-    body: bytes
-    content_type: str
-    etag: str
+
+class Asset:
+    """A file ready for the wire, plain and compressed."""
+
+    __slots__ = ("_prepared", "_representation", "body", "content_type", "etag")
+
+    def __init__(self, body: bytes, content_type: str, cache_control: str) -> None:
+        self.body = body
+        self.content_type = content_type
+        self.etag = bytes_tag(body)
+        self._prepared = Prepared()
+        self._representation = FixedRepresentation(
+            body,
+            self.etag,
+            ((b"cache-control", cache_control.encode()), VARY),
+            (b"content-type", content_type.encode()),
+        )
+
+    def answer(self, exchange: Exchange) -> Answer | Awaitable[Answer]:
+        """Return the answer to who asks for it. It is compressed once a process, when that is first asked for."""
+        return self._representation.answer(exchange, self._prepared)
 
 
 def assets_version(app_version: str) -> str:
@@ -54,6 +74,20 @@ def asset_names() -> frozenset[str]:
 @cache
 def asset(name: str) -> Asset:
     """Read a file, once a process: some 3 MiB all together. Raises `KeyError` for one that is not on the list."""
+    return Asset(_body(name), _type(name), _FOREVER)
+
+
+@cache
+def favicon() -> Asset:
+    """Return the icon under the name that browsers ask for unasked, which is the same in every release."""
+    return Asset(_body(FAVICON), _type(FAVICON), _A_DAY)
+
+
+def _type(name: str) -> str:
+    return _TYPES[name.rpartition(".")[2]]
+
+
+def _body(name: str) -> bytes:
     if name in _OWN:
         body = (files("entrypoints.http.system") / "files" / name).read_bytes()
     else:
@@ -61,7 +95,7 @@ def asset(name: str) -> Asset:
     if name == "redoc.standalone.js":
         # The one thing that Redoc fetches from elsewhere, at the foot of its menu.
         body = body.replace(b"https://cdn.redoc.ly/redoc/logo-mini.svg", b"/favicon.ico")
-    return Asset(body, _TYPES[name.rpartition(".")[2]], bytes_tag(body))
+    return body
 
 
 def _vendored() -> Traversable:

@@ -47,7 +47,7 @@ def html_page(title: str, body: str, *, assets: str, style: str = "postern.css",
     headers = (
         HTML_TYPE,
         (b"cache-control", b"no-cache"),
-        (b"vary", b"Accept"),
+        (b"vary", b"Accept, Accept-Encoding"),
         (b"content-security-policy", (policy + _FRAMES).encode()),
     )
     return Answer(200, page.encode(), headers)

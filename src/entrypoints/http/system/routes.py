@@ -9,13 +9,16 @@ from typing import Any, Final
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
-from entrypoints.http.conditional import PUBLIC, bytes_tag, not_modified, representation
+from application.shared.views import Prepared
+from entrypoints.http.coding import CODED_MIN_BYTES, coded_tag
+from entrypoints.http.conditional import PUBLIC, FixedRepresentation, bytes_tag, not_modified, representation
+from entrypoints.http.direct import at_last
 from entrypoints.http.exchange import Answer, Exchange, HttpRequest
 from entrypoints.http.openapi import Operation, Parameter, endpoint
 from entrypoints.http.paging import refuse_parameters
 from entrypoints.http.problems.catalogue import ProblemType, catalogue
 from entrypoints.http.problems.errors import NoSuchProblem, NoSuchRoute
-from entrypoints.http.system.assets import FAVICON, asset, asset_names, assets_version
+from entrypoints.http.system.assets import asset, asset_names, assets_version, favicon
 from entrypoints.http.system.pages import html_page, prefers_html, redoc_page, swagger_page
 from entrypoints.http.system.schemas import Index, ProblemCatalogue, ProblemDescription
 
@@ -67,7 +70,6 @@ DOCUMENT: Final = Operation(
     stores=False,
     negotiates=False,
 )
-_FOREVER: Final = (b"cache-control", b"public, max-age=31536000, immutable")
 _VARY: Final = ((b"vary", b"Accept"),)
 
 _encoder = msgspec.json.Encoder()
@@ -102,6 +104,8 @@ class _Pages:
     def validated(exchange: Exchange, page: Answer) -> Answer:
         """Add a validator to a page, and leave its body out for a browser that has it."""
         tag = bytes_tag(page.body)
+        if exchange.codes and len(page.body) >= CODED_MIN_BYTES:
+            tag = coded_tag(tag)
         headers = (*page.headers, (b"etag", tag.encode()))
         return Answer(304, b"", headers) if not_modified(exchange, tag) else Answer(200, page.body, headers)
 
@@ -164,6 +168,7 @@ class SystemRoutes:
         self._release = assets_version(version)
         self._pages = _Pages(version)
         self._problems = catalogue()
+        self._prepared = Prepared()
         self._index = Index(
             name="Postern",
             version=version,
@@ -206,12 +211,12 @@ class SystemRoutes:
 
     async def openapi(self, request: HttpRequest) -> Answer:
         refuse_parameters(request.scope["query_string"])
-        body = self._encoded_document
-        return representation(Exchange.of(request.scope), body, bytes_tag(body), PUBLIC)
+        return await at_last(self._encoded_document.answer(Exchange.of(request.scope), self._prepared))
 
     @cached_property
-    def _encoded_document(self) -> bytes:
-        return _encoder.encode(self._document())
+    def _encoded_document(self) -> FixedRepresentation:
+        body = _encoder.encode(self._document())
+        return FixedRepresentation(body, bytes_tag(body), PUBLIC)
 
     async def docs(self, request: HttpRequest) -> Answer:
         return self._pages.validated(Exchange.of(request.scope), swagger_page(self._pages.assets))
@@ -223,20 +228,12 @@ class SystemRoutes:
         params = request.path_params
         if params["release"] != self._release or params["name"] not in asset_names():
             raise NoSuchRoute
-        return _file(Exchange.of(request.scope), params["name"], _FOREVER)
+        return await at_last(asset(params["name"]).answer(Exchange.of(request.scope)))
 
     async def favicon(self, request: HttpRequest) -> Answer:
-        return _file(Exchange.of(request.scope), FAVICON, (b"cache-control", b"public, max-age=86400"))
+        return await at_last(favicon().answer(Exchange.of(request.scope)))
 
 
 def _page(path: str) -> Callable[[Callable[[HttpRequest], Any]], HTTPRouteHandler]:
     """Make a route that is for people, and so has no place in the OpenAPI document."""
     return HTTPRouteHandler(path, http_method="GET")
-
-
-def _file(exchange: Exchange, name: str, cache_control: tuple[bytes, bytes]) -> Answer:
-    found = asset(name)
-    headers = (cache_control, (b"etag", found.etag.encode()))
-    if not_modified(exchange, found.etag):
-        return Answer(304, b"", headers)
-    return Answer(200, found.body, ((b"content-type", found.content_type.encode()), *headers))
