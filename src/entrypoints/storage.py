@@ -116,9 +116,9 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
 
     # On SQLite the file itself says whether anything changed, at the cost of a few microseconds; elsewhere the
     # revision is one look-up by primary key.
-    sqlite_file = database.sqlite_file
-    revisions = SqlAuthorRevisions(database) if sqlite_file is None else SqliteAuthorRevisions(sqlite_file)
-    commits = None if sqlite_file is None else SqliteCommits(sqlite_file)
+    sqlite_file, guard = database.sqlite_file, database.sqlite_guard
+    revisions = SqlAuthorRevisions(database) if guard is None else SqliteAuthorRevisions(guard)
+    commits = None if guard is None else SqliteCommits(guard)
     authors = SharedAuthorDirectory(database) if sqlite_file is None else SqlAuthorDirectory(database)
 
     posts = SqlPostReader(database)

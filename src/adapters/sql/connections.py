@@ -110,6 +110,10 @@ class Connections(ABC):
     @abstractmethod
     async def dispose(self) -> None: ...
 
+    async def demand_room(self) -> None:
+        """Raise `OSError` where it can be told without a write that there is no room on the disk."""
+        return
+
     def pools(self) -> Sequence[PoolState]:
         """Tell how the pools are that have been opened; none where there are none."""
         return ()

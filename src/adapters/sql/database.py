@@ -15,6 +15,9 @@ from adapters.sql.errors import CAUGHT, translated
 from adapters.sql.servers.pools import PooledConnections
 from adapters.sql.settings import DatabaseSettings
 from adapters.sql.sqlite.file import SqliteFile
+from adapters.sql.sqlite.guard import FileGuard, FileId
+from adapters.sql.write_watch import WriteWatch
+from application.shared.errors import StorageUnavailable
 
 __all__ = ["AnyRow", "Database", "DatabaseSettings", "Parameters"]
 
@@ -24,7 +27,9 @@ R = TypeVar("R")
 class Database:
     """One database; no connection is made before it is needed."""
 
-    def __init__(self, settings: DatabaseSettings) -> None:
+    def __init__(self, settings: DatabaseSettings, *, file: FileId | None = None) -> None:
+        """`file`: which one the SQLite file is, when that is known: no other is ever used in its place."""
+        self._file = file
         self._url = make_url(settings.url)
         self.dialect: Dialect = dialect_of(self._url)
         self._limits = Limits(
@@ -34,13 +39,14 @@ class Database:
         )
         self._connections = self._connections_of(settings)
         self.crowds = Crowds()
+        self.writes = WriteWatch()
         self._shared: dict[Any, Any] = {}
 
     def _connections_of(self, settings: DatabaseSettings) -> Connections:
         path = self.sqlite_file
         if path is not None:
             return SqliteFile(
-                path,
+                FileGuard(path, self._file),
                 self._limits,
                 connections=settings.pool_size,
                 turn_seconds=settings.pool_timeout_seconds,
@@ -55,6 +61,11 @@ class Database:
             pool_timeout_seconds=settings.pool_timeout_seconds,
             ping_after_idle_seconds=settings.ping_after_idle_seconds,
         )
+
+    @property
+    def sqlite_guard(self) -> FileGuard | None:
+        """What knows whether the file is still in its place, when it is SQLite."""
+        return self._connections.guard if isinstance(self._connections, SqliteFile) else None
 
     @property
     def sqlite_file(self) -> Path | None:
@@ -103,7 +114,23 @@ class Database:
         try:
             return await self._connections.grouped(story)
         except CAUGHT as error:
-            raise translated(error, self.dialect) from error
+            meant = translated(error, self.dialect)
+            if isinstance(meant, StorageUnavailable):
+                self.writes.failed(meant)
+            raise meant from error
+
+    async def demand_room(self) -> None:
+        """Raise `StorageUnavailable` where this can be told without a write: the disk is full.
+
+        On a server it cannot.
+        """
+        try:
+            await self._connections.demand_room()
+        except CAUGHT as error:
+            meant = translated(error, self.dialect)
+            if isinstance(meant, StorageUnavailable):
+                self.writes.failed(meant)
+            raise meant from error
 
     async def dispose(self) -> None:
         """Close every connection that is not in use. It may be used again afterwards."""

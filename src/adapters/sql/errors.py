@@ -1,32 +1,59 @@
 """From what databases and drivers report to what the application knows."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from adapters.sql.dialects.base import Dialect, Verdict
-from application.shared.errors import StorageUnavailable, TransientFailure
+from application.shared.errors import OutcomeUnknown, StorageUnavailable, TransientFailure
 
 Named = Mapping[str, type[Exception]]
 """Which error a violated constraint means, by the constraint's name."""
 
-CAUGHT = (SQLAlchemyError, OSError)
-"""What a statement may raise. `OSError` covers refused connections and the time-outs of asyncpg, which come bare."""
+CAUGHT = (SQLAlchemyError, OSError, MemoryError)
+"""What a statement may raise. `OSError` covers refused connections and the time-outs of asyncpg, which come bare;
+Python's SQLite says `MemoryError` when SQLite has none left."""
 
-_FAILURES = {Verdict.TRANSIENT: TransientFailure, Verdict.UNAVAILABLE: StorageUnavailable}
+_REASON_LENGTH: Final = 200
+
+
+class CannotConnect(OSError):
+    """Connecting failed in a way that its driver has no error for."""
+
+
+class InDoubt(OSError):
+    """The commit was sent, and what became of it is not known. The cause is what happened."""
 
 
 def translated(error: Exception, dialect: Dialect, named: Named | None = None) -> Exception:
     """Return the application's error for `error`, or `error` itself: a defect, which nobody should hide."""
-    if isinstance(error, (OSError, PoolTimeoutError)):
-        return StorageUnavailable()
+    if isinstance(error, InDoubt):
+        return OutcomeUnknown(_reason(error.__cause__ or error))
+    if isinstance(error, (OSError, PoolTimeoutError, MemoryError)):
+        return StorageUnavailable(_reason(error))
     if not isinstance(error, DBAPIError):
         return error
-    if named is not None and (meant := _meant(error, dialect, named)) is not None:
-        return meant()
+    meant = None if named is None else _meant(error, dialect, named)
+    return _judged(error, dialect) if meant is None else meant()
+
+
+def _judged(error: DBAPIError, dialect: Dialect) -> Exception:
     verdict = Verdict.UNAVAILABLE if error.connection_invalidated else dialect.verdict(error)
-    return error if verdict is None else _FAILURES[verdict]()
+    if verdict is None:
+        return error
+    if verdict is Verdict.TRANSIENT:
+        return TransientFailure()
+    return StorageUnavailable(f"{verdict.value} ({_reason(error)})")
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the operator is told, for the log alone: the database's own words, without the statement."""
+    said = getattr(error, "orig", None) or error
+    words = " ".join(str(said).split()) or type(said).__name__
+    name = getattr(said, "sqlite_errorname", None) or getattr(said, "sqlstate", None)
+    return f"{name}: {words}"[:_REASON_LENGTH] if name else words[:_REASON_LENGTH]
 
 
 def _meant(error: DBAPIError, dialect: Dialect, named: Named) -> type[Exception] | None:

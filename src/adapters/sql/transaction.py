@@ -19,7 +19,7 @@ from adapters.sql.outbox import rows_for, statement_for
 from application.events.own_posts import changed_author
 from application.identity.audit import AuditRecord, Recorder
 from application.identity.revocations import revocation_of
-from application.shared.errors import TransientFailure, VersionConflict
+from application.shared.errors import StorageUnavailable, TransientFailure, VersionConflict
 from domain.shared.events import Aggregate, DomainEvent
 
 S = TypeVar("S")
@@ -59,7 +59,7 @@ class Transaction:
         try:
             return await self._unit.execute(statement, parameters)
         except CAUGHT as error:
-            raise translated(error, self._dialect, named) from error
+            raise self._translated(error, named) from error
 
     async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:
         """Run one statement past SQLAlchemy where that is possible: what is run often. Raises as `execute` does."""
@@ -69,7 +69,7 @@ class Transaction:
         try:
             return await self._unit.run(statement, parameters)
         except CAUGHT as error:
-            raise translated(error, self._dialect, named) from error
+            raise self._translated(error, named) from error
 
     async def put(
         self,
@@ -130,7 +130,7 @@ class Transaction:
         except StepFailed as failed:
             raise self._meant(failed) from failed.__cause__
         except CAUGHT as error:
-            raise translated(error, self._dialect) from error
+            raise self._translated(error) from error
         self._failed = False
         return rows
 
@@ -138,9 +138,15 @@ class Transaction:
         cause = failed.__cause__
         if not isinstance(cause, CAUGHT):
             raise TypeError("a failed step without its cause") from failed
-        meant = translated(cause, self._dialect, None if failed.step is None else failed.step.named)
+        meant = self._translated(cause, None if failed.step is None else failed.step.named)
         if isinstance(meant, TransientFailure):
             return next((step.lost() for step in failed.among if step.lost is not None), meant)
+        return meant
+
+    def _translated(self, error: Exception, named: Named | None = None) -> Exception:
+        meant = translated(error, self._dialect, named)
+        if isinstance(meant, StorageUnavailable):
+            self._database.writes.failed(meant)
         return meant
 
     def _demand_open(self) -> None:
@@ -159,7 +165,7 @@ class Transaction:
         try:
             await self._unit.execute(statement, rows)
         except CAUGHT as error:
-            raise translated(error, self._dialect) from error
+            raise self._translated(error) from error
 
     @property
     def dialect(self) -> Dialect:
@@ -208,7 +214,7 @@ class Transaction:
         except StepFailed as failed:
             raise self._meant(failed) from failed.__cause__
         except CAUGHT as error:
-            raise translated(error, self._dialect) from error
+            raise self._translated(error) from error
         finally:
             await self.end()
         return events

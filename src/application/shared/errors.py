@@ -19,6 +19,20 @@ class StorageUnavailable(Unavailable):
     title = "The database does not answer"
 
 
+class OutcomeUnknown(StorageUnavailable):
+    """The commit was sent, and no answer came: it may have happened, and it may not."""
+
+    slug = "outcome-unknown"
+    title = "It is not known whether this was done"
+
+
+class DeadlineExceeded(Unavailable):
+    """The request was not answered within its time, and was given up before anything was committed."""
+
+    slug = "deadline-exceeded"
+    title = "It took too long"
+
+
 class Overloaded(Unavailable):
     """A bounded queue is full: answering at once beats making everybody wait."""
 

@@ -9,15 +9,17 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import click
 
+from adapters.sql.sqlite.guard import file_id
 from entrypoints.cli.failures import AddressUnavailable, CommandFailed
 from entrypoints.cli.loading import load_settings
 from entrypoints.cli.schema import bring_up_to_date, require_current_schema
 from entrypoints.cli.starting import fork_the_first, share_the_end_of_workers
-from entrypoints.cli.worker import METRICS_DIRECTORY, allow_connections, load_app
+from entrypoints.cli.worker import DATABASE_FILE, METRICS_DIRECTORY, allow_connections, load_app
 from entrypoints.settings import MEMORY_URL, Environment, LogLevel, Settings
 
 BACKLOG = 2048
@@ -128,6 +130,7 @@ def run(settings: Settings, address: str) -> None:
     # Of mode 0700: nobody else makes up numbers. It outlives every worker, and so does what they counted.
     with tempfile.TemporaryDirectory(prefix="postern-metrics-") as metrics:
         os.environ[METRICS_DIRECTORY] = metrics
+        os.environ[DATABASE_FILE] = _database_file(settings)
         try:
             server.serve(target_loader=load_app, wrap_loader=False)
             # All is over, but Python still takes itself down, with no handler left: a second Ctrl-C would kill it.
@@ -137,6 +140,16 @@ def run(settings: Settings, address: str) -> None:
         except SystemExit as stopped:
             raise CommandFailed("the workers do not keep running; the reason is above") from stopped
     click.echo("Stopped.")
+
+
+def _database_file(settings: Settings) -> str:
+    """Return which file the SQLite database is; it is kept open, so that its number is not given to another file."""
+    if settings.sqlite_file is None:
+        return ""
+    with suppress(OSError):
+        os.open(settings.sqlite_file, os.O_RDONLY)
+    found = file_id(settings.sqlite_file)
+    return "" if found is None else f"{found.device}:{found.inode}"
 
 
 def logging_configuration(level: LogLevel) -> dict[str, Any]:

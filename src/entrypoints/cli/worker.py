@@ -12,9 +12,14 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Final
 
+from adapters.sql.sqlite.guard import FileId
+
 METRICS_DIRECTORY: Final = "POSTERN_METRICS_DIRECTORY"
 """Where the workers of one server leave their numbers for each other. `postern serve` makes it and tells its workers
 by this variable; it is no setting, since nobody else has a use for it."""
+DATABASE_FILE: Final = "POSTERN_DATABASE_FILE"
+"""Which file the SQLite database was when the server started, as `device:inode`, told in the same way: a worker that
+replaces one that died must not take another file for it."""
 OPEN_FILES: Final = 256
 """Besides connections of callers: to the database, files, and what the runtime needs."""
 
@@ -40,6 +45,9 @@ def _build() -> Any:
 
     container = Container(settings=Settings.load())
     container.metrics_directory.override(Path(os.environ[METRICS_DIRECTORY]))
+    if known := os.environ.get(DATABASE_FILE):
+        device, _, inode = known.partition(":")
+        container.database_file.override(FileId(int(device), int(inode)))
     _hang_up_first(container.live_hub().hang_up)
     return create_app(container)
 

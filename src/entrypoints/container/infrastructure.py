@@ -26,6 +26,7 @@ from adapters.security.totp import PyotpTotpCodes
 from adapters.shared.redis import RedisConnection
 from adapters.sql.database import Database
 from adapters.sql.fence import SqlCacheFence
+from adapters.sql.sqlite.guard import FileId
 from adapters.system.background import TaskBackground
 from adapters.system.clock import SystemClock
 from adapters.system.ids import RandomUsernames, Uuid7Generator
@@ -40,8 +41,8 @@ from entrypoints.settings import Settings
 from entrypoints.storage import Storage, sql_storage
 
 
-def _database(settings: Settings) -> Database | None:
-    return None if settings.database_url.startswith("memory:") else Database(settings.database)
+def _database(settings: Settings, file: FileId | None) -> Database | None:
+    return None if settings.database_url.startswith("memory:") else Database(settings.database, file=file)
 
 
 def _redis(settings: Settings) -> RedisConnection | None:
@@ -62,8 +63,9 @@ def _listeners(
     return (known, bell) if redis_revisions is None else (known, bell, redis_revisions)
 
 
-def _storage(database: Database | None, listeners: Sequence[CommitListener]) -> Storage:
+def _storage(database: Database | None, listeners: Sequence[CommitListener], notices: Notices) -> Storage:
     if database is not None:
+        notices.add_source(database.writes.notices)
         return sql_storage(database, listeners)
     from entrypoints.memory_storage import memory_storage  # noqa: PLC0415 - who has a database does not need it
 
@@ -127,13 +129,18 @@ class Infrastructure(containers.DeclarativeContainer):
     mails = providers.Singleton(TemplatedAccountMails, mail_queue, public_url=settings.provided.mail_links)
 
     # Storage, and the cache of own posts in front of it
-    database = providers.Singleton(_database, settings)
+    # Which file the server's first process found, so that no worker takes another one in its place for it.
+    database_file: providers.Provider[FileId | None] = providers.Object(None)
+    database = providers.Singleton(_database, settings, database_file)
     redis = providers.Singleton(_redis, settings)
     redis_revisions = providers.Singleton(_redis_revisions, redis, database)
     known_revocations = providers.Singleton(KnownRevocations, timer=boot_time)
     commit_bell = providers.Singleton(CommitBell)
     storage = providers.Singleton(
-        _storage, database, providers.Singleton(_listeners, known_revocations, commit_bell, redis_revisions)
+        _storage,
+        database,
+        providers.Singleton(_listeners, known_revocations, commit_bell, redis_revisions),
+        notices,
     )
     idempotency = providers.Singleton(
         Idempotency,

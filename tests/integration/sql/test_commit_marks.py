@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from adapters.sql.sqlite.commits import SqliteCommits
+from adapters.sql.sqlite.guard import FileGuard
 from entrypoints.storage import sql_storage
 from tests.builders import a_post, a_user
 from tests.contracts.stories import given
@@ -28,7 +29,7 @@ def file_of(database: object) -> Path:
 async def test_the_mark_is_another_after_each_commit_and_stays_between_them(open_with: OpenDatabase) -> None:
     database = open_with()
     storage = sql_storage(database)
-    commits = SqliteCommits(file_of(database))
+    commits = SqliteCommits(FileGuard(file_of(database)))
     alice = a_user()
     seen = [commits.current()]
     for write in (alice, a_post(by=alice), a_post(by=alice)):
@@ -50,7 +51,7 @@ async def test_work_beside_the_requests_leaves_it_while_there_is_nothing_to_do(o
     fan_out = a_fan_out(storage, clock)
     while await fan_out.step():
         pass
-    commits = SqliteCommits(file_of(database))
+    commits = SqliteCommits(FileGuard(file_of(database)))
     before = commits.current()
     month_ago = clock.now() - timedelta(days=30)
 
@@ -79,7 +80,7 @@ async def test_work_beside_the_requests_leaves_it_while_there_is_nothing_to_do(o
 async def test_a_commit_over_a_connection_of_somebody_else_counts(open_with: OpenDatabase) -> None:
     database = open_with()
     await given(sql_storage(database), a_user())
-    commits = SqliteCommits(file_of(database))
+    commits = SqliteCommits(FileGuard(file_of(database)))
     before = commits.current()
     other = sqlite3.connect(file_of(database), isolation_level=None)
     other.execute("UPDATE users SET name = 'Somebody'")
@@ -106,7 +107,7 @@ async def test_who_hears_of_a_commit_by_way_of_the_loop_sees_it_however_soon(ope
                 loop.call_soon(lambda: heard.append(commits.current()))
             return mark
 
-    commits = CommittedMeanwhile(file_of(database))
+    commits = CommittedMeanwhile(FileGuard(file_of(database)))
     before = commits.current()
     for _ in range(3):
         await asyncio.sleep(0)
@@ -118,7 +119,7 @@ async def test_who_hears_of_a_commit_by_way_of_the_loop_sees_it_however_soon(ope
 async def test_no_commit_of_a_thread_that_tells_the_loop_is_missed(open_with: OpenDatabase) -> None:
     database = open_with()
     await given(sql_storage(database), a_user())
-    commits = SqliteCommits(file_of(database))
+    commits = SqliteCommits(FileGuard(file_of(database)))
     loop = asyncio.get_running_loop()
     heard: list[int | None] = [commits.current()]
     was_heard = threading.Semaphore(0)
@@ -149,7 +150,7 @@ async def test_no_commit_of_a_thread_that_tells_the_loop_is_missed(open_with: Op
 async def test_all_who_ask_in_one_turn_of_the_loop_share_one_look(open_with: OpenDatabase) -> None:
     database = open_with()
     await given(sql_storage(database), a_user())
-    commits = SqliteCommits(file_of(database))
+    commits = SqliteCommits(FileGuard(file_of(database)))
     looks: list[str] = []
     commits.current()
     assert commits._connection is not None
@@ -169,7 +170,7 @@ async def test_all_who_ask_in_one_turn_of_the_loop_share_one_look(open_with: Ope
 async def test_a_loop_that_stopped_in_the_middle_of_a_turn_leaves_no_mark_behind(open_with: OpenDatabase) -> None:
     database = open_with()
     await given(sql_storage(database), a_user())
-    commits = SqliteCommits(file_of(database))
+    commits = SqliteCommits(FileGuard(file_of(database)))
     found: list[int | None] = []
 
     def ask_and_stop() -> None:
@@ -191,7 +192,7 @@ async def test_a_loop_that_stopped_in_the_middle_of_a_turn_leaves_no_mark_behind
 async def test_marks_of_before_a_new_connection_do_not_come_back(open_with: OpenDatabase) -> None:
     database = open_with()
     await given(sql_storage(database), a_user())
-    commits = SqliteCommits(file_of(database))
+    commits = SqliteCommits(FileGuard(file_of(database)))
     before = commits.current()
     await commits.close()  # as a failure does
     assert commits.current() != before
@@ -200,5 +201,5 @@ async def test_marks_of_before_a_new_connection_do_not_come_back(open_with: Open
 
 async def test_without_a_file_nobody_can_say(open_with: OpenDatabase) -> None:
     path = file_of(open_with()).with_name("not there.db")
-    assert SqliteCommits(path).current() is None
+    assert SqliteCommits(FileGuard(path)).current() is None
     assert not path.exists()

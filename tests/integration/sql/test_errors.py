@@ -9,8 +9,8 @@ from adapters.sql.dialects.base import Verdict
 from adapters.sql.dialects.mysql import MysqlDialect
 from adapters.sql.dialects.postgresql import PostgresqlDialect
 from adapters.sql.dialects.sqlite import SqliteDialect
-from adapters.sql.errors import translated
-from application.shared.errors import StorageUnavailable, TransientFailure
+from adapters.sql.errors import CannotConnect, InDoubt, translated
+from application.shared.errors import OutcomeUnknown, StorageUnavailable, TransientFailure
 from domain.identity.errors import EmailTaken, UsernameTaken
 
 NAMED = {"uq_users_email_key": EmailTaken, "uq_users_username_key": UsernameTaken}
@@ -55,8 +55,20 @@ def test_an_error_that_no_database_reported_is_left_alone() -> None:
 
 @pytest.mark.parametrize(
     ("code", "meaning"),
-    [(code, TransientFailure) for code in (1020, 1205, 1213, 1047)]
-    + [(code, StorageUnavailable) for code in (1040, 1203, 1053, 1290, 1969, 2003, 2006, 2013, 4031)],
+    [(code, TransientFailure) for code in (1020, 1205, 1213, 1412, 3101)]
+    + [
+        (code, StorageUnavailable)
+        for code in (
+            # No room: disk, memory, connections.
+            *(1021, 1026, 1030, 1114, 1037, 1038, 1041, 1040, 1135, 1203, 1226, 1534, 3, 20),
+            # A fail-over, or read-only.
+            *(1047, 1290, 1792, 1836, 3098, 3100, 1053, 1927),
+            # Gone, or too slow.
+            *(1152, 1969, 3024, 2003, 2006, 2013, 4031),
+            # Damaged.
+            *(145, 1034, 1194, 1712, 1877, 1932),
+        )
+    ],
 )
 def test_mysqls_numbers(code: int, meaning: type) -> None:
     assert type(translated(from_mysql(code, "…"), MysqlDialect())) is meaning
@@ -65,7 +77,14 @@ def test_mysqls_numbers(code: int, meaning: type) -> None:
 @pytest.mark.parametrize(
     ("state", "meaning"),
     [(state, TransientFailure) for state in ("40001", "40P01", "55P03")]
-    + [(state, StorageUnavailable) for state in ("08006", "53300", "57P01", "57P03", "57014", "25006")],
+    + [
+        (state, StorageUnavailable)
+        for state in (
+            *("53000", "53100", "53200", "53300", "53400"),
+            *("08001", "08006", "57P01", "57P02", "57P03", "57P04", "57P05", "57014", "25P03"),
+            *("25006", "58000", "58030", "58P01", "XX001", "XX002", "F0001"),
+        )
+    ],
 )
 def test_postgresqls_states(state: str, meaning: type) -> None:
     assert type(translated(from_postgresql(state), PostgresqlDialect())) is meaning
@@ -79,8 +98,21 @@ def test_postgresqls_states(state: str, meaning: type) -> None:
         ("SQLITE_LOCKED", Verdict.TRANSIENT),
         ("SQLITE_CANTOPEN", Verdict.UNAVAILABLE),
         ("SQLITE_INTERRUPT", Verdict.UNAVAILABLE),
-        ("SQLITE_CORRUPT", None),
-        ("SQLITE_FULL", None),
+        ("SQLITE_CANTOPEN_ISDIR", Verdict.UNAVAILABLE),
+        ("SQLITE_IOERR", Verdict.UNAVAILABLE),
+        ("SQLITE_IOERR_FSYNC", Verdict.UNAVAILABLE),
+        ("SQLITE_IOERR_SHMMAP", Verdict.UNAVAILABLE),
+        ("SQLITE_FULL", Verdict.NO_ROOM),
+        ("SQLITE_NOMEM", Verdict.NO_ROOM),
+        ("SQLITE_READONLY", Verdict.NO_WRITES),
+        ("SQLITE_READONLY_DBMOVED", Verdict.NO_WRITES),
+        ("SQLITE_CORRUPT", Verdict.DAMAGED),
+        ("SQLITE_CORRUPT_INDEX", Verdict.DAMAGED),
+        ("SQLITE_NOTADB", Verdict.DAMAGED),
+        ("SQLITE_ERROR", None),
+        ("SQLITE_MISUSE", None),
+        ("SQLITE_CONSTRAINT_CHECK", None),
+        ("", None),
     ],
 )
 def test_sqlites_names(name: str, verdict: Verdict | None) -> None:
@@ -99,8 +131,44 @@ def test_a_statement_that_is_wrong_is_nobodys_bad_luck() -> None:
 
 
 def test_time_outs_and_refusals_of_the_operating_system_are_unavailable() -> None:
-    for error in (TimeoutError(), ConnectionRefusedError(), OSError()):
+    for error in (TimeoutError(), ConnectionRefusedError(), OSError(), MemoryError(), CannotConnect()):
         assert type(translated(error, PostgresqlDialect())) is StorageUnavailable
+
+
+@pytest.mark.parametrize("code", [1047, 1290, 1792, 1836, 3098, 3100, 3101])
+def test_connections_to_a_mysql_that_takes_no_writes_are_as_good_as_lost(code: int) -> None:
+    assert MysqlDialect().is_demoted(from_mysql(code, "…"))
+
+
+@pytest.mark.parametrize("code", [1021, 1040, 1213, 1205, 1064])
+def test_a_mysql_that_is_full_or_busy_keeps_its_connections(code: int) -> None:
+    assert not MysqlDialect().is_demoted(from_mysql(code, "…"))
+
+
+def test_connections_to_a_postgresql_that_takes_no_writes_are_as_good_as_lost() -> None:
+    assert PostgresqlDialect().is_demoted(from_postgresql("25006"))
+    assert not PostgresqlDialect().is_demoted(from_postgresql("53100"))
+
+
+def test_an_answer_to_a_commit_that_never_came_is_told_apart() -> None:
+    doubt = InDoubt()
+    doubt.__cause__ = ConnectionResetError("reset by peer")
+
+    meant = translated(doubt, PostgresqlDialect())
+
+    assert type(meant) is OutcomeUnknown
+    assert meant.detail == "reset by peer"
+
+
+def test_the_reason_is_the_databases_own_without_the_statement() -> None:
+    orig = sqlite3.OperationalError("database or disk is full")
+    orig.sqlite_errorname = "SQLITE_FULL"
+
+    meant = translated(OperationalError("INSERT INTO posts …", {"text": "secret"}, orig), SqliteDialect())
+
+    assert "SQLITE_FULL: database or disk is full" in str(meant)
+    assert "INSERT" not in str(meant)
+    assert "secret" not in str(meant)
 
 
 def test_a_database_that_says_nothing_of_a_constraint_is_not_guessed_at() -> None:

@@ -17,7 +17,7 @@ from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.posts.ports import PostsUnitOfWork
 from application.posts.recount import Recount, RecountCommand
 from application.posts.views import VoteView
-from application.shared.errors import StorageUnavailable, TransientFailure
+from application.shared.errors import OutcomeUnknown, TransientFailure
 from domain.identity.user import User
 from domain.posts.errors import AuthorGone
 from domain.posts.post import Post
@@ -211,7 +211,7 @@ async def test_when_the_connection_is_lost_all_are_told_that_nobody_knows(
 
     answers = await cast(storage, [(bob, post, Direction.UP) for post in posts])
 
-    assert [type(answer) for answer in answers] == [StorageUnavailable] * 16
+    assert [type(answer) for answer in answers] == [OutcomeUnknown] * 16
     assert connections_out(database) == 0
     monkeypatch.undo()
     answers = await cast(storage, [(bob, post, Direction.UP) for post in posts])

@@ -9,6 +9,7 @@ from asyncio.subprocess import PIPE
 import pytest
 
 from adapters.sql.posts.revisions import SqliteAuthorRevisions
+from adapters.sql.sqlite.guard import FileGuard
 from domain.posts.post import Post
 from domain.posts.values import PostText
 from domain.shared.ids import PostId
@@ -41,7 +42,7 @@ async def test_a_commit_by_another_process_is_seen_at_once(open_with: OpenDataba
     await given(sql_storage(database), alice, bob)
     path = database.sqlite_file
     assert path is not None
-    revisions = SqliteAuthorRevisions(path)
+    revisions = SqliteAuthorRevisions(FileGuard(path))
     writer = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, str(path), stdin=PIPE, stdout=PIPE)
     assert writer.stdin is not None
     assert writer.stdout is not None
@@ -76,7 +77,7 @@ async def test_asking_again_takes_microseconds(open_with: OpenDatabase) -> None:
     alice = a_user()
     await given(sql_storage(database), alice)
     assert database.sqlite_file is not None
-    revisions = SqliteAuthorRevisions(database.sqlite_file)
+    revisions = SqliteAuthorRevisions(FileGuard(database.sqlite_file))
     await revisions.current(alice.id)
 
     rounds = []
@@ -94,7 +95,7 @@ async def test_a_file_that_is_not_there_has_no_revision_until_it_is(open_with: O
     database = open_with()
     path = database.sqlite_file
     assert path is not None
-    revisions = SqliteAuthorRevisions(path.with_name("not there yet.db"))
+    revisions = SqliteAuthorRevisions(FileGuard(path.with_name("not there yet.db")))
     alice = a_user()
     assert await revisions.current(alice.id) is None
 
@@ -112,7 +113,7 @@ async def test_revisions_of_very_many_authors_are_not_all_remembered(
     monkeypatch.setattr("adapters.sql.posts.revisions._REMEMBERED_AUTHORS", 3)
     database = open_with()
     assert database.sqlite_file is not None
-    revisions = SqliteAuthorRevisions(database.sqlite_file)
+    revisions = SqliteAuthorRevisions(FileGuard(database.sqlite_file))
     authors = [a_user() for _ in range(10)]
     await given(sql_storage(database), *authors)
 

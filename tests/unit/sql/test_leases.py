@@ -18,7 +18,7 @@ class Imagined(Lease):
 
     def __init__(self) -> None:
         self.born = self.idle_since = time.monotonic()
-        self.lost = self.was_cut = False
+        self.lost = self.was_cut = self.was_demoted = False
         self.answers = True
         """Whether it does when it is asked if it lives."""
         self.asked = 0

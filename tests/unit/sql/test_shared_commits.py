@@ -13,7 +13,7 @@ from adapters.sql.servers import shared_commits
 from adapters.sql.servers.batches.postgresql import _gathered
 from adapters.sql.servers.leases import Leases
 from adapters.sql.servers.shared_commits import SharedCommits
-from application.shared.errors import StorageUnavailable
+from application.shared.errors import OutcomeUnknown
 from tests.builders import an_id
 
 
@@ -93,7 +93,7 @@ async def test_who_was_with_what_is_cancelled_is_told_and_the_others_go_on() -> 
     shared = SharedCommits(no_leases(), falls)
     outcomes = await asyncio.gather(shared.finish(first), return_exceptions=True)
 
-    assert [type(outcome) for outcome in outcomes] == [StorageUnavailable]
+    assert [type(outcome) for outcome in outcomes] == [OutcomeUnknown]
     await shared.finish(some_steps())
 
 

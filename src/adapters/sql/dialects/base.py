@@ -28,6 +28,9 @@ class Verdict(Enum):
 
     TRANSIENT = "it lost a race, and would likely pass if run again"
     UNAVAILABLE = "the database is gone, refuses connections or took too long"
+    NO_ROOM = "the database has no room: on its disk, in its memory, for one more connection"
+    NO_WRITES = "this server, or this file, takes no writes"
+    DAMAGED = "what is stored cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,13 @@ class Dialect(ABC):
     def verdict(self, error: DBAPIError) -> Verdict | None:
         """Judge an error that is neither a lost connection nor a violated constraint."""
         ...
+
+    def is_demoted(self, error: DBAPIError) -> bool:
+        """Tell whether the server no longer takes writes, so that its connections are as good as lost.
+
+        After a fail-over the old primary keeps them, and answers reads from a state that falls behind.
+        """
+        return self.verdict(error) is Verdict.NO_WRITES
 
     @abstractmethod
     def violation(self, error: DBAPIError) -> Violation | None: ...

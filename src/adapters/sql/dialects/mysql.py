@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     URL,
@@ -38,36 +38,86 @@ _TRANSIENT = frozenset(
         1020,  # record has changed since last read: MariaDB's snapshot isolation
         1205,  # lock wait time-out
         1213,  # deadlock; Galera reports a lost certification so too
-        1047,  # WSREP has not yet prepared the node: another node, or this one in a moment
         1412,  # table definition has changed: a migration ran by
+        3101,  # Group Replication rolled it back: a lost certification, or a member that is leaving
     }
 )
+_NO_WRITES = frozenset(
+    {
+        1047,  # WSREP has not yet prepared the node: it is not, or no longer, part of its cluster
+        1290,  # running read-only: the old primary after a switch-over
+        1792,  # cannot write in a read-only transaction
+        1836,  # running in read-only mode
+        3098,  # Group Replication refuses the table
+        3100,  # Group Replication's hook failed: the member was expelled
+    }
+)
+_NO_ROOM = frozenset(
+    {
+        3,  # error writing a file
+        20, 21,  # disk full
+        1021,  # disk full
+        1026,  # error writing a file
+        1030,  # error from the storage engine, such as 28: no space left on the device
+        1037, 1038, 1041,  # out of memory, of memory to sort, of the server's resources
+        1040,  # too many connections
+        1114,  # the table is full, as its disk is
+        1135,  # cannot create a thread
+        1197,  # the cache of the binary log is full
+        1203,  # too many connections of this user
+        1206,  # the locks of one transaction fill the table of locks
+        1226,  # the user's resource is used up
+        1534, 1598,  # the binary log cannot be written
+        1878,  # a temporary file cannot be written
+    }
+)  # fmt: skip
+_DAMAGED = frozenset(
+    {
+        126, 127, 145,  # wrong index or record file; crashed
+        1024,  # error reading a file
+        1034, 1035,  # incorrect key file
+        1194, 1195,  # the table is marked as crashed
+        1712,  # the index is corrupted
+        1877,  # the table is corrupted
+        1932,  # the table does not exist in the engine
+    }
+)  # fmt: skip
 _UNAVAILABLE = frozenset(
     {
-        1040,  # too many connections
-        1203,  # too many connections of this user
-        1226,  # the user's resource is used up
         1044,  # access to the database denied
         1045,  # access denied
         1049,  # unknown database
+        1129, 1130,  # the host is blocked, or not allowed
         1698,  # access denied without a password
         1053,  # server shutdown in progress
         1077,  # normal shutdown
         1079,  # shutdown complete
         1152,  # aborted connection
         *range(1158, 1162),  # network read or write error, or time-out
+        1180, 1181,  # an error during COMMIT or ROLLBACK
         1184,  # new aborting connection
-        1290,  # running read-only: the old primary after a switch-over
-        1836,  # running in read-only mode
-        1792,  # cannot write in a read-only transaction
         1317,  # query execution was interrupted
         1927,  # connection was killed
         1969,  # MariaDB: max_statement_time exceeded
         3024,  # MySQL: max_execution_time exceeded
+        3032, 3168, 3169,  # MySQL: the server does not take it now, is not available, has killed the session
         2002, 2003, 2005, 2006, 2012, 2013, 2014, 2055,  # the client's own: cannot connect, gone away, lost
         4031,  # disconnected by the server because of inactivity
     }
 )  # fmt: skip
+_VERDICTS: Final = {
+    code: verdict
+    for verdict, codes in (
+        (Verdict.TRANSIENT, _TRANSIENT),
+        (Verdict.NO_WRITES, _NO_WRITES),
+        (Verdict.NO_ROOM, _NO_ROOM),
+        (Verdict.DAMAGED, _DAMAGED),
+        (Verdict.UNAVAILABLE, _UNAVAILABLE),
+    )
+    for code in codes
+}
+_LEAVING: Final = 3101
+"""What a member that leaves its group says too; the connections of one that has only lost a race are opened anew."""
 
 # The last quoted word, because the value before it is the user's; MySQL 8 puts the table in front.
 _DUPLICATE_KEY = re.compile(r"for key '(?:[^'.]+\.)?([^'.]+)'\s*$")
@@ -175,9 +225,10 @@ class MysqlDialect(Dialect):
 
     def verdict(self, error: DBAPIError) -> Verdict | None:
         code = _code(error)
-        if code in _TRANSIENT:
-            return Verdict.TRANSIENT
-        return Verdict.UNAVAILABLE if code in _UNAVAILABLE else None
+        return None if code is None else _VERDICTS.get(code)
+
+    def is_demoted(self, error: DBAPIError) -> bool:
+        return super().is_demoted(error) or _code(error) == _LEAVING
 
     def violation(self, error: DBAPIError) -> Violation | None:
         message = str(error.orig.args[1]) if error.orig is not None and len(error.orig.args) > 1 else ""

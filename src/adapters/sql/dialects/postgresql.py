@@ -39,20 +39,28 @@ _TRANSIENT = frozenset(
 )
 _UNAVAILABLE = frozenset(
     {
-        "25006",  # read-only transaction: the old primary after a switch-over
         "25P03",  # idle in transaction for too long
         "28000",  # log-in refused
         "28P01",  # wrong password
         "3D000",  # unknown database
-        "53300",  # too many connections
         "57014",  # statement_timeout, or cancelled by an administrator
         "57P01",  # terminated by an administrator
         "57P02",  # crash shutdown
         "57P03",  # cannot connect now: starting up or shutting down
+        "57P04",  # the database was dropped
         "57P05",  # idle for too long
+        "F0000", "F0001",  # the server's own configuration or lock file
     }
-)
-_CONNECTION_CLASS = "08"
+)  # fmt: skip
+_NO_WRITES = "25006"
+"""A read-only transaction: the old primary after a switch-over."""
+_DAMAGED = frozenset({"XX001", "XX002"})
+"""Corrupted data, a corrupted index. XX000 is the server's own confusion, and may well be ours."""
+_VERDICT_BY_CLASS = {
+    "08": Verdict.UNAVAILABLE,  # connections
+    "53": Verdict.NO_ROOM,  # disk full, out of memory, too many connections
+    "58": Verdict.UNAVAILABLE,  # errors of the system around it: input and output, files
+}
 _KINDS = {"23505": "uq", "23503": "fk", "23514": "ck"}
 
 _GRACE_SECONDS = 2.0
@@ -138,7 +146,11 @@ class PostgresqlDialect(Dialect):
         state = _state(error)
         if state in _TRANSIENT:
             return Verdict.TRANSIENT
-        return Verdict.UNAVAILABLE if state in _UNAVAILABLE or state.startswith(_CONNECTION_CLASS) else None
+        if state in _UNAVAILABLE:
+            return Verdict.UNAVAILABLE
+        if state == _NO_WRITES:
+            return Verdict.NO_WRITES
+        return Verdict.DAMAGED if state in _DAMAGED else _VERDICT_BY_CLASS.get(state[:2])
 
     def violation(self, error: DBAPIError) -> Violation | None:
         kind = _KINDS.get(_state(error))

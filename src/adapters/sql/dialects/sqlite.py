@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     URL,
@@ -32,11 +32,22 @@ from adapters.sql.dialects.base import Dialect, Limits, Verdict, Violation
 from adapters.sql.models import AuthorRevisionRow, CacheFenceRow, PostWordsRow, Row, table_of
 from adapters.sql.types import Id
 
-_UNAVAILABLE = (
-    "SQLITE_CANTOPEN",
-    "SQLITE_PROTOCOL",
-    "SQLITE_INTERRUPT",  # a read took too long
-)
+_VERDICTS: Final = {
+    "SQLITE_BUSY": Verdict.TRANSIENT,
+    "SQLITE_LOCKED": Verdict.TRANSIENT,
+    "SQLITE_CANTOPEN": Verdict.UNAVAILABLE,
+    "SQLITE_PROTOCOL": Verdict.UNAVAILABLE,
+    "SQLITE_INTERRUPT": Verdict.UNAVAILABLE,  # a read took too long
+    "SQLITE_IOERR": Verdict.UNAVAILABLE,
+    "SQLITE_FULL": Verdict.NO_ROOM,
+    "SQLITE_NOMEM": Verdict.NO_ROOM,
+    "SQLITE_NOLFS": Verdict.NO_ROOM,  # the file would be larger than its file system can hold
+    "SQLITE_READONLY": Verdict.NO_WRITES,
+    "SQLITE_PERM": Verdict.NO_WRITES,
+    "SQLITE_CORRUPT": Verdict.DAMAGED,
+    "SQLITE_NOTADB": Verdict.DAMAGED,
+}
+"""By the name of the error without what extends it: `SQLITE_IOERR_FSYNC` is a `SQLITE_IOERR`."""
 _MIGRATION_WAIT_SECONDS = 600
 
 _COLUMNS = re.compile(r"UNIQUE constraint failed: (.+)$")
@@ -129,10 +140,7 @@ class SqliteDialect(Dialect):
         cursor.close()
 
     def verdict(self, error: DBAPIError) -> Verdict | None:
-        name = _error_name(error)
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return Verdict.TRANSIENT
-        return Verdict.UNAVAILABLE if name.startswith(_UNAVAILABLE) else None
+        return _VERDICTS.get("_".join(_error_name(error).split("_", 2)[:2]))
 
     def violation(self, error: DBAPIError) -> Violation | None:
         message = str(error.orig)

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Awaitable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Select, bindparam, select, type_coerce
@@ -12,6 +11,7 @@ from adapters.sql.database import Database
 from adapters.sql.look_ups import KEYS_A_LOOK_UP, NAMES, SharedLookUps, padded
 from adapters.sql.models import AuthorRevisionRow, table_of
 from adapters.sql.sqlite.commits import SqliteCommits
+from adapters.sql.sqlite.guard import FileGuard
 from adapters.sql.types import Id, IdNumber
 from application.posts.ports import AuthorRevisions
 from domain.shared.ids import UserId
@@ -56,8 +56,8 @@ class SqlAuthorRevisions(SharedLookUps[UserId, int], AuthorRevisions):
 class SqliteAuthorRevisions(AuthorRevisions):
     """Asks the file whether anything at all was committed, which takes microseconds, and looks up only then."""
 
-    def __init__(self, path: Path) -> None:
-        self._commits = SqliteCommits(path)
+    def __init__(self, guard: FileGuard) -> None:
+        self._commits = SqliteCommits(guard)
         self._mark: int | None = None
         self._known: dict[int, int] = {}
         """By the number of the author's id, whose hash costs nothing: that of a UUID is computed in Python."""

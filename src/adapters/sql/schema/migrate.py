@@ -10,6 +10,7 @@ revision before. Revisions are written so that running them again after the caus
 
 from collections.abc import Callable
 from importlib import resources
+from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
@@ -19,6 +20,7 @@ from sqlalchemy import Connection, make_url
 from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.base import Dialect
 from adapters.sql.schema.state import DatabaseRefused, SchemaState, SchemaStatus, apart, on_connection, schema_state
+from adapters.sql.sqlite.writer import log_of
 
 __all__ = [
     "DatabaseRefused",
@@ -58,6 +60,16 @@ def configuration(connection: Connection | None = None) -> Config:
     return config
 
 
+def _demand_nothing_was_lost(file: Path) -> None:
+    """Raise `DatabaseRefused` where a file is to be made next to the log of one that is gone."""
+    log = log_of(file)
+    if not file.exists() and log.exists() and log.stat().st_size:
+        raise DatabaseRefused(
+            f"{file} is gone, and its log {log.name} is still there: bring the file back, or move the log away to "
+            "begin with an empty database"
+        )
+
+
 def _migrate(url: str, step: Callable[[Config], None]) -> None:
     def run(connection: Connection, dialect: Dialect) -> None:
         with dialect.migration_lock(connection):
@@ -69,5 +81,6 @@ def _migrate(url: str, step: Callable[[Config], None]) -> None:
 
     file = dialect_of(make_url(url)).file(make_url(url))
     if file is not None:
+        _demand_nothing_was_lost(file)
         file.parent.mkdir(parents=True, exist_ok=True)
     apart(on_connection(url, run))

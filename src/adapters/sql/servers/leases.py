@@ -34,14 +34,34 @@ class Lease:
     what the server answered in good order, an error included, leaves it as it was.
     """
 
-    __slots__ = ("_by_sqlalchemy", "_connection", "_dbapi", "born", "dialect", "idle_since", "link", "lost", "was_cut")
+    __slots__ = (
+        "_by_sqlalchemy",
+        "_connection",
+        "_dbapi",
+        "_is_demoted",
+        "born",
+        "dialect",
+        "idle_since",
+        "link",
+        "lost",
+        "was_cut",
+        "was_demoted",
+    )
 
-    def __init__(self, connection: Connection, *, autocommit: bool) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        autocommit: bool,
+        is_demoted: Callable[[DBAPIError], bool] = lambda _: False,
+    ) -> None:
         """Take over a connection that SQLAlchemy has just made, and that has begun nothing.
 
         In `autocommit` each statement stands for itself; else the first begins, and `commit` or `roll_back` ends.
+        `is_demoted` tells by an error whether the server no longer takes writes.
         """
         self._connection = connection
+        self._is_demoted = is_demoted
         self._by_sqlalchemy = _alone if autocommit else _within
         self.dialect = connection.dialect
         self._dbapi = connection.dialect.loaded_dbapi
@@ -51,6 +71,8 @@ class Lease:
         """Whether it must not be used again."""
         self.was_cut = False
         """Whether it was lost by no doing of ours, so that others of its age may be, too."""
+        self.was_demoted = False
+        """Whether it leads to a server that no longer takes writes, as all others of its age do then, too."""
 
     async def run(self, statement: Executable, parameters: Parameters) -> Rows:
         """Run a statement by the driver itself, where its text does not depend on its values."""
@@ -90,12 +112,18 @@ class Lease:
             return await greenlet_spawn(work, self._connection, *arguments)
         except BaseException as error:
             # An invalidated connection has none underneath any more.
+            if isinstance(error, RuntimeError):
+                raise self._broken(error) from error
             if self._connection.invalidated or isinstance(error, OSError) or not isinstance(error, Exception):
                 self._lose(was_cut=isinstance(error, Exception))
+            elif isinstance(error, DBAPIError):
+                self._judge(error)
             raise
 
     def fail(self, error: BaseException, sql: str) -> NoReturn:
         """Note what an error of the driver's means for the connection, and raise it, as SQLAlchemy's if it is one."""
+        if isinstance(error, RuntimeError):
+            raise self._broken(error) from error
         if not isinstance(error, self._dbapi.Error):
             # A cancellation, a refused write, a time-out: the server may still be answering.
             self._lose(was_cut=isinstance(error, OSError))
@@ -104,9 +132,21 @@ class Lease:
         # The driver's own confusion about what the server says is not told apart from the server's.
         if gone or isinstance(error, self._dbapi.InternalError):
             self._lose(was_cut=gone)
-        raise DBAPIError.instance(
+        failure: Any = DBAPIError.instance(
             sql, None, error, self._dbapi.Error, connection_invalidated=gone, dialect=self.dialect
-        ) from error
+        )
+        self._judge(failure)
+        raise failure from error
+
+    def _broken(self, error: RuntimeError) -> OSError:
+        """Return what says that the connection is broken: uvloop has no other error for a transport that is closed."""
+        self._lose(was_cut=True)
+        return ConnectionError(str(error))
+
+    def _judge(self, failure: DBAPIError) -> None:
+        if not self.lost and self._is_demoted(failure):
+            self._lose(was_cut=True)
+            self.was_demoted = True
 
     def forget_transaction(self) -> None:
         """Have SQLAlchemy know that nothing is begun any more, without asking the database to end it."""
@@ -121,7 +161,7 @@ class Lease:
             await greenlet_spawn(self.dialect.do_ping, self.link.adapter)
         except BaseException as error:
             self._lose(was_cut=isinstance(error, Exception))
-            if isinstance(error, (self._dbapi.Error, OSError)):
+            if isinstance(error, (self._dbapi.Error, OSError, RuntimeError)):
                 return False
             raise
         return True
@@ -176,8 +216,13 @@ class Leases:
         overflow: int,
         wait_seconds: float,
         ping_after_idle_seconds: float,
+        demoted: Callable[[], None] = lambda: None,
     ) -> None:
-        """`size` are kept, `overflow` more are opened at need. Times are in seconds."""
+        """`size` are kept, `overflow` more are opened at need. Times are in seconds.
+
+        `demoted` is called when a connection turns out to lead to a server that no longer takes writes.
+        """
+        self._demoted = demoted
         self._name = name
         self._open_one = open_one
         self._size = size
@@ -237,7 +282,9 @@ class Leases:
         """Take a connection back that has nothing begun. One that is lost is closed."""
         if lease.was_cut and lease.born > self._suspect_until:
             # One of those that are suspect already says nothing new: those made since may well be sound.
-            self._suspect_until = time.monotonic()
+            self.suspect_all()
+            if lease.was_demoted:
+                self._demoted()
         if lease.lost or lease.born <= self._suspect_until:
             self._close(lease)
         elif (waiter := self._next()) is not None:
@@ -248,6 +295,10 @@ class Leases:
             lease.idle_since = time.monotonic()
             self._free.append(lease)
             self._lent -= 1
+
+    def suspect_all(self) -> None:
+        """Have those that are open by now closed rather than lent again."""
+        self._suspect_until = time.monotonic()
 
     async def dispose(self) -> None:
         """Close those that are free, now, and the others when they are given back."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Awaitable, Sequence
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Executable, Result, event
 from sqlalchemy import Dialect as SqlAlchemyDialect
@@ -16,12 +16,14 @@ from sqlalchemy.util import greenlet_spawn
 from adapters.sql.compiled import AnyRow, Parameters, Rows, compiled
 from adapters.sql.connections import Connections, PoolState, Step, StepFailed, Unit
 from adapters.sql.dialects.base import Dialect, Limits
-from adapters.sql.errors import CAUGHT
+from adapters.sql.errors import CAUGHT, CannotConnect, InDoubt
 from adapters.sql.servers.batches import TOGETHER, Batch
 from adapters.sql.servers.leases import Lease, Leases
 from adapters.sql.servers.shared_commits import SharedCommits
 
 R = TypeVar("R")
+
+_POOLS: Final = ("_reads", "_writes")
 
 
 class PooledConnections(Connections):
@@ -72,14 +74,14 @@ class PooledConnections(Connections):
 
     async def dispose(self) -> None:
         vars(self).pop("_shared", None)
-        for name in ("_reads", "_writes"):
+        for name in _POOLS:
             leases: Leases | None = vars(self).pop(name, None)
             if leases is not None:
                 await leases.dispose()
 
     def pools(self) -> Sequence[PoolState]:
         # Those that nobody has needed yet are not made for this.
-        made: list[Leases] = [vars(self)[name] for name in ("_reads", "_writes") if name in vars(self)]
+        made: list[Leases] = [vars(self)[name] for name in _POOLS if name in vars(self)]
         return [leases.state for leases in made]
 
     @cached_property
@@ -110,7 +112,14 @@ class PooledConnections(Connections):
         engine = self._engine(autocommit=autocommit)
 
         async def open_one() -> Lease:
-            return Lease(await greenlet_spawn(engine.connect), autocommit=autocommit)
+            try:
+                connection = await greenlet_spawn(engine.connect)
+            except CAUGHT:
+                raise
+            except Exception as error:
+                # A server that accepts and closes, for one, makes uvloop or a driver raise what neither has a name for.
+                raise CannotConnect(f"{type(error).__name__}: {error}") from error
+            return Lease(connection, autocommit=autocommit, is_demoted=self._dialect.is_demoted)
 
         return Leases(
             name,
@@ -119,7 +128,15 @@ class PooledConnections(Connections):
             overflow=overflow,
             wait_seconds=self._pool_timeout_seconds,
             ping_after_idle_seconds=self._ping_after_idle_seconds if self._dialect.pings_idle_connections else math.inf,
+            demoted=self._suspect_all,
         )
+
+    def _suspect_all(self) -> None:
+        """Have no connection lent again that is open by now: those for reading lead to the same server."""
+        for name in _POOLS:
+            leases: Leases | None = vars(self).get(name)
+            if leases is not None:
+                leases.suspect_all()
 
     def _engine(self, *, autocommit: bool) -> Engine:
         # Nothing is begun in autocommit, so there is nothing to roll back.
@@ -180,7 +197,12 @@ class _PooledUnit(Unit):
             await _run_batch(lease, batch)
         # A session has a transaction of its own around the connection's.
         if self._session is None and isinstance(last, Batch):
-            if await _finish_batch(lease, last):
+            try:
+                ended = await _finish_batch(lease, last)
+            except StepFailed as failed:
+                # The COMMIT went with it.
+                raise _doubted(lease, failed) from failed.__cause__
+            if ended:
                 lease.forget_transaction()
                 self._is_open = False
                 return
@@ -193,7 +215,12 @@ class _PooledUnit(Unit):
 
     async def commit(self) -> None:
         if self._lease is not None:
-            await self._lease.commit()
+            try:
+                await self._lease.commit()
+            except CAUGHT as error:
+                if self._lease.lost and not self._lease.was_demoted:
+                    raise InDoubt from error
+                raise
             self._is_open = False
 
     async def close(self) -> None:
@@ -272,6 +299,17 @@ async def _finish_batch(lease: Lease, batch: Batch) -> bool:
     ended = await _judged(lease, batch, TOGETHER[lease.dialect.driver].finish(lease.link, batch))
     batch.check()
     return ended
+
+
+def _doubted(lease: Lease, failed: StepFailed) -> StepFailed:
+    """Return the failure of what ended in a COMMIT: in doubt when no answer came."""
+    if not lease.lost or lease.was_demoted:
+        return failed
+    doubt = InDoubt()
+    doubt.__cause__ = failed.__cause__
+    told = StepFailed(failed.step, failed.among)
+    told.__cause__ = doubt
+    return told
 
 
 async def _judged(lease: Lease, batch: Batch, running: Awaitable[R]) -> R:

@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from adapters.sql.compiled import compiled
 from adapters.sql.connections import Step, StepFailed
-from adapters.sql.errors import CAUGHT
+from adapters.sql.errors import CAUGHT, InDoubt
 from adapters.sql.servers.batches import TOGETHER, Batch
 from adapters.sql.servers.leases import Lease, Leases
-from application.shared.errors import StorageUnavailable
+from application.shared.errors import OutcomeUnknown
 
 _UNDER_WAY: Final = 4
 """Groups at the same time. With more, each would carry fewer; with one, the server would never have two to work on."""
@@ -104,7 +104,7 @@ class SharedCommits:
             except BaseException as error:
                 # A defect, or the end of the process: nobody must wait for ever.
                 for job in jobs:
-                    job.settle(error if isinstance(error, Exception) else StorageUnavailable("the commit was given up"))
+                    job.settle(error if isinstance(error, Exception) else OutcomeUnknown("the commit was given up"))
                 raise
 
     async def _commit(self, jobs: list[_Job]) -> None:
@@ -124,7 +124,7 @@ class SharedCommits:
         except Exception as error:  # noqa: BLE001 # it goes to the caller
             job.settle(error)
         except BaseException:
-            job.settle(StorageUnavailable("the commit was given up"))
+            job.settle(OutcomeUnknown("the commit was given up"))
             raise
         else:
             job.settle()
@@ -165,8 +165,10 @@ class SharedCommits:
             if not lease.lost:
                 await lease.roll_back()
                 return False
+            # Lost while it was committed, for all that is known; unless the server has said that it takes no writes.
+            reason = judged if lease.was_demoted else _in_doubt(judged)
             for job in jobs:
-                job.settle(_failed(judged))
+                job.settle(_failed(reason))
             return True
         lease.forget_transaction()
         for job in jobs:
@@ -192,6 +194,12 @@ def _by_form(jobs: Sequence[_Job], lease: Lease) -> dict[object, list[_Job]]:
         is_whole = len(job.batch.steps) == len(job.steps)
         found.setdefault(together.form(job.batch) if is_whole else None, []).append(job)
     return found
+
+
+def _in_doubt(error: BaseException) -> InDoubt:
+    doubt = InDoubt()
+    doubt.__cause__ = error
+    return doubt
 
 
 def _failed(error: Any) -> StepFailed:

@@ -2,10 +2,9 @@
 
 import asyncio
 import sqlite3
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+from adapters.sql.sqlite.guard import FileGone, FileGuard
 from application.shared.commits import CommitMarks
 
 
@@ -24,8 +23,9 @@ class SqliteCommits(CommitMarks):
     commits, or is told of a commit, without giving the loop a turn in between would see the mark from before.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, guard: FileGuard) -> None:
+        self._guard = guard
+        guard.when_reopened(self._forget)
         self._connection: sqlite3.Connection | None = None
         self._connections = 0
         self._turn_of: asyncio.AbstractEventLoop | None = None
@@ -45,6 +45,8 @@ class SqliteCommits(CommitMarks):
         self._turn_of = None
 
     def _look(self) -> int | None:
+        if self._guard.is_lost:
+            return None
         try:
             version: int = self.read_one("PRAGMA data_version")[0]
         except sqlite3.OperationalError:
@@ -70,14 +72,20 @@ class SqliteCommits(CommitMarks):
     def _connect(self) -> sqlite3.Connection:
         # timeout=0: the event loop never sleeps in here. No thread check: whoever closes it may be another one.
         self._connections += 1
-        self._connection = sqlite3.connect(
-            f"file:{quote(str(self._path))}?mode=ro",
+        connection = sqlite3.connect(
+            f"{self._guard.path.absolute().as_uri()}?mode=ro",
             uri=True,
             timeout=0,
             isolation_level=None,
             check_same_thread=False,
         )
-        return self._connection
+        try:
+            self._guard.demand()
+        except FileGone as gone:
+            connection.close()  # It leads to another file, which must not be read even when ours is back.
+            raise sqlite3.OperationalError(str(gone)) from gone
+        self._connection = connection
+        return connection
 
     def _forget(self) -> None:
         self._turn_of = None

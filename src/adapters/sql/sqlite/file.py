@@ -18,32 +18,51 @@ Where the disk is so slow that reading from it shows, nothing runs on the loop f
 least (`caution`).
 """
 
+import asyncio
+import errno
+import sqlite3
+import tempfile
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Executable
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from adapters.sql.compiled import AnyRow, Parameters
 from adapters.sql.connections import Connections, Unit
 from adapters.sql.dialects.base import Limits
 from adapters.sql.sqlite.caution import Caution
 from adapters.sql.sqlite.groups import SqliteGroups
+from adapters.sql.sqlite.guard import FileGuard
 from adapters.sql.sqlite.reads import SqliteReads
 from adapters.sql.sqlite.units import GroupedUnit, OwnUnit
-from adapters.sql.sqlite.writer import SqliteWriter
+from adapters.sql.sqlite.writer import SqliteWriter, log_of
 
 R = TypeVar("R")
+
+_LOOK_SECONDS: Final = 0.5
+"""How often to look whether the file is still there: for reads; a commit looks for itself."""
+_QUIET_SECONDS: Final = 3.0
+"""For how long nobody has written before the log is copied into the file, so that nobody waits for that."""
+_LONG_LOG_BYTES: Final = 1 << 20
+_ROOM_BYTES: Final = 1 << 18
+"""What has to fit on the disk before it counts as no longer full."""
 
 
 class SqliteFile(Connections):
     """All connections of one process to one SQLite file; used from one event loop."""
 
-    def __init__(self, path: Path, limits: Limits, *, connections: int, turn_seconds: float, full: bool) -> None:
+    def __init__(self, guard: FileGuard, limits: Limits, *, connections: int, turn_seconds: float, full: bool) -> None:
+        self.guard = guard
         self.caution = Caution()
-        self.reads = SqliteReads(path, limits, self.caution, connections=connections)
-        self.writer = SqliteWriter(path, limits, turn_seconds=turn_seconds, full=full)
+        self.reads = SqliteReads(guard, limits, self.caution, connections=connections, begins=self._begin_to_look)
+        self.writer = SqliteWriter(guard, limits, turn_seconds=turn_seconds, full=full, begins=self._begin_to_look)
         self.groups = SqliteGroups(self.writer, self.caution)
+        self._next_look: asyncio.TimerHandle | None = None
+        self._shortening: asyncio.Task[None] | None = None
+        self._shortened_at = 0.0
 
     async def fetch_all(self, statement: Executable, parameters: Parameters, *, brief: bool) -> Sequence[AnyRow]:
         if self.groups.driven is not None:
@@ -66,8 +85,57 @@ class SqliteFile(Connections):
     async def grouped(self, story: Callable[[], Coroutine[Any, Any, R]]) -> R:
         return await self.groups.run(story)
 
+    async def demand_room(self) -> None:
+        await asyncio.to_thread(_demand_room, self.guard.path.absolute().parent)
+
+    def _begin_to_look(self) -> None:
+        if self._next_look is None:
+            self._next_look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        """See whether the file is still there, and whether its log is long and at rest."""
+        self._next_look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
+        self.guard.look()
+        if self._shortening is None and not self.guard.is_lost and self._log_is_long():
+            self._shortening = asyncio.get_running_loop().create_task(self._shorten_log(), name="shortening the log")
+
+    def _log_is_long(self) -> bool:
+        if self.writer.is_lent or time.monotonic() - self._shortened_at < _QUIET_SECONDS:
+            return False
+        try:
+            log = log_of(self.guard.path).stat()
+        except OSError:
+            return False
+        return log.st_size > _LONG_LOG_BYTES and time.time() - log.st_mtime > _QUIET_SECONDS
+
+    async def _shorten_log(self) -> None:
+        try:
+            await self.writer.shorten_log()
+        except (sqlite3.Error, OSError, PoolTimeoutError):
+            pass  # Somebody else is at it, or reads what would be cut: it is tried again.
+        finally:
+            self._shortened_at = time.monotonic()
+            self._shortening = None
+
     async def dispose(self) -> None:
         """Let what is running end, and close every connection. It may be used again afterwards."""
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
+        if self._shortening is not None:
+            await asyncio.wait([self._shortening])
         await self.groups.finish()
         await self.reads.dispose()
         await self.writer.dispose()
+
+
+def _demand_room(folder: Path) -> None:
+    """Raise `OSError` when the disk is full."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_ROOM_BYTES))
+            file.flush()
+    except OSError as error:
+        # Whether the folder may be written to at all, a write of the database finds out.
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise

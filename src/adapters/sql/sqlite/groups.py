@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from adapters.sql.errors import CAUGHT
 from adapters.sql.sqlite.caution import Caution
 from adapters.sql.sqlite.writer import SqliteWriter
 
@@ -113,7 +113,7 @@ class SqliteGroups:
     async def _run_group(self) -> None:
         try:
             await self._writer.begin()
-        except (DBAPIError, OSError) as error:
+        except CAUGHT as error:
             self._fail(self._waiting, error)
             return
         group: deque[Job] = deque()
@@ -127,7 +127,7 @@ class SqliteGroups:
             return
         except BaseException as error:
             self._fail(group, error)
-            if not isinstance(error, (DBAPIError, OSError)):
+            if not isinstance(error, CAUGHT):
                 raise
             return
         told = [job for job in group if job.news]

@@ -20,6 +20,8 @@ _STEPS_BETWEEN_LOOKS: Final = 100_000
 _CHECKPOINT_PAGES: Final = 4_000
 """How long the log grows, 16 MB, until it is copied into the file: a page that is in it several times is copied once.
 Beyond 4,062 a reader looks into a second table of what is in the log."""
+_LOG_BYTES: Final = 16 << 20
+"""To what the log's file is cut when it begins anew, after a reader has kept it from that for long."""
 _BUSY: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
 
@@ -29,8 +31,14 @@ class Link:
     def __init__(self, path: Path, *, read_only: bool, wait: float, full: bool = True) -> None:
         """`wait`: seconds for somebody else's lock. `full`: whether a commit waits for the disk."""
         # isolation_level=None: the driver begins nothing by itself.
+        # mode=rw: a file that is not there is never made here, which would be an empty one in place of what was lost.
         self.raw = sqlite3.connect(
-            path, timeout=wait, isolation_level=None, check_same_thread=False, cached_statements=512
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=wait,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=512,
         )
         self._deadline = 0.0
         self._looks = 0
@@ -41,6 +49,7 @@ class Link:
             self.raw.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
             self.raw.execute("PRAGMA foreign_keys = ON")
             self.raw.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            self.raw.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
             # Now: to say AUTOCOMMIT, which SQLAlchemy does once, makes the driver commit what is begun.
             _ = self._connection
 
@@ -109,12 +118,20 @@ def opened(path: Path, *, read_only: bool, wait: float, full: bool = True) -> Li
 
 def raise_translatable(error: sqlite3.Error, sql: str) -> NoReturn:
     """Raise what SQLAlchemy would, which is what `errors` translates."""
-    raise DBAPIError.instance(sql, None, error, sqlite3.Error, dialect=DIALECT) from error
+    raise translatable(error, sql) from error
+
+
+def translatable(error: sqlite3.Error, sql: str) -> Exception:
+    return DBAPIError.instance(sql, None, error, sqlite3.Error, dialect=DIALECT)
 
 
 def is_busy(error: sqlite3.Error) -> bool:
     """Tell whether somebody else has the lock."""
-    return (getattr(error, "sqlite_errorname", None) or "").startswith(_BUSY)
+    return error_name(error).startswith(_BUSY)
+
+
+def error_name(error: BaseException | None) -> str:
+    return getattr(error, "sqlite_errorname", None) or ""
 
 
 def executed(session: Session, statement: Executable, parameters: Parameters | Sequence[Parameters]) -> Result[Any]:

@@ -4,17 +4,19 @@ import asyncio
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Executable
+from sqlalchemy.exc import DBAPIError
 
 from adapters.sql.compiled import AnyRow, Parameters, compiled
 from adapters.sql.dialects.base import Limits
 from adapters.sql.sqlite.caution import Caution
+from adapters.sql.sqlite.guard import FileGone, FileGuard
 from adapters.sql.sqlite.link import DIALECT, Link, opened
 
 _READERS: Final = 4
@@ -26,13 +28,26 @@ _BRIEF_STEPS: Final = 20_000
 class SqliteReads:
     """The connections that only read; none is opened before it is needed."""
 
-    def __init__(self, path: Path, limits: Limits, caution: Caution, *, connections: int) -> None:
-        self._path = path
+    def __init__(
+        self,
+        guard: FileGuard,
+        limits: Limits,
+        caution: Caution,
+        *,
+        connections: int,
+        begins: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`begins` is called on the loop, before the first connection is opened."""
+        self._guard = guard
+        self._begins = begins
         self._limits = limits
         self._caution = caution
         self._threads = max(1, min(_READERS, connections - 1))
         self._brief_link: Link | None = None
         self._idle: deque[Link] = deque()
+        self._age = 0
+        """How often all connections were let go of."""
+        guard.when_reopened(self._let_go)
         self._executor: ThreadPoolExecutor | None = None
         self.under_way = 0
         """How many reads are in threads, or wait for one."""
@@ -40,6 +55,7 @@ class SqliteReads:
     async def read(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow]:
         """Read in a thread."""
         if self._executor is None:
+            self._begins()
             self._executor = ThreadPoolExecutor(self._threads, "sqlite-read")
         self.under_way += 1
         try:
@@ -52,42 +68,61 @@ class SqliteReads:
         """Read on the loop; None when that is not to be."""
         plan = compiled(statement, DIALECT, parameters)
         begun = time.monotonic()
-        if plan is None or begun < self._caution.until:
+        if plan is None or begun < self._caution.until or self._guard.is_lost:
             return None
         try:
             link = self._brief_link
             if link is None:
                 # wait=0: the loop never sleeps in here.
-                link = self._brief_link = Link(self._path, read_only=True, wait=0)
+                self._begins()
+                link = self._brief_link = self._opened(wait=0)
             link.limit_steps(_BRIEF_STEPS)
             fetched = link.raw.execute(plan.sql, plan.bind(parameters)).fetchall()
-        except sqlite3.Error:
+        except (sqlite3.Error, DBAPIError, FileGone):
             # Too long, locked for a moment (recovery after a crash), or not there: a thread finds out.
             return None
         self._caution.note(time.monotonic() - begun)
         return plan.rows(fetched)
 
     def read_in_thread(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow]:
-        """Read in whatever thread this is, within the time that a statement has."""
+        """Read in whatever thread this is, within the time that a statement has. Raises `FileGone`."""
+        if self._guard.known is not None:
+            self._guard.demand()
+        age = self._age
         try:
             link = self._idle.pop()
         except IndexError:
-            link = opened(self._path, read_only=True, wait=self._limits.lock)
+            link = self._opened(wait=self._limits.lock)
         try:
             link.limit_seconds(self._limits.statement)
             return link.read(statement, parameters)
         finally:
-            self._idle.append(link)
+            if age == self._age:
+                self._idle.append(link)
+            else:
+                link.close()
+
+    def _opened(self, *, wait: float) -> Link:
+        link = opened(self._guard.path, read_only=True, wait=wait)
+        try:
+            self._guard.demand()
+        except FileGone:
+            link.close()  # It leads to another file, which must not be read even when ours is back.
+            raise
+        return link
 
     async def dispose(self) -> None:
         """Let what is running end, and close every connection."""
         if self._executor is not None:
             executor, self._executor = self._executor, None
             await asyncio.get_running_loop().run_in_executor(None, executor.shutdown)
-        links = list(self._idle)
-        if self._brief_link is not None:
-            links.append(self._brief_link)
-        self._idle.clear()
-        self._brief_link = None
-        for link in links:
-            link.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._age += 1
+        brief, self._brief_link = self._brief_link, None
+        if brief is not None:
+            brief.close()
+        while self._idle:
+            with suppress(IndexError):  # A thread was faster.
+                self._idle.popleft().close()

@@ -1,6 +1,8 @@
 """The one connection by which a process writes to a SQLite file, the thread that waits for it, and whose turn it is."""
 
 import asyncio
+import fcntl
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -8,10 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from adapters.sql.dialects.base import Limits
-from adapters.sql.sqlite.link import Link, is_busy, opened, raise_translatable
+from adapters.sql.errors import InDoubt
+from adapters.sql.sqlite.guard import FileGone, FileGuard, file_id
+from adapters.sql.sqlite.link import Link, error_name, is_busy, opened, raise_translatable, translatable
 
 R = TypeVar("R")
 
@@ -19,11 +24,28 @@ _LOCK_POLL_SECONDS: Final = 0.001
 """SQLite's own waiting sleeps for up to 100 ms, and is overtaken by a process that writes all the time."""
 
 
+def log_of(path: Path) -> Path:
+    """Return where SQLite keeps the write-ahead log of a file."""
+    return path.with_name(f"{path.name}-wal")
+
+
 class SqliteWriter:
     """Lends the write connection to one at a time: a group, or a unit of work. First come, first served."""
 
-    def __init__(self, path: Path, limits: Limits, *, turn_seconds: float, full: bool) -> None:
-        self._path = path
+    def __init__(
+        self,
+        guard: FileGuard,
+        limits: Limits,
+        *,
+        turn_seconds: float,
+        full: bool,
+        begins: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`begins` is called on the loop, before the connection is opened."""
+        self._guard = guard
+        self._log: FileGuard | None = None
+        """Knows the log of the connection, which is there as long as anybody has the file open; None before."""
+        self._begins = begins
         self._limits = limits
         self._turn_seconds = turn_seconds
         self._full = full
@@ -58,42 +80,107 @@ class SqliteWriter:
 
     async def begin(self) -> None:
         """Begin to write; what waits for another process does so in the thread."""
-        if self._link is not None:
+        if self._link is not None and not self._guard.is_lost:
             try:
                 self._link.raw.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if not is_busy(error):
-                    raise_translatable(error, "BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                pass  # The thread waits for the lock, or finds out what it is.
             else:
                 return
-        await self.in_thread(self._begin_waiting)
+        try:
+            await self.in_thread(self._begin_waiting)
+        except DBAPIError as error:
+            if error_name(error.orig).startswith("SQLITE_READONLY"):
+                self._guard.reopen()
+            raise
 
     async def in_thread(self, work: Callable[[], R]) -> R:
         """Do it in the writer's thread, after what was begun there before; it ends even if its caller hangs up."""
         if self._executor is None:
+            self._begins()
             self._executor = ThreadPoolExecutor(1, "sqlite-write")
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._executor, work))
 
     def _begin_waiting(self) -> None:
-        if self._link is None:
-            self._link = opened(self._path, read_only=False, wait=self._limits.lock, full=self._full)
-            self._link.raw.execute("PRAGMA busy_timeout = 0")
+        if self._guard.known is not None:
+            self._guard.demand()
+        is_new = self._link is None
+        link = self._link = self._link or self._opened()
         until = time.monotonic() + self._limits.lock
         while True:
             try:
-                self._link.raw.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if not is_busy(error) or time.monotonic() > until:
+                link.raw.execute("BEGIN IMMEDIATE")
+                if is_new:
+                    # Changes nothing, and fails where the file was opened to be read only, which BEGIN does not.
+                    link.raw.execute("PRAGMA incremental_vacuum(1)").fetchall()
+            except sqlite3.Error as error:
+                if not is_busy(error):
+                    # One that was opened while the file could not be written stays so.
+                    self._let_go()
+                    raise_translatable(error, "BEGIN IMMEDIATE")
+                if time.monotonic() > until:
                     raise_translatable(error, "BEGIN IMMEDIATE")
                 time.sleep(_LOCK_POLL_SECONDS)
             else:
-                return
+                break
+        if self._log is None and file_id(log := log_of(self._guard.path)) is not None:
+            self._log = FileGuard(log)
+            self._log.demand()
+
+    def _opened(self) -> Link:
+        link = opened(self._guard.path, read_only=False, wait=self._limits.lock, full=self._full)
+        try:
+            self._guard.demand()
+        except OSError:
+            link.close()
+            raise
+        link.raw.execute("PRAGMA busy_timeout = 0")
+        return link
+
+    def _let_go(self) -> None:
+        link, self._link, self._log = self._link, None, None
+        if link is not None:
+            link.close()
 
     def commit(self) -> None:
+        """Commit, and make sure that it is in the file that is in its place. Raises `InDoubt` when it may not be."""
         try:
             self.link.raw.execute("COMMIT")
         except sqlite3.Error as error:
-            raise_translatable(error, "COMMIT")
+            failure = translatable(error, "COMMIT")
+            if error_name(error).startswith("SQLITE_IOERR"):
+                # What was written of it to the log may be all of it.
+                raise InDoubt from failure
+            raise failure from error
+        try:
+            self._guard.demand()
+            if self._log is not None:
+                self._log.demand()
+        except FileGone as gone:
+            # It is in a file that may be brought back.
+            raise InDoubt from gone
+
+    async def shorten_log(self) -> None:
+        """Copy the log into the file and cut it, unless somebody else writes or does the same."""
+        if self._link is not None and not self.is_lent:
+            await self.take_turn()
+            try:
+                await self.in_thread(self._checkpoint)
+            finally:
+                self.give_turn()
+
+    def _checkpoint(self) -> None:
+        if self._link is None or self._guard.is_lost:
+            return
+        # A lock on the folder keeps the other workers from doing the same at once. SQLite up to 3.51.2 can damage the
+        # file when one checkpoint follows another while somebody begins the log anew (sqlite.org/wal.html, "the
+        # WAL-reset bug"). The lock is not on the file itself: letting go of it would let go of SQLite's own.
+        folder = os.open(self._guard.path.absolute().parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._link.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            os.close(folder)
 
     def roll_back(self) -> None:
         """Roll back what is begun, if anything is."""
@@ -111,8 +198,7 @@ class SqliteWriter:
                 executor, self._executor = self._executor, None
                 await asyncio.get_running_loop().run_in_executor(None, executor.shutdown)
             if self._link is not None:
-                link, self._link = self._link, None
-                link.close()
+                self._let_go()
         finally:
             self._turn.release()
             self._turn = asyncio.Lock()  # the next one may live on another loop

@@ -328,7 +328,22 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "Something the service needs does not answer.", "Try again after `Retry-After` seconds."
     ),
     "storage-unavailable": Explanation(
-        "The database does not answer, or not in time.", "Try again after `Retry-After` seconds."
+        "The database does not answer, not in time, or takes no writes just now: its disk is full, it was made "
+        "read-only, or its file is not in its place. Nothing was changed.",
+        "Try again after `Retry-After` seconds. Operators find the reason in the log, once a minute.",
+    ),
+    "outcome-unknown": Explanation(
+        "The database was lost, or the time of the request was over, while the request was being committed. It may "
+        "have been carried out, and it may not; nothing will change that any more after a few seconds.",
+        "Do not simply send it again: a creation would be done twice. Sent with an `Idempotency-Key`, the same request "
+        "with the same key is safe: it is answered as it was the first time, or carried out now. Without one, look "
+        "first whether it was done: read the resource, or the newest items of its list (`GET /users/me/posts`, "
+        "`GET /orders`). Changes that name a version (`If-Match`), votes and deletions may be sent again as they are.",
+    ),
+    "deadline-exceeded": Explanation(
+        "The request was not answered within its time (`REQUEST_DEADLINE_SECONDS`), since what it waited for did not "
+        "come, and was given up. Nothing was changed.",
+        "Try again after `Retry-After` seconds.",
     ),
     "overloaded": Explanation(
         "More is being asked than can be done in time; refusing now beats making everybody wait.",

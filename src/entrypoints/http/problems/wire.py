@@ -1,6 +1,7 @@
 """How a problem looks on the wire, and which one a failure becomes."""
 
 import logging
+import time
 from typing import Annotated, Final
 
 import msgspec
@@ -8,7 +9,7 @@ from litestar.exceptions import HTTPException
 from litestar.response import Response
 
 from application.events.live import TooManyStreams
-from application.shared.errors import Unavailable
+from application.shared.errors import DeadlineExceeded, OutcomeUnknown, StorageUnavailable, Unavailable
 from application.shared.idempotency import CallerGone, IdempotencyInFlight
 from application.shared.rate_limit import RateLimited
 from domain.identity.errors import InvalidToken, TokenReused
@@ -109,7 +110,15 @@ def _headers(error: PosternError) -> tuple[tuple[bytes, bytes], ...]:
 
 def _public_detail(error: PosternError) -> str:
     """Return what the caller is told. What a component said when it failed is for the log: it may name hosts."""
+    if isinstance(error, OutcomeUnknown):
+        return _IN_DOUBT
     return error.title if isinstance(error, Unavailable) and not isinstance(error, NotReady) else error.detail
+
+
+_IN_DOUBT: Final = (
+    "The database was lost while this was being committed: it may have been carried out. Look before sending it again, "
+    "unless it carries an Idempotency-Key, with which the same request may be sent again."
+)
 
 
 def problem_answer(error: PosternError, request_id: str) -> Answer:
@@ -153,9 +162,38 @@ def answer_for(error: Exception, request_id: str, *, method: str, path: str) -> 
     context = {"request_id": request_id, "slug": public.slug, "method": method, "path": path}
     if isinstance(public, InternalError):
         _log.error("%s %s failed (request %s)", method, path, request_id, exc_info=error, extra=context)
+    elif isinstance(public, StorageUnavailable | DeadlineExceeded):
+        _rarely.warn(public, method, path, request_id, context)
     elif isinstance(public, Unavailable):
         _log.warning("%s %s: %s (request %s): %s", method, path, public.slug, request_id, public.detail, extra=context)
     return problem_answer(public, request_id)
+
+
+class _Rarely:
+    """Logs that storage fails once a minute, and how often it was not logged: every request says so while it lasts."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, float] = {}
+        self._left_out: dict[str, int] = {}
+
+    def warn(self, error: Unavailable, method: str, path: str, request_id: str, context: dict[str, str]) -> None:
+        slug, now = error.slug, time.monotonic()
+        if now < self._next.get(slug, 0.0):
+            self._left_out[slug] = self._left_out.get(slug, 0) + 1
+            return
+        self._next[slug] = now + _LOG_SECONDS
+        more = self._left_out.pop(slug, 0)
+        since = f"; {more} more since the last time" if more else ""
+        _log.warning("%s %s: %s (request %s): %s%s", method, path, slug, request_id, error.detail, since, extra=context)
+
+    def forget(self) -> None:
+        """Log the next one, whenever the last was: for tests."""
+        self._next.clear()
+        self._left_out.clear()
+
+
+_LOG_SECONDS: Final = 60.0
+_rarely: Final = _Rarely()
 
 
 def handle(request: HttpRequest, error: Exception) -> Response[bytes]:
