@@ -25,24 +25,25 @@ _SUBJECTS: Final = {
 class TemplatedAccountMails(AccountMails):
     """Fills the templates in. Links lead to pages of the front end at `public_url`.
 
-    A token stands in the fragment of its link: browsers send that to no server, so it is in nobody's log and in no
-    `Referer`.
+    A token stands in the fragment of its link: browsers send that to no server, so it is in no log and in no `Referer`.
+    Only this server's own pages have it in the query, where they can read it without a script.
     """
 
-    def __init__(self, queue: MailQueue, *, public_url: str) -> None:
+    def __init__(self, queue: MailQueue, *, public_url: str, own_pages: bool = False) -> None:
         self._queue = queue
         self._public_url = public_url.rstrip("/")
+        self._mark = "?" if own_pages else "#"
         folder = files("adapters.mail").joinpath("templates")
         self._texts = {name: Template(folder.joinpath(f"{name}.txt").read_text("utf-8")) for name in _SUBJECTS}
         self._pages = {name: Template(folder.joinpath(f"{name}.html").read_text("utf-8")) for name in _SUBJECTS}
         self._frame = Template(folder.joinpath("frame.html").read_text("utf-8"))
 
     def password_reset(self, to: EmailAddress, username: Username, token: str) -> None:
-        link = f"{self._public_url}/reset-password#token={token}"
+        link = f"{self._public_url}/reset-password{self._mark}token={token}"
         self._send("password_reset", to, {"username": username.value, "link": link, "token": token})
 
     def email_verification(self, to: EmailAddress, username: Username, token: str) -> None:
-        link = f"{self._public_url}/verify-email#token={token}"
+        link = f"{self._public_url}/verify-email{self._mark}token={token}"
         self._send("email_verification", to, {"username": username.value, "link": link, "token": token})
 
     def password_was_reset(self, to: EmailAddress, username: Username) -> None:

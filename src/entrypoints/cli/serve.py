@@ -21,6 +21,7 @@ from entrypoints.cli.schema import bring_up_to_date, require_current_schema
 from entrypoints.cli.starting import fork_the_first, share_the_end_of_workers
 from entrypoints.cli.worker import DATABASE_FILE, METRICS_DIRECTORY, allow_connections, load_app
 from entrypoints.settings import MEMORY_URL, Environment, LogLevel, Settings
+from entrypoints.settings.command import own_command
 
 BACKLOG = 2048
 """Connections that the kernel holds ready for all workers together."""
@@ -196,6 +197,9 @@ def first_screen(settings: Settings, address: str) -> Iterator[str]:
     yield ""
     yield f"  Documentation   {base}/docs   {base}/redoc   {base}/openapi.json"
     yield f"  Database        {settings.shown()['DATABASE_URL']}"
+    if settings.mailbox_folder is not None:
+        yield f"  Mailbox         {base}/dev/mailbox   (mails are kept here instead of being sent)"
+    yield f"  Administrator   {own_command()} create-admin   (in this folder, with the same settings)"
     yield ""
     yield "Paste these into another terminal to sign up, publish a post, and list your own:"
     yield ""

@@ -126,7 +126,12 @@ class Infrastructure(containers.DeclarativeContainer):
     mailbox = providers.Singleton(_mailbox, settings, clock)
     mail_transport = providers.Singleton(_mail_transport, settings, mailbox)
     mail_queue = providers.Singleton(MailQueue, mail_transport)
-    mails = providers.Singleton(TemplatedAccountMails, mail_queue, public_url=settings.provided.mail_links)
+    mails = providers.Singleton(
+        TemplatedAccountMails,
+        mail_queue,
+        public_url=settings.provided.mail_links,
+        own_pages=settings.provided.mail_links_lead_here,
+    )
 
     # Storage, and the cache of own posts in front of it
     # Which file the server's first process found, so that no worker takes another one in its place for it.

@@ -25,6 +25,7 @@ from entrypoints.http.exchange import Answer, Application, HttpRequest, no_conte
 from entrypoints.http.idempotency import Creations
 from entrypoints.http.identity.administration import AdministrationRoutes, AdministrationUseCases
 from entrypoints.http.identity.credentials import CredentialRoutes, CredentialUseCases
+from entrypoints.http.identity.mailed_pages import FORGOT, MailedPages
 from entrypoints.http.identity.own_account import OwnAccountRoutes, OwnAccountUseCases
 from entrypoints.http.identity.routes import IdentityRoutes, IdentityUseCases
 from entrypoints.http.limits import EdgeLimits, EdgePolicy
@@ -35,7 +36,7 @@ from entrypoints.http.posts.routes import PostsRoutes, PostsUseCases
 from entrypoints.http.problems.wire import handle
 from entrypoints.http.system.health import Component, health_routes
 from entrypoints.http.system.jwks import JwksRoutes
-from entrypoints.http.system.mailbox import mailbox_routes
+from entrypoints.http.system.mailbox import MAILBOX, mailbox_routes
 from entrypoints.http.system.metrics import MetricsRoutes
 from entrypoints.http.system.routes import SystemRoutes
 from entrypoints.http.telemetry import Telemetry
@@ -82,7 +83,11 @@ def _litestar(container: Container, auth: Authenticator, posts: PostsRoutes) -> 
     def document() -> dict[str, Any]:
         return build_document(app, version=release)
 
-    handlers = [*_routes(container, auth, posts, release), *SystemRoutes(document, version=release).handlers()]
+    mailbox = None if container.mailbox() is None else MAILBOX
+    handlers = [
+        *_routes(container, auth, posts, release),
+        *SystemRoutes(document, version=release, mailbox=mailbox).handlers(),
+    ]
     relays = container.settings().relays_itself
     app = Litestar(
         route_handlers=[*_options(handlers), *handlers],
@@ -112,7 +117,7 @@ def _limits(container: Container) -> EdgeLimits | None:
         writes=limits.writes,
         by_path={f"{API}/auth/signup": limits.sign_up, f"{API}/auth/refresh": limits.refresh},
         by_path_of_user={f"{API}/auth/email/verify/resend": limits.verify},
-        counted_inside=frozenset({f"{API}/auth/login", f"{API}/auth/password/forgot"}),
+        counted_inside=frozenset({f"{API}/auth/login", f"{API}/auth/password/forgot", FORGOT}),
     )
     return EdgeLimits(policy, shared=container.rate_limiter(), local=container.local_rate_limiter())
 
@@ -235,6 +240,12 @@ def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, relea
             version=release,
             # Without a broker nothing is to be delivered, however much there is.
             ledger=None if settings.broker_url is None else container.storage().relay_ledger,
+        ).handlers(),
+        *MailedPages(
+            verify_email=credentials.verify_email,
+            reset_password=credentials.reset_password,
+            request_password_reset=credentials.request_password_reset,
+            version=release,
         ).handlers(),
         *(() if mailbox is None else mailbox_routes(mailbox, version=release)),
     ]

@@ -59,6 +59,11 @@ async def collect(scope: AnyScope, receive: AnyReceive) -> bytes:
     with.
     """
     _check_media_type(Exchange.of(scope))
+    return await collect_chunks(receive)
+
+
+async def collect_chunks(receive: AnyReceive) -> bytes:
+    """Receive the whole body, whatever it is. Raises `BadRequest` when it ends before it is whole."""
     chunks: list[bytes] = []
     while True:
         message = await receive()

@@ -67,7 +67,7 @@ class Browsers:
             raise CsrfRefused("With `transport=cookie` the header `X-CSRF-Protection: 1` is needed.")
         origin = exchange.field(b"origin")
         is_listed = origin is not None and origin in self._origins
-        if origin is not None and not is_listed and not _is_own(origin, exchange.field(b"host")):
+        if origin is not None and not is_listed and not is_own(origin, exchange.field(b"host")):
             raise CsrfRefused("Pages of this origin may not do that; operators list origins in CORS_ORIGINS.")
         site = exchange.field(b"sec-fetch-site")
         if site not in {None, "same-origin"} and not (is_listed and site == "same-site"):
@@ -93,6 +93,6 @@ class Browsers:
         return b"set-cookie", f"{COOKIE}=; Max-Age=0{self._attributes}".encode()
 
 
-def _is_own(origin: str, host: str | None) -> bool:
+def is_own(origin: str, host: str | None) -> bool:
     """Tell whether an origin is this server. Only the host is compared: a proxy in front may have ended TLS."""
     return host is not None and origin.partition("://")[2].lower() == host.lower()

@@ -1,8 +1,8 @@
 """Rate limits at the edge: which of them a request counts against, before anything is done for it.
 
 A caller whose token holds is limited by account, wherever they are; everybody else by address. Only paths of the API
-are limited: health, metrics, documents and their assets are constant bytes, and an orchestrator must never be told to
-come back later.
+are limited, and the pages that mails lead to: health, metrics, documents and their assets are constant bytes, and an
+orchestrator must never be told to come back later.
 
 What counts by account name (logging in, asking for a new password) is known once the body is read, and is counted
 there, by `application.identity.guards`. So that such a request asks Redis once and not twice, its general limit is
@@ -18,7 +18,8 @@ from application.shared.rate_limit import Charge, Limit, RateLimited, RateLimite
 from entrypoints.http.exchange import Headers
 from entrypoints.http.ratelimit_fields import LimitFields
 
-LIMITED: Final = "/api/"
+LIMITED: Final = ("/api/", "/verify-email", "/reset-password", "/forgot-password")
+"""How the paths begin that are limited."""
 _SLASHES: Final = re.compile("//+")
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 

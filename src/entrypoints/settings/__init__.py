@@ -453,6 +453,11 @@ class Settings:
         return self.public_url or self._own_url
 
     @property
+    def mail_links_lead_here(self) -> bool:
+        """Whether these are links to this server's own pages, and not to a front end."""
+        return self.public_url is None or self.public_url == self.api_url
+
+    @property
     def events_source(self) -> str:
         """What events say they come from."""
         return f"{self.api_url or self._own_url}/api/v1"

@@ -10,13 +10,14 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 
 from entrypoints.container import Container
 from entrypoints.http.app import create_litestar, openapi_document
+from entrypoints.http.identity.mailed_pages import PATHS
 from entrypoints.http.openapi import operations
 from entrypoints.http.problems.catalogue import catalogue, status_of
 from tests.fakes import SettableClock
 from tests.integration.http.conftest import a_container, problem
 from tests.integration.http.contract import Contract
 
-_FOR_PEOPLE = {"/docs", "/redoc", "/docs/assets/{release}/{name}", "/favicon.ico"}
+_FOR_PEOPLE = {"/docs", "/redoc", "/docs/assets/{release}/{name}", "/favicon.ico", *PATHS}
 
 
 def every_operation(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:

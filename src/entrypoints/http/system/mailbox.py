@@ -1,6 +1,8 @@
 """The developer's mailbox. Its route is there in development alone, and is no part of the contract."""
 
+import re
 from html import escape
+from typing import Final
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
@@ -9,7 +11,9 @@ from adapters.mail.mailbox import FolderMailbox, StoredMail
 from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest
 from entrypoints.http.paging import refuse_parameters
 from entrypoints.http.system.assets import assets_version
-from entrypoints.http.system.pages import html_page, prefers_html
+from entrypoints.http.system.pages import prefers_html, private_page
+
+MAILBOX: Final = "/dev/mailbox"
 
 _encoder = msgspec.json.Encoder()
 
@@ -22,16 +26,30 @@ def mailbox_routes(mailbox: FolderMailbox, *, version: str) -> list[HTTPRouteHan
         refuse_parameters(request.scope["query_string"])
         mails = await mailbox.read()
         if prefers_html(Exchange.of(request.scope).field(b"accept")):
-            return html_page("Mailbox", _page(mails), assets=assets)
+            return private_page("Mailbox", _page(mails), assets=assets)
         return Answer(200, _encoder.encode({"items": mails}), (JSON_TYPE, NO_STORE))
 
-    return [HTTPRouteHandler("/dev/mailbox", http_method="GET", name="readMailbox")(read)]
+    return [HTTPRouteHandler(MAILBOX, http_method="GET", name="readMailbox")(read)]
 
 
 def _page(mails: list[StoredMail]) -> str:
     rows = "\n".join(
         f"<h2>{escape(mail.subject)}</h2>\n"
-        f'<p class="quiet">to {escape(mail.to)} · {escape(mail.sent_at)}</p>\n<pre>{escape(mail.text)}</pre>'
+        f'<p class="quiet">to {escape(mail.to)} · {escape(mail.sent_at)}</p>\n<pre>{_linked(mail.text)}</pre>'
         for mail in mails
     )
     return f"<main>\n<h1>Mailbox</h1>\n{rows or '<p>No mails yet.</p>'}\n</main>"
+
+
+_LINK = re.compile(r"https?://[!-~]+")
+
+
+def _linked(text: str) -> str:
+    """Return a mail's text as HTML, its links to be clicked. No page learns that they stood here."""
+    pieces: list[str] = []
+    end = 0
+    for link in _LINK.finditer(text):
+        url = escape(link[0])
+        pieces += [escape(text[end : link.start()]), f'<a href="{url}" rel="noreferrer">{url}</a>']
+        end = link.end()
+    return "".join((*pieces, escape(text[end:])))

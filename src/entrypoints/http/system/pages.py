@@ -4,7 +4,7 @@ from html import escape
 from string import Template
 from typing import Final
 
-from entrypoints.http.exchange import HTML_TYPE, Answer
+from entrypoints.http.exchange import HTML_TYPE, NO_STORE, Answer, Headers
 
 _PAGE_POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 _FRAMES: Final = "; frame-ancestors 'none'"
@@ -51,6 +51,13 @@ def html_page(title: str, body: str, *, assets: str, style: str = "postern.css",
         (b"content-security-policy", (policy + _FRAMES).encode()),
     )
     return Answer(200, page.encode(), headers)
+
+
+def private_page(title: str, body: str, *, assets: str, status: int = 200, headers: Headers = ()) -> Answer:
+    """Return a page for one reader, with a form at the most: nothing on the way keeps it, and it leads nowhere else."""
+    page = _SHELL.substitute(title=escape(title), body=body, assets=assets, style="postern.css")
+    policy = _PAGE_POLICY.replace("form-action 'none'", "form-action 'self'") + _FRAMES
+    return Answer(status, page.encode(), (HTML_TYPE, NO_STORE, (b"content-security-policy", policy.encode()), *headers))
 
 
 def swagger_page(assets: str) -> Answer:

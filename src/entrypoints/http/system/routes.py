@@ -21,6 +21,7 @@ from entrypoints.http.problems.errors import NoSuchProblem, NoSuchRoute
 from entrypoints.http.system.assets import asset, asset_names, assets_version, favicon
 from entrypoints.http.system.pages import html_page, prefers_html, redoc_page, swagger_page
 from entrypoints.http.system.schemas import Index, ProblemCatalogue, ProblemDescription
+from entrypoints.settings.command import own_command
 
 INDEX: Final = Operation(
     id="getIndex",
@@ -89,8 +90,9 @@ def _description(problem: ProblemType) -> ProblemDescription:
 class _Pages:
     """Makes answers that are a page for browsers and JSON for programs."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, mailbox: str | None) -> None:
         self.version = version
+        self.mailbox = mailbox
         self.assets = f"/docs/assets/{assets_version(version)}"
 
     def choose(self, request: HttpRequest, view: msgspec.Struct, page: Callable[[], Answer]) -> Answer:
@@ -122,8 +124,22 @@ class _Pages:
 <li><a href="/health">/health</a>, <a href="/health/ready">/health/ready</a>: how it is</li>
 </ul>
 <p>The API itself is below <code>/api/v1</code>.</p>
-</main>"""
+{self._development()}</main>"""
         return html_page("Postern", body, assets=self.assets)
+
+    def _development(self) -> str:
+        """Return what developers want to know, where there is a mailbox of theirs."""
+        if self.mailbox is None:
+            return ""
+        return f"""<h2>Development</h2>
+<ul>
+<li><a href="{self.mailbox}">{self.mailbox}</a>: the mails that would have been sent</li>
+<li><a href="/forgot-password">/forgot-password</a>: the page that asks for one; mails lead to
+<code>/reset-password</code> and <code>/verify-email</code></li>
+<li>Administrators are made on this machine, in the folder of the server and with its settings:
+<code>{escape(own_command())} create-admin</code></li>
+</ul>
+"""
 
     def problems(self, entries: list[ProblemType]) -> Answer:
         rows = "\n".join(
@@ -163,10 +179,10 @@ def _text(words: str) -> str:
 class SystemRoutes:
     """Handlers and the table of them. `document` gives the OpenAPI document, which is made on first use."""
 
-    def __init__(self, document: Callable[[], dict[str, Any]], *, version: str) -> None:
+    def __init__(self, document: Callable[[], dict[str, Any]], *, version: str, mailbox: str | None = None) -> None:
         self._document = document
         self._release = assets_version(version)
-        self._pages = _Pages(version)
+        self._pages = _Pages(version, mailbox)
         self._problems = catalogue()
         self._prepared = Prepared()
         self._index = Index(
@@ -178,6 +194,7 @@ class SystemRoutes:
             health="/health",
             problems="/problems",
             api="/api/v1",
+            mailbox=msgspec.UNSET if mailbox is None else mailbox,
         )
 
     def handlers(self) -> list[HTTPRouteHandler]:

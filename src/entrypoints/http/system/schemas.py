@@ -81,3 +81,7 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     health: str
     problems: str
     api: str
+    mailbox: (
+        Annotated[str, msgspec.Meta(description="The mails that would have been sent; only in development.")]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
