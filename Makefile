@@ -74,6 +74,10 @@ torture: $(DEVELOPMENT_READY) ## Cast 100,000 random votes from 8 processes on e
 torture-events: $(DEVELOPMENT_READY) ## Relay 10,000 events by 4 relays, killed and frozen, to brokers that go away (ARGS=)
 	PYTHONPATH=src:. $(BIN)/python -m tools.torture_events $(ARGS)
 
+.PHONY: torture-process
+torture-process: $(DEVELOPMENT_READY) ## Stop, kill and reload servers under load, 20 times each (ARGS="stops --times 50")
+	PYTHONPATH=src:. $(BIN)/python -m tools.torture_process $(ARGS)
+
 .PHONY: depth
 depth: $(DEVELOPMENT_READY) ## Compare page 10,000 of each list with page 1 on a million posts (ARGS="sqlite mariadb")
 	PYTHONPATH=src:. $(BIN)/python -m bench.depth $(or $(ARGS),sqlite)

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from entrypoints.cli import serve
+from entrypoints.cli.worker import Link
 from entrypoints.settings import Settings
 
 ANSWERS: Final = "FLOOR_ANSWERS"
 """The variable that names the file of answers: a list of `{target, not_modified, status, headers, body}`."""
 
 
-def load_floor() -> Any:
+def load_floor(link: Link) -> Any:
     """Build the application in a worker."""
     recorded = json.loads(Path(os.environ[ANSWERS]).read_text(encoding="utf-8"))
     answers = {(each["target"].encode(), each["not_modified"]): _messages(each) for each in recorded}
@@ -26,6 +27,8 @@ def load_floor() -> Any:
             for moment in ("startup", "shutdown"):
                 await receive()
                 await send({"type": f"lifespan.{moment}.complete"})
+                if moment == "startup":
+                    link.ready.send_bytes(b".")
             return
         target = scope["path"].encode()
         if query := scope["query_string"]:

@@ -20,10 +20,11 @@ class Family:
     """A metric that components tell of by samples."""
 
     name: str
-    kind: Literal["counter", "gauge", "highest"]
-    """`highest` is a gauge that is the highest of the workers' values, instead of their sum."""
+    kind: Literal["counter", "gauge"]
     help: str
     labels: tuple[str, ...] = ()
+    of_server: bool = False
+    """Whether each worker tells the same of the whole server, so that it is the highest value instead of their sum."""
 
 
 FAMILIES: Final = (
@@ -44,7 +45,10 @@ FAMILIES: Final = (
     Family("postern_redis_up", "gauge", "Workers whose connection to Redis works.", ("connection",)),
     Family("postern_request_log_lost_total", "counter", "Lines of the request log that were dropped."),
     Family("postern_metrics_lost_total", "counter", "Parts of the metrics that were left out, by kind.", ("what",)),
-    Family("postern_notice", "highest", "1 while a worker's /health/ready tells of the code, then 0.", ("code",)),
+    Family("postern_notice", "gauge", "1 while /health/ready tells of the code, then 0.", ("code",), of_server=True),
+    Family("postern_workers_wanted", "gauge", "Workers that the server has or replaces.", of_server=True),
+    Family("postern_worker_deaths_total", "counter", "Workers that ended without being told to.", of_server=True),
+    Family("postern_reloads_total", "counter", "Reloads (SIGHUP), by how they ended.", ("result",), of_server=True),
     Family("process_cpu_seconds_total", "counter", "Processor time of all workers, those that are gone included."),
     Family("process_resident_memory_bytes", "gauge", "Memory of all workers; what they share counts for each."),
     Family("process_open_fds", "gauge", "Open files and sockets of all workers."),
@@ -131,8 +135,9 @@ def _family(family: Family, totals: Totals) -> Metric:
         metric: Metric = CounterMetricFamily(name, family.help, labels=family.labels)
     else:
         metric = GaugeMetricFamily(family.name, family.help, labels=family.labels)
-    combine = max if family.kind == "highest" else add
-    values = totals.samples(family.name, of_the_dead=family.kind == "counter", combine=combine)
+    combine = max if family.of_server else add
+    of_the_dead = family.kind == "counter" and not family.of_server
+    values = totals.samples(family.name, of_the_dead=of_the_dead, combine=combine)
     if not family.labels:
         values = {(): sum(values.values())}
     for labels, value in sorted(values.items()):

@@ -56,6 +56,10 @@ class RequestMetrics:
     def refuse(self, limit: str) -> None:
         self.refusals[limit] = self.refusals.get(limit, 0) + 1
 
+    def answered(self) -> float:
+        """Return how many requests were observed. Adds up all series, so it is not for every request."""
+        return sum(sum(numbers[1:]) for numbers in self._series.values())
+
     def series(self) -> list[tuple[RequestKey, list[float]]]:
         """Return copies of all series."""
         return [(key, list(numbers)) for key, numbers in self._series.items()]

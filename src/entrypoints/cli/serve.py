@@ -6,10 +6,9 @@ import os
 import signal
 import socket
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,8 +17,8 @@ from adapters.sql.sqlite.guard import file_id
 from entrypoints.cli.failures import AddressUnavailable, CommandFailed
 from entrypoints.cli.loading import load_settings
 from entrypoints.cli.schema import bring_up_to_date, require_current_schema
-from entrypoints.cli.starting import fork_the_first, share_the_end_of_workers
-from entrypoints.cli.worker import DATABASE_FILE, METRICS_DIRECTORY, allow_connections, load_app
+from entrypoints.cli.starting import fork_the_first
+from entrypoints.cli.worker import DATABASE_FILE, METRICS_DIRECTORY, allow_connections, load_app, serve_worker
 from entrypoints.settings import MEMORY_URL, Environment, LogLevel, Settings
 from entrypoints.settings.command import own_command
 
@@ -32,7 +31,9 @@ HEADER_BYTES = 64 * 1024
 HEADER_TIMEOUT_MS = 15_000
 """How long a request's head may take, which also ends idle keep-alive connections: no slow-loris."""
 STOP_SECONDS = 8
-"""How long requests in flight may take at shutdown before their worker is killed; Docker kills all after 10."""
+"""How long a worker may take to end before it is killed, unless draining takes longer; Docker kills all after 10."""
+ANSWER_SECONDS = 4
+"""How long requests in flight may take at least after new connections have been taken for the last time."""
 
 
 @click.command(
@@ -46,8 +47,9 @@ STOP_SECONDS = 8
 def serve(*, host: str | None, port: str | None, workers: str | None, migrate: bool) -> None:
     """Serve the HTTP API until Ctrl-C or SIGTERM.
 
-    Requests in flight are finished, for up to 8 seconds, and live streams ended at once. A worker that dies is
-    replaced; when it dies again at once, everything stops with exit code 1.
+    On SIGTERM, /health/ready is 503 at once; new connections are taken for DRAIN_SECONDS more; then live streams end,
+    and what was received is answered, within 8 seconds in all, or 4 after the drain. A worker that dies is replaced,
+    after growing pauses when it keeps dying. SIGHUP replaces all workers, one by one, without refusing a request.
     """
     settings = load_settings(host=host, port=port, workers=workers)
     address = check_address(settings.host, settings.port)
@@ -95,45 +97,45 @@ def _advice(error: OSError) -> str:
 
 
 def run(settings: Settings, address: str) -> None:
-    """Run Granian until it is told to stop. Raises `SystemExit` with 1 when the workers keep dying."""
+    """Run Granian until it is told to stop. Raises `CommandFailed` when its first workers die before they are ready."""
     from granian.constants import HTTPModes, Interfaces, Loops  # noqa: PLC0415 - help and faults come without it
     from granian.errors import FatalError  # noqa: PLC0415
     from granian.http import HTTP1Settings  # noqa: PLC0415
     from granian.log import LogLevels  # noqa: PLC0415
-    from granian.server import Server  # noqa: PLC0415
+
+    from adapters.system.server_state import ServerStateFile  # noqa: PLC0415
+    from entrypoints.cli.supervisor import Supervisor  # noqa: PLC0415
 
     # Streams must not take what ordinary requests need.
     connections = CONNECTIONS_PER_WORKER + settings.live_max_streams
     allow_connections(connections)
-    log_configuration = logging_configuration(settings.log_level)
-    server = Server(
-        "entrypoints.http.asgi:create",
-        address=address,
-        port=settings.port,
-        interface=Interfaces.ASGI,
-        workers=settings.workers,
-        loop=Loops.uvloop,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=HEADER_BYTES),
-        websockets=False,
-        backlog=BACKLOG,
-        backpressure=connections,
-        respawn_failed_workers=False,  # until one was ready, see `_announce`
-        workers_kill_timeout=STOP_SECONDS,
-        log_level=LogLevels.debug if settings.log_level is LogLevel.DEBUG else LogLevels.warning,
-        log_dictconfig=log_configuration,
-        process_name=None,
-    )
-    ready = threading.Thread(target=_announce, args=(server, settings, address), name="announce", daemon=True)
-    share_the_end_of_workers()
-    # A thread, so it must not begin before the first worker is forked; the last thing before that is this hook.
-    server.on_startup(lambda: fork_the_first(then=ready.start))
     # Of mode 0700: nobody else makes up numbers. It outlives every worker, and so does what they counted.
-    with tempfile.TemporaryDirectory(prefix="postern-metrics-") as metrics:
-        os.environ[METRICS_DIRECTORY] = metrics
+    with tempfile.TemporaryDirectory(prefix="postern-metrics-") as shared:
+        os.environ[METRICS_DIRECTORY] = shared
         os.environ[DATABASE_FILE] = _database_file(settings)
+        supervisor = Supervisor(
+            "entrypoints.http.asgi:create",
+            state=ServerStateFile(Path(shared)),
+            stop_seconds=seconds_to_stop(settings),
+            reloads=settings.database_url != MEMORY_URL,
+            on_ready=lambda: click.echo("\n".join(first_screen(settings, address))),
+            address=address,
+            port=settings.port,
+            interface=Interfaces.ASGI,
+            workers=settings.workers,
+            loop=Loops.uvloop,
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=HEADER_BYTES),
+            websockets=False,
+            backlog=BACKLOG,
+            backpressure=connections,
+            log_level=LogLevels.debug if settings.log_level is LogLevel.DEBUG else LogLevels.warning,
+            log_dictconfig=logging_configuration(settings.log_level),
+            process_name=None,
+        )
+        supervisor.on_startup(fork_the_first)  # the last thing before the first worker starts
         try:
-            server.serve(target_loader=load_app, wrap_loader=False)
+            supervisor.serve(spawn_target=serve_worker, target_loader=load_app, wrap_loader=False)
             # All is over, but Python still takes itself down, with no handler left: a second Ctrl-C would kill it.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         except FatalError as error:
@@ -150,7 +152,12 @@ def _database_file(settings: Settings) -> str:
     with suppress(OSError):
         os.open(settings.sqlite_file, os.O_RDONLY)
     found = file_id(settings.sqlite_file)
-    return "" if found is None else f"{found.device}:{found.inode}"
+    return "" if found is None else f"{found.device}:{found.inode}:{settings.sqlite_file}"
+
+
+def seconds_to_stop(settings: Settings) -> float:
+    """Return how long workers may take to end: with the usual settings less than the 10 s after which Docker kills."""
+    return max(STOP_SECONDS, settings.drains_for_seconds + ANSWER_SECONDS)
 
 
 def logging_configuration(level: LogLevel) -> dict[str, Any]:
@@ -163,22 +170,6 @@ def logging_configuration(level: LogLevel) -> dict[str, Any]:
         "root": {"level": logging.getLevelNamesMapping()[level.upper()], "handlers": ["stderr"]},
         "loggers": {"_granian": {"propagate": True}},
     }
-
-
-def _announce(server: Any, settings: Settings, address: str) -> None:
-    """Print the first screen as soon as a worker takes connections, and have workers replaced from then on.
-
-    A worker that fails before any has ever been ready would fail again: that stops everything, at once.
-    """
-    while True:
-        try:
-            socket.create_connection((_reachable(address), settings.port), timeout=1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            server.respawn_failed_workers = True
-            click.echo("\n".join(first_screen(settings, address)))
-            return
 
 
 def _reachable(address: str) -> str:

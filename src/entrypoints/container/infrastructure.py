@@ -30,6 +30,7 @@ from adapters.sql.sqlite.guard import FileId
 from adapters.system.background import TaskBackground
 from adapters.system.clock import SystemClock
 from adapters.system.ids import RandomUsernames, Uuid7Generator
+from adapters.system.serving import Serving
 from application.identity.second_factor import SecondFactorDesk
 from application.identity.tokens import TokenDesk
 from application.posts.ports import AuthorRevisions
@@ -96,6 +97,7 @@ class Infrastructure(containers.DeclarativeContainer):
     clock = providers.Singleton(SystemClock)
     notices = providers.Singleton(Notices)
     """What `/health/ready` and `/metrics` tell the operator; adapters put and clear theirs."""
+    serving = providers.Singleton(Serving, notices)
     ids = providers.Singleton(Uuid7Generator)
     usernames = providers.Singleton(RandomUsernames)
 

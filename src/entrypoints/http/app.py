@@ -63,6 +63,7 @@ def create_app(container: Container) -> Application:
         addresses=_addresses(settings),
         direct=posts.direct(),
         hsts_seconds=settings.hsts_max_age_seconds if settings.environment.is_exposed else 0,
+        serving=container.serving(),
     )
 
 
@@ -93,6 +94,7 @@ def _litestar(container: Container, auth: Authenticator, posts: PostsRoutes) -> 
         route_handlers=[*_options(handlers), *handlers],
         exception_handlers={Exception: handle},
         lifespan=[lambda _app: running(container), *([lambda _app: working(container)] if relays else [])],
+        on_startup=[container.serving().begin],
         debug=False,
         # The document is ours (see openapi.py), the log is ours (see problems), the limit is the edge's.
         openapi_config=None,

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Final
 
 from adapters.system.origin import ContextOrigins
+from adapters.system.serving import Serving
 from adapters.telemetry.metrics import RequestMetrics
 from application.identity.ports import Revocations
 from entrypoints.http.acceptance import accepts, accepts_json
@@ -102,6 +103,7 @@ class Edge:
         addresses: ClientAddresses | None = None,
         direct: DirectRoutes | None = None,
         hsts_seconds: int = 0,
+        serving: Serving | None = None,
     ) -> None:
         self._app = app
         self._auth = auth
@@ -120,6 +122,14 @@ class Edge:
             self._security += ((b"strict-transport-security", b"max-age=%d" % hsts_seconds),)
         self._carried: Headers = (*self._security, *self._cors.always)
         """By every answer to a request without an origin."""
+        self._closing: Headers = ()
+        if serving is not None:
+            serving.at_closing(self._close_connections)
+
+    def _close_connections(self) -> None:
+        """Have each answer close its connection from now on."""
+        self._closing = ((b"connection", b"close"),)
+        self._carried = (*self._carried, *self._closing)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take a request through everything that all requests pass, in this order, to whoever answers it.
@@ -188,7 +198,7 @@ class Edge:
         # Known before anything happens, so they go on every answer, errors included.
         shared = self._carried
         if b"origin" in exchange.fields:
-            shared = (*self._security, *self._cors.headers(exchange, path))
+            shared = (*self._security, *self._cors.headers(exchange, path), *self._closing)
         exchange.carried = (*shared, (b"x-request-id", request_id.encode("ascii")))
 
     def _preflight(self, exchange: Exchange) -> Answer | None:

@@ -72,6 +72,13 @@ class Settings:
         expected="a whole number from 1 to 256",
         about="Processes that serve; about one per core.",
     )
+    drain_seconds: float | None = setting(
+        cast("Callable[[str], float | None]", values.seconds(0, 300)),
+        default=None,
+        expected="seconds from 0 to 300",
+        about="How long new connections are taken after SIGTERM, while /health/ready is 503. 5 in staging and "
+        "production, else 0, unless set.",
+    )
     database_url: str = setting(
         values.database_url,
         default=None,
@@ -466,6 +473,13 @@ class Settings:
     def relays_itself(self) -> bool:
         """Whether servers do what `postern relay` does elsewhere."""
         return self.environment is Environment.DEVELOPMENT if self.relay_embedded is None else self.relay_embedded
+
+    @property
+    def drains_for_seconds(self) -> float:
+        """How long the server takes new connections after it was told to stop."""
+        if self.drain_seconds is None:
+            return 5.0 if self.environment.is_exposed else 0.0
+        return self.drain_seconds
 
     @property
     def _own_url(self) -> str:

@@ -104,6 +104,7 @@ def test_a_request_in_flight_is_finished_before_the_server_stops(server: Server)
 
     assert response.status == 201
     assert json.loads(response.read())["user"]["email"] == "ada@example.com"
+    connection.close()
     assert server.process.wait(15) == 0
 
 

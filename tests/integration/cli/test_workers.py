@@ -4,14 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from multiprocessing import popen_fork
 from pathlib import Path
 
 import pytest
 
-from entrypoints.cli.starting import share_the_end_of_workers
 from tests.integration.cli.conftest import Shell, StartServer, eventually
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
@@ -20,8 +16,6 @@ PARENT = """
 import multiprocessing, os, signal, threading, time
 
 from entrypoints.cli.starting import fork_the_first
-
-then = []
 
 def mask():
     return sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
@@ -35,7 +29,7 @@ def start(target, *arguments):
 def sleep():
     time.sleep(30)
 
-signal.signal(signal.SIGTERM, lambda *_: then.append("the parent's handler"))
+signal.signal(signal.SIGTERM, lambda *_: print("the parent's handler"))
 """
 
 
@@ -94,13 +88,13 @@ def test_a_process_with_more_than_one_thread_forks_nothing(tmp_path: Path) -> No
     shown = _run(
         """
 threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
-fork_the_first(then=lambda: then.append("called"))
-print(multiprocessing.get_start_method(), then)
+fork_the_first()
+print(multiprocessing.get_start_method())
 """,
         tmp_path,
     )
 
-    assert shown == ["spawn ['called']"]
+    assert shown == ["spawn"]
 
 
 def test_a_thread_that_was_just_joined_is_waited_for(tmp_path: Path) -> None:
@@ -120,18 +114,18 @@ print("alone")
     assert shown == ["alone"]
 
 
-def test_threads_are_started_after_the_fork_and_what_comes_next_is_spawned(tmp_path: Path) -> None:
+def test_what_comes_after_the_fork_is_spawned(tmp_path: Path) -> None:
     shown = _run(
         """
-fork_the_first(then=lambda: then.append((multiprocessing.get_start_method(), mask())))
-print(multiprocessing.get_start_method(), then, flush=True)
+fork_the_first()
+print(multiprocessing.get_start_method(), mask(), flush=True)
 start(print).join()
-print(multiprocessing.get_start_method(), then)
+print(multiprocessing.get_start_method(), mask())
 """,
         tmp_path,
     )
 
-    assert shown == ["fork []", "", "spawn [('spawn', [])]"]
+    assert shown == ["fork []", "", "spawn []"]
 
 
 def test_a_forked_worker_has_no_handlers_of_its_parent_and_leaves_ctrl_c_alone(tmp_path: Path) -> None:
@@ -143,7 +137,7 @@ def show():
 
 for number in (signal.SIGHUP, signal.SIGINT):
     signal.signal(number, lambda *_: None)
-fork_the_first(then=lambda: None)
+fork_the_first()
 start(show).join()
 print(mask())
 """,
@@ -158,7 +152,7 @@ def test_a_worker_that_is_ended_while_it_begins_does_end(tmp_path: Path) -> None
     shown = _run(
         """
 os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
-fork_the_first(then=lambda: None)
+fork_the_first()
 process = start(sleep)
 process.join(10)
 print(process.exitcode)
@@ -168,32 +162,3 @@ process.kill()
     )
 
     assert shown == [str(-signal.SIGTERM)]
-
-
-def test_a_second_thread_that_waits_for_a_worker_learns_of_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Put back afterwards: it is for the process of a server.
-    monkeypatch.setattr(popen_fork.Popen, "poll", popen_fork.Popen.poll)
-    ended = os.posix_spawn(sys.executable, [sys.executable, "-c", "raise SystemExit(7)"], {})
-    process = popen_fork.Popen.__new__(popen_fork.Popen)
-    process.pid, process.returncode = ended, None
-
-    def first() -> None:
-        """Be the one that the kernel tells, and slow to note it."""
-        _, status = os.waitpid(ended, 0)
-        assert asked.wait(30)
-        time.sleep(0.05)
-        process.returncode = os.waitstatus_to_exitcode(status)
-
-    asked = threading.Event()
-    other = threading.Thread(target=first)
-    other.start()
-    while Path(f"/proc/{ended}").exists():
-        time.sleep(0.01)
-    # What multiprocessing itself says then, or there is no need of this any more.
-    assert process.poll(0) is None
-
-    asked.set()
-    share_the_end_of_workers()
-
-    assert process.poll(0) == 7
-    other.join()

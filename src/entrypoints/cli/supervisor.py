@@ -1,0 +1,350 @@
+"""The parent of the workers: starts them, replaces those that die, reloads them one by one, and ends them.
+
+Granian has a parent of its own, of which this keeps the configuration and how a worker is made. What it does otherwise:
+Granian ends when a worker dies twice within seconds, may lose one of two that die together, closes a worker's socket
+with the worker, and at a reload stops each worker a fixed time after it has started the next, ready or not.
+
+One thread does everything: it waits for the end of a worker, for word that one is ready, for a signal, or for the time
+of what is due, whatever comes first. The parent serves nothing and never touches the database.
+"""
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from typing import Any, Final
+
+from granian.server.mp import MPServer, WorkerProcess
+
+from adapters.system.listening import SHARES_BY_KERNEL, bind, renewed
+from adapters.system.server_state import ServerState, ServerStateFile
+from entrypoints.cli.worker import RETIRE, Link
+
+_log = logging.getLogger("postern.server")
+
+FIRST_PAUSE_SECONDS: Final = 1.0
+LONGEST_PAUSE_SECONDS: Final = 30.0
+"""Between the end of a worker that keeps dying and its replacement: nothing the first time, then 1 s, and twofold."""
+STEADY_SECONDS: Final = 60.0
+"""A worker that has lived for so long is not one that keeps dying."""
+READY_SECONDS: Final = 60.0
+"""How long the successor of a worker may take to start at a reload."""
+RETIRE_SECONDS: Final = 10.0
+"""How long a worker that has a successor may take to finish what it has begun."""
+
+
+@dataclass(eq=False)
+class _Worker:
+    process: Any
+    word: Connection | None
+    """Where it says that it is ready, once; None when there is nothing more to hear."""
+    is_ready: bool = False
+    ready_by: float | None = None
+    """When a successor is given up that is not ready."""
+    gone_by: float | None = None
+    """When one that was told to end is killed."""
+
+    @property
+    def pid(self) -> int:
+        return int(self.process.pid)
+
+    def has_ended(self) -> bool:
+        return self.process.exitcode is not None
+
+    def how(self) -> str:
+        code = self.process.exitcode
+        return f"with exit code {code}" if code >= 0 else f"of {signal.Signals(-code).name}"
+
+
+@dataclass(eq=False)
+class _Place:
+    """What one of the workers listens at, and who does."""
+
+    index: int
+    listener: socket.socket
+    worker: _Worker | None = None
+    successor: _Worker | None = None
+    died: list[float] = field(default_factory=list)
+    """When each worker of a row of deaths ended."""
+    due: float | None = None
+    """When the next worker is to be started."""
+
+
+class Supervisor(MPServer):
+    """See the module. Takes what Granian's server does, with the interface ASGI."""
+
+    def __init__(
+        self,
+        *arguments: Any,
+        state: ServerStateFile,
+        stop_seconds: float,
+        reloads: bool,
+        on_ready: Callable[[], None],
+        **options: Any,
+    ) -> None:
+        """`stop_seconds` is how long workers may take to end; `on_ready` is called when the first is ready, once."""
+        super().__init__(*arguments, **options)
+        self._state_file = state
+        self._stop_seconds = stop_seconds
+        self._reloads = reloads
+        self._on_ready = on_ready
+        self._places: list[_Place] = []
+        self._retiring: list[_Worker] = []
+        self._to_reload: list[_Place] = []
+        self._is_reloading = False
+        self._was_ready = False
+        self._deaths = 0
+        self._done_reloads = 0
+        self._abandoned_reloads = 0
+        self._is_last_reload_abandoned = False
+        self._told: ServerState | None = None
+        self._wake_here, self._wake_there = socket.socketpair()
+        for end in (self._wake_here, self._wake_there):
+            end.setblocking(False)
+
+    # What Granian calls
+
+    def signal_handler_interrupt(self, *_: Any) -> None:
+        self.interrupt_signal = True
+        self._wake()
+
+    def signal_handler_reload(self, *_: Any) -> None:
+        self.reload_signal = True
+        self._wake()
+
+    def _wake(self) -> None:
+        try:
+            self._wake_there.send(b".")
+        except BlockingIOError:  # It is being woken already.
+            return
+
+    def _init_shared_socket(self) -> None:
+        self._sso = None
+        listeners = bind(self.bind_addr, self.bind_port, self.workers)
+        self._places = [_Place(index, listener) for index, listener in enumerate(listeners)]
+
+    def _drop_shared_socket(self) -> None:
+        for place in self._places:
+            place.listener.close()
+
+    def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
+        self._target, self._loader = spawn_target, target_loader
+        for place in self._places:
+            place.worker = self._start(place)
+        self._tell()
+
+    def _serve_loop(self, *_: Any) -> None:
+        while not self.interrupt_signal and not self.interrupt_children:
+            wait([self._wake_here, *self._awaited()], self._patience())
+            self._take_wakes()
+            self._attend()
+
+    def _stop_workers(self) -> None:
+        """Tell all to end, and kill those that have not after a time. They end within it; see `worker`."""
+        left = [worker for worker in self._all() if not worker.has_ended()]
+        for worker in left:
+            worker.process.terminate()
+        deadline = time.monotonic() + self._stop_seconds
+        while left and (patience := deadline - time.monotonic()) > 0:
+            wait([worker.process.sentinel for worker in left], patience)
+            left = [worker for worker in left if not worker.has_ended()]
+        for worker in left:
+            _log.warning("a worker (process %d) did not end within %g s and is killed", worker.pid, self._stop_seconds)
+            worker.process.kill()
+            worker.process.join()
+
+    # The workers
+
+    def _start(self, place: _Place, *, is_successor: bool = False) -> _Worker:
+        here, there = Pipe(duplex=False)
+        others = [other.listener.fileno() for other in self._places if other.listener is not place.listener]
+        link = Link(
+            listener=place.listener.fileno(),
+            backlog=self.backlog,
+            foreign=(*others, here.fileno(), self._wake_here.fileno(), self._wake_there.fileno()),
+            ready=there,
+            is_successor=is_successor,
+        )
+        made: WorkerProcess = self._spawn_worker(place.index, self._target, partial(self._loader, link))
+        made.inner.start()
+        there.close()
+        return _Worker(made.inner, here, ready_by=time.monotonic() + READY_SECONDS if is_successor else None)
+
+    def _all(self) -> Iterator[_Worker]:
+        yield from self._retiring
+        for place in self._places:
+            yield from (worker for worker in (place.worker, place.successor) if worker is not None)
+
+    def _awaited(self) -> Iterator[Any]:
+        for worker in self._all():
+            yield worker.process.sentinel
+            if worker.word is not None:
+                yield worker.word
+
+    def _patience(self) -> float | None:
+        """Return the seconds until something is due; None: nothing is."""
+        times = [worker.gone_by for worker in self._retiring]
+        for place in self._places:
+            times.append(place.due)
+            times.append(None if place.successor is None else place.successor.ready_by)
+            times.append(place.died[-1] + STEADY_SECONDS if place.died and place.due is None else None)
+        known = [moment for moment in times if moment is not None]
+        return max(min(known) - time.monotonic(), 0.0) if known else None
+
+    def _take_wakes(self) -> None:
+        try:
+            while self._wake_here.recv(64):
+                pass
+        except BlockingIOError:
+            return
+
+    def _attend(self) -> None:
+        now = time.monotonic()
+        for worker in self._all():
+            if worker.word is not None and worker.word.poll():
+                self._hear(worker, worker.word)
+        for place in self._places:
+            self._attend_to(place, now)
+        for worker in list(self._retiring):
+            if worker.has_ended():
+                self._retiring.remove(worker)
+            elif worker.gone_by is not None and now >= worker.gone_by:
+                _log.warning("a worker (process %d) that was replaced did not end and is killed", worker.pid)
+                worker.gone_by = None
+                worker.process.kill()
+        if self.reload_signal:
+            self.reload_signal = False
+            self._begin_reload()
+        self._go_on_with_reload()
+        self._tell()
+
+    def _hear(self, worker: _Worker, word: Connection) -> None:
+        worker.word = None
+        with word:
+            try:
+                word.recv_bytes()
+            except (EOFError, OSError):  # It ended instead.
+                return
+        worker.is_ready = True
+        if not self._was_ready:
+            self._was_ready = True
+            self._on_ready()
+
+    def _attend_to(self, place: _Place, now: float) -> None:
+        if place.worker is not None and place.worker.has_ended():
+            self._bury(place, place.worker, now)
+        if place.died and place.due is None and now - place.died[-1] >= STEADY_SECONDS:
+            place.died.clear()
+        if place.due is not None and now >= place.due:
+            place.due = None
+            place.worker = self._start(place)
+        successor = place.successor
+        if successor is None:
+            return
+        if successor.has_ended():
+            self._abandon_reload(place, successor, f"the new worker ended {successor.how()}")
+        elif successor.is_ready:
+            old, place.worker, place.successor = place.worker, successor, None
+            place.died.clear()
+            if old is not None:
+                self._retire(old, now)
+        elif successor.ready_by is not None and now >= successor.ready_by:
+            self._abandon_reload(place, successor, f"the new worker was not ready after {READY_SECONDS:g} s")
+
+    def _bury(self, place: _Place, worker: _Worker, now: float) -> None:
+        """Note the death of a worker that was not told to end, and decide when it is replaced."""
+        place.worker = None
+        self._deaths += 1
+        if not self._was_ready:
+            # What fails before any has ever been ready would fail again.
+            _log.error("a worker ended %s before it was ready", worker.how())
+            self.interrupt_children.append(place.index)
+            return
+        if place.died and now - place.died[-1] >= STEADY_SECONDS:
+            place.died.clear()
+        place.died.append(now)
+        pause = 0.0
+        if place.successor is None:
+            pause = pause_before(len(place.died))
+            place.due = now + pause
+        _log.error(
+            "a worker (process %d) ended %s and is replaced %s",
+            worker.pid,
+            worker.how(),
+            f"in {pause:g} s" if pause else "at once",
+        )
+        # Connections at its socket are answered by the next worker there, unless others can take them sooner.
+        is_shared = place.successor is not None
+        if SHARES_BY_KERNEL and not is_shared and (len(self._places) > 1 or pause > FIRST_PAUSE_SECONDS):
+            place.listener = renewed(place.listener)
+
+    def _retire(self, worker: _Worker, now: float) -> None:
+        worker.gone_by = now + RETIRE_SECONDS
+        self._retiring.append(worker)
+        os.kill(worker.pid, RETIRE)
+
+    # Reloading
+
+    def _begin_reload(self) -> None:
+        if not self._reloads:
+            _log.warning("SIGHUP is ignored: what a database in memory keeps would be lost with its worker")
+            return
+        _log.warning("reloading: each worker is replaced by a new one")
+        self._to_reload = list(self._places)
+        self._is_reloading = True
+
+    def _go_on_with_reload(self) -> None:
+        if not self._is_reloading or self._retiring or any(place.successor is not None for place in self._places):
+            return
+        if self._to_reload:
+            place = self._to_reload.pop(0)
+            place.due = None  # A worker that is dead or dying has a successor at once, too.
+            place.successor = self._start(place, is_successor=True)
+            return
+        self._is_reloading = self._is_last_reload_abandoned = False
+        self._done_reloads += 1
+        _log.warning("reloaded")
+
+    def _abandon_reload(self, place: _Place, successor: _Worker, reason: str) -> None:
+        place.successor = None
+        if not successor.has_ended():
+            successor.process.kill()
+            self._retiring.append(successor)
+        if place.worker is None:
+            place.due = time.monotonic() + pause_before(len(place.died))
+        self._to_reload.clear()
+        self._is_reloading = False
+        self._abandoned_reloads += 1
+        self._is_last_reload_abandoned = True
+        _log.error("the reload is abandoned: %s; the workers from before it go on", reason)
+
+    def _tell(self) -> None:
+        dying = max((len(place.died) for place in self._places), default=0)
+        state = ServerState(
+            wanted=self.workers,
+            deaths=self._deaths,
+            dying=dying,
+            pause_seconds=pause_before(dying + 1) if dying else 0.0,
+            reloads=self._done_reloads,
+            abandoned_reloads=self._abandoned_reloads,
+            is_last_reload_abandoned=self._is_last_reload_abandoned,
+        )
+        if state != self._told:
+            self._told = state
+            try:
+                self._state_file.write(state)
+            except OSError as error:
+                _log.warning("cannot tell the workers how they are: %s", error)
+
+
+def pause_before(death: int) -> float:
+    """Return the seconds that pass before the replacement that follows the `death`-th death of a row."""
+    if death <= 1:
+        return 0.0
+    return float(min(FIRST_PAUSE_SECONDS * 2 ** min(death - 2, 20), LONGEST_PAUSE_SECONDS))
