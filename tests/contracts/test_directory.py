@@ -169,3 +169,13 @@ async def test_all_stored_sessions_tell_when_they_were_closed(storage: Storage) 
         (str(closed.id), timestamp(NOW + timedelta(seconds=2))),
         (str(live.id), None),
     ]
+
+
+async def test_a_prefix_with_a_joiner_finds_usernames_that_are_kept_without(storage: Storage) -> None:
+    async with storage.identity_units() as uow:
+        await uow.users.add(a_user("می\u200cخواهم", email="persian@example.org"))
+        await uow.users.add(a_user("alice"))
+        await uow.commit()
+
+    assert await found(storage, "می\u200cخ") == await found(storage, "میخ") == ["می\u200cخواهم"]
+    assert await found(storage, "\u200d") == []

@@ -12,6 +12,7 @@ from application.posts.delete_post import DeletePost, DeletePostCommand
 from application.posts.edit_post import EditPost, EditPostCommand
 from application.posts.publish_post import PublishPost, PublishPostCommand
 from domain.identity.errors import EmailTaken, TokenReused, UsernameTaken
+from domain.identity.reserved import ReservedUsernames
 from domain.identity.values import Device, EmailAddress, Password, Username
 from domain.posts.errors import PostChanged, PostNotFound
 from domain.posts.values import PostText
@@ -40,6 +41,7 @@ def sign_up(storage: Storage, clock: SettableClock) -> SignUp:
         hasher=FastPasswordHasher(),
         common_passwords=ListedCommonPasswords(),
         usernames=ListedUsernames(),
+        reserved=ReservedUsernames(),
         register=retried(storage.grouped(register)),
     )
 

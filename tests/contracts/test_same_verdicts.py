@@ -22,7 +22,11 @@ from entrypoints.storage import Storage
 from tests.builders import NOW, a_hash, a_post, a_session, a_user, an_id
 from tests.contracts.stories import fields_of
 
-NAMES = ["alice", "ALICE", "Álice", "strasse", "Straße", "ange", "änge", "bob"]
+NAMES = [
+    *("alice", "ALICE", "Álice", "strasse", "Straße", "ange", "änge", "bob"),
+    # Names with marks, whose collations differ most; and one that is the same with and without a joiner.
+    *("राहुल", "שָׁלוֹם", "שלום", "น้อย", "می\u200cخواهم", "میخواهم", "ශ්\u200dරී"),
+]
 STEPS = 120
 
 

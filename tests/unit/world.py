@@ -28,6 +28,7 @@ from application.posts.list_author_posts import ListAuthorPosts
 from application.posts.list_feed import ListFeed
 from application.posts.list_my_posts import ListMyPosts, StoredMyPosts
 from application.posts.publish_post import PublishPost
+from domain.identity.reserved import ReservedUsernames
 from domain.identity.values import Device, EmailAddress, Password, Username, UserStatus
 from domain.shared.actor import Actor
 from domain.shared.ids import UserId
@@ -78,6 +79,7 @@ class World:
         self.refresh_tokens = CountedRefreshTokens()
         self.cursors = PlainCursorCodec()
         self.usernames = ListedUsernames(*usernames)
+        self.reserved = ReservedUsernames(["walrus-king"])
         self.totp = PyotpTotpCodes(issuer="Postern")
         self.box = AesGcmSecretBox(keys=DerivedKeys("a key that everybody knows"))
         self.recovery_codes = RandomRecoveryCodes()
@@ -90,6 +92,7 @@ class World:
             hasher=self.hasher,
             common_passwords=self.common_passwords,
             usernames=self.usernames,
+            reserved=self.reserved,
             register=Register(uow=units, desk=self.desk, ids=self.ids, clock=clock),
         )
         self.open_session = OpenSession(uow=units, desk=self.desk, second_factor=self.second_factor, clock=clock)
@@ -99,7 +102,7 @@ class World:
         self.note_session_use = NoteSessionUse(uow=units)
         self.log_out = LogOut(uow=units, clock=clock)
         self.get_account = GetAccount(accounts=storage.accounts)
-        self.edit_profile = EditProfile(uow=units, clock=clock)
+        self.edit_profile = EditProfile(uow=units, reserved=self.reserved, clock=clock)
         self.publish_post = PublishPost(uow=storage.posts_units, authors=storage.authors, ids=self.ids, clock=clock)
         self.edit_post = EditPost(uow=storage.posts_units, reader=storage.posts, clock=clock)
         self.delete_post = DeletePost(uow=storage.posts_units, clock=clock)

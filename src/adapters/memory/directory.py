@@ -11,7 +11,7 @@ from application.shared.views import Versioned, timestamp
 from domain.identity.session import Session
 from domain.identity.user import User
 from domain.shared.ids import SessionId, UserId
-from domain.shared.text import canonical_key
+from domain.shared.text import canonical_key, identifier_key
 
 T = TypeVar("T", User, Session)
 
@@ -50,8 +50,9 @@ class MemorySessionReader(SessionReader):
 def _begins(user: User, prefix: str | None, *, full: bool) -> bool:
     if prefix is None:
         return True
-    keys = [user.username.key, canonical_key(user.name.value) if user.name else "", user.email.key if full else ""]
-    return any(key.startswith(prefix) for key in keys)
+    keys = [canonical_key(user.name.value) if user.name else "", user.email.key if full else ""]
+    # Usernames are without joiners.
+    return user.username.key.startswith(identifier_key(prefix) or prefix) or any(key.startswith(prefix) for key in keys)
 
 
 def _newest(items: Iterable[T], limit: int, before: UserId | SessionId | None) -> tuple[list[T], bool]:

@@ -7,6 +7,8 @@ from application.identity.views import AccountView, account_view
 from application.shared.clock import Clock
 from application.shared.views import Versioned
 from domain.identity.errors import AccountChanged, InvalidToken, UserNotFound
+from domain.identity.policies import demand_unreserved
+from domain.identity.reserved import ReservedUsernames
 from domain.identity.user import UNSET, Unset
 from domain.identity.values import PersonName, PhoneNumber, Username
 from domain.shared.actor import Actor
@@ -23,9 +25,13 @@ class EditProfileCommand:
 
 
 class EditProfile:
-    """Change the caller's name, username or phone number; what is left out stays, `null` takes a value away."""
+    """Change the caller's name, username or phone number; what is left out stays, `null` takes a value away.
 
-    def __init__(self, *, uow: IdentityUnits, clock: Clock) -> None:
+    A reserved username (`admin`, `support`) is kept by whoever has it, and taken by nobody.
+    """
+
+    def __init__(self, *, uow: IdentityUnits, reserved: ReservedUsernames, clock: Clock) -> None:
+        self._reserved = reserved
         self._uow = uow
         self._clock = clock
 
@@ -37,6 +43,8 @@ class EditProfile:
                 raise InvalidToken from None
             if command.if_version not in (None, user.version):
                 raise AccountChanged
+            if isinstance(command.username, Username) and command.username.key != user.username.key:
+                demand_unreserved(command.username, self._reserved)
             user.change_profile(username=command.username, name=command.name, phone=command.phone, at=self._clock.now())
             await uow.users.save(user)
             await uow.commit()

@@ -8,7 +8,8 @@ from application.identity.views import SignedUpView
 from application.shared.ids import UsernameGenerator
 from application.shared.use_case import UseCase
 from domain.identity.errors import UsernameTaken
-from domain.identity.policies import demand_fit_password
+from domain.identity.policies import demand_fit_password, demand_unreserved
+from domain.identity.reserved import ReservedUsernames
 from domain.identity.values import Device, EmailAddress, Password, PersonName, Username
 
 _SUGGESTIONS = 5
@@ -26,9 +27,10 @@ class SignUpCommand:
 class SignUp:
     """Create an account and sign it in.
 
-    An e-mail address and a username each belong to one account, compared without regard to case or Unicode form.
-    Without a username one is generated. The password may be anything of 12 to 256 characters that is not among the
-    commonest and is not the caller's own address or username.
+    An e-mail address and a username each belong to one account, compared without regard to case or Unicode form. Some
+    usernames are reserved (`admin`, `support`), and so is what looks like one. Without a username one is generated. The
+    password may be anything of 12 to 256 characters that is not among the commonest and is not the caller's own address
+    or username.
     """
 
     def __init__(
@@ -37,14 +39,18 @@ class SignUp:
         hasher: PasswordHasher,
         common_passwords: CommonPasswords,
         usernames: UsernameGenerator,
+        reserved: ReservedUsernames,
         register: UseCase[RegisterCommand, SignedUpView],
     ) -> None:
         self._hasher = hasher
         self._common_passwords = common_passwords
         self._usernames = usernames
+        self._reserved = reserved
         self._register = register
 
     async def execute(self, command: SignUpCommand) -> SignedUpView:
+        if command.username is not None:
+            demand_unreserved(command.username, self._reserved)
         demand_fit_password(
             command.password,
             email=command.email,
@@ -56,10 +62,17 @@ class SignUp:
             return await self._store(command, command.username, password_hash)
         for _ in range(_SUGGESTIONS - 1):
             try:
-                return await self._store(command, Username.parse(self._usernames.suggest()), password_hash)
+                return await self._store(command, self._suggested(), password_hash)
             except UsernameTaken:
                 continue
-        return await self._store(command, Username.parse(self._usernames.suggest()), password_hash)
+        return await self._store(command, self._suggested(), password_hash)
+
+    def _suggested(self) -> Username:
+        """Return a generated username; one that is reserved is passed over, however unlikely."""
+        username = Username.parse(self._usernames.suggest())
+        while username in self._reserved:
+            username = Username.parse(self._usernames.suggest())
+        return username
 
     async def _store(self, command: SignUpCommand, username: Username, password_hash: str) -> SignedUpView:
         return await self._register.execute(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+from domain.identity.reserved import ReservedUsernames
 from domain.identity.values import EmailAddress, Password, Username
 from domain.shared.errors import FieldError, Invalid
 from domain.shared.text import canonical_key
@@ -32,3 +33,9 @@ def demand_fit_password(
         raise Invalid([FieldError(field, "personal", "must not be your own e-mail address or username")])
     if is_common(key):
         raise Invalid([FieldError(field, "common", "is one of the passwords that are tried first")])
+
+
+def demand_unreserved(username: Username, reserved: ReservedUsernames) -> None:
+    """Raise `Invalid` for a username that would be taken for the service. Only administrators give one of those."""
+    if username in reserved:
+        raise Invalid([FieldError("username", "reserved", "is reserved, or looks like a name that is")])

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
+from domain.identity.identifiers import fault_of
 from domain.shared.errors import FieldError, Invalid
 from domain.shared.text import (
     EXPANSION,
     canonical_key,
+    demand_visible,
     has_control_characters,
+    identifier_key,
     is_stream_safe,
     normal_form,
     parse_normal_form,
@@ -83,7 +86,10 @@ def bounded_email(raw: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Username:
-    """A public handle: 3 to 32 letters, digits, `_`, `.` or `-`, beginning and ending with a letter or digit."""
+    """A public handle: 3 to 32 letters and digits of any one script, and `_`, `.` or `-` between them.
+
+    Which characters those are, and why a name of Latin and Cyrillic letters is none, is in `identifiers`.
+    """
 
     value: str
     key: str
@@ -92,20 +98,19 @@ class Username:
     def parse(cls, raw: str) -> Self:
         shortest, longest = USERNAME_MIN_LENGTH, USERNAME_MAX_LENGTH
         value = parse_normal_form(raw.strip(), "NFKC", field="username", shortest=shortest, longest=longest)
-        key = canonical_key(value)
+        key = identifier_key(value)
         # The key is checked too: folding can lengthen (`ß` becomes `ss`), and the column holds what was checked here.
         if len(key) > 2 * USERNAME_MAX_LENGTH:
             raise Invalid([FieldError("username", "length", "takes 3 to 32 characters")])
-        inner = value.replace("_", "").replace(".", "").replace("-", "")
-        if not (inner.isalnum() and value[0].isalnum() and value[-1].isalnum()):
-            message = "takes letters, digits, '_', '.' and '-', and begins and ends with a letter or digit"
-            raise Invalid([FieldError("username", "format", message)])
+        fault = fault_of(value)
+        if fault is not None:
+            raise Invalid([FieldError("username", *fault)])
         return cls(value, key)
 
 
 @dataclass(frozen=True, slots=True)
 class PersonName:
-    """A display name: 1 to 100 characters after trimming, of any script, without control characters."""
+    """A display name: 1 to 100 characters after trimming, of any script, visible and without controls."""
 
     value: str
 
@@ -114,6 +119,7 @@ class PersonName:
         value = parse_normal_form(raw.strip(), "NFC", field="name", longest=NAME_MAX_LENGTH)
         if has_control_characters(value):
             raise Invalid([FieldError("name", "format", "takes no control characters")])
+        demand_visible(value, field="name")
         return cls(value)
 
 

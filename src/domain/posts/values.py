@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from domain.shared.errors import FieldError, Invalid
-from domain.shared.text import demand_stream_safe
+from domain.shared.text import demand_stream_safe, demand_visible
 
 TEXT_MAX_BYTES = 1_048_576
 """1 MiB of UTF-8."""
@@ -12,7 +12,7 @@ TEXT_MAX_BYTES = 1_048_576
 
 @dataclass(frozen=True, slots=True)
 class PostText:
-    """What a post says: trimmed, not blank, at most 1 MiB of UTF-8.
+    """What a post says: trimmed, with something in it that can be seen, at most 1 MiB of UTF-8.
 
     Without NUL, which PostgreSQL does not store, without lone surrogates, which no UTF-8 can carry, and without more
     combining marks in a row than `NON_STARTERS_MAX`.
@@ -34,4 +34,5 @@ class PostText:
         if size > TEXT_MAX_BYTES:
             raise Invalid([FieldError("text", "length", "takes at most 1 MiB of UTF-8")])
         demand_stream_safe(value, field="text")
+        demand_visible(value, field="text")
         return cls(value)

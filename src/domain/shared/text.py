@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from domain.shared.errors import FieldError, Invalid
 
-Form = Literal["NFC", "NFKC"]
+Form = Literal["NFC", "NFD", "NFKC"]
 
 NON_STARTERS_MAX: Final = 30
 """Combining marks in a row; no language needs as many (UAX #15, section 13.1)."""
@@ -118,3 +118,65 @@ def canonical_key(text: str) -> str:
 def has_control_characters(text: str) -> bool:
     """Tell whether `text` holds a control, surrogate or unassigned-format character (categories Cc and Cs)."""
     return any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
+
+
+def can_be_seen(text: str) -> bool:
+    """Tell whether something of `text` shows: a letter, a digit, a sign, an emoji.
+
+    Blanks, control and format characters, default ignorables and marks without anything to stand on do not. What this
+    version of Unicode does not know yet does: it may be next year's emoji.
+    """
+    if "!" <= text[:1] <= "~":
+        return True
+    # Nearly every text shows something at once. In the others each character counts once, however long they are.
+    return any(map(_shows, text[:_GLANCE])) or any(map(_shows, set(text[_GLANCE:])))
+
+
+def demand_visible(text: str, *, field: str) -> None:
+    """Raise `Invalid`, naming `field`, when nothing of `text` can be seen."""
+    if not can_be_seen(text):
+        raise Invalid([FieldError(field, "blank", "must hold something that can be seen")])
+
+
+_GLANCE: Final = 16
+_UNSEEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Mc", "Me", "Mn", "Zl", "Zp", "Zs"})
+_UNSEEN: Final = frozenset(
+    "\u115f\u1160\u3164\uffa0"  # Hangul fillers: letters by category
+    "\u2800"  # the braille pattern without a dot
+    "\ufffc"  # stands for an object that plain text has not
+    "\U0001d159"  # a note without a head
+    "\U00013441\U00013442"  # blanks among hieroglyphs
+)
+_SIGNS: Final = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
+"""Format characters that show: they are drawn around the digits or letters after them."""
+_IGNORABLE: Final = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff"
+    "\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Default_Ignorable_Code_Point of Unicode 17, which hardly ever changes: unassigned ones are set aside in it."""
+
+
+def _shows(character: str) -> bool:
+    if character in _UNSEEN:
+        return False
+    category = unicodedata.category(character)
+    if category == "Cn":
+        return (
+            (ord(character) & 0xFFFE) != 0xFFFE
+            and not "\ufdd0" <= character <= "\ufdef"
+            and not is_ignorable(character)
+        )
+    return category not in _UNSEEN_CATEGORIES or character in _SIGNS
+
+
+def is_ignorable(character: str) -> bool:
+    """Tell whether a character shows nothing where it is not understood: joiners, selectors, fillers, tags."""
+    return _IGNORABLE.match(character) is not None
+
+
+def identifier_key(text: str) -> str:
+    """Return the form under which two names count as one: the canonical key without what nobody sees of it.
+
+    That is Unicode's toNFKC_Casefold, trimmed.
+    """
+    return canonical_key(_IGNORABLE.sub("", text))

@@ -74,6 +74,7 @@ class IdentityUseCases(RateLimits):
             hasher=Infrastructure.hasher,
             common_passwords=Infrastructure.common_passwords,
             usernames=Infrastructure.usernames,
+            reserved=Infrastructure.reserved_usernames,
             register=providers.Singleton(
                 retried,
                 providers.Singleton(
@@ -255,7 +256,10 @@ class IdentityUseCases(RateLimits):
     edit_profile = providers.Singleton(
         retried,
         providers.Singleton(
-            EditProfile, uow=Infrastructure.storage.provided.identity_units, clock=Infrastructure.clock
+            EditProfile,
+            uow=Infrastructure.storage.provided.identity_units,
+            reserved=Infrastructure.reserved_usernames,
+            clock=Infrastructure.clock,
         ),
     )
     change_password = providers.Singleton(

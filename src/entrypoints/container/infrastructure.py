@@ -38,12 +38,17 @@ from application.shared.clock import Clock
 from application.shared.health import Notices
 from application.shared.idempotency import Idempotency
 from application.shared.unit_of_work import CommitListener
+from domain.identity.reserved import ReservedUsernames
 from entrypoints.settings import Settings
 from entrypoints.storage import Storage, sql_storage
 
 
 def _database(settings: Settings, file: FileId | None) -> Database | None:
     return None if settings.database_url.startswith("memory:") else Database(settings.database, file=file)
+
+
+def _reserved_usernames(settings: Settings) -> ReservedUsernames:
+    return ReservedUsernames(settings.reserved_usernames)
 
 
 def _redis(settings: Settings) -> RedisConnection | None:
@@ -100,6 +105,7 @@ class Infrastructure(containers.DeclarativeContainer):
     serving = providers.Singleton(Serving, notices)
     ids = providers.Singleton(Uuid7Generator)
     usernames = providers.Singleton(RandomUsernames)
+    reserved_usernames = providers.Singleton(_reserved_usernames, settings)
 
     # Security
     keys = providers.Singleton(DerivedKeys, settings.provided.secret_key, settings.provided.secret_key_previous)

@@ -321,6 +321,13 @@ class Settings:
         about="The field that trusted proxies write. Unset, X-Forwarded-For is read, and Forwarded where that is "
         "absent; a proxy that writes Forwarded and passes X-Forwarded-For on unchanged needs this set.",
     )
+    reserved_usernames: tuple[str, ...] = setting(
+        values.usernames,
+        default="",
+        expected="usernames separated by commas",
+        about="Usernames that only administrators give, besides the usual ones (admin, root, support); what looks like "
+        "one of them counts too.",
+    )
     hsts_max_age_seconds: int = setting(
         values.integer(0, 63_072_000),
         default="31536000",

@@ -95,6 +95,13 @@ def allowed_hosts(text: str) -> tuple[str, ...]:
     return hosts
 
 
+def usernames(text: str) -> tuple[str, ...]:
+    names = tuple(items(text))
+    if any(len(name) > 100 or not name.isprintable() for name in names):
+        raise ValueError(text)
+    return names
+
+
 def origins(text: str) -> tuple[str, ...]:
     origins = tuple(origin.lower() for origin in items(text))
     if "*" in origins and len(origins) > 1:

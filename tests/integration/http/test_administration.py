@@ -54,12 +54,12 @@ def _uuid(text: str) -> Any:
 
 @pytest.fixture
 async def admin(container: Container, client: httpx.AsyncClient, sign_up: SignUp) -> Account:
-    return await with_role(container, client, await sign_up("root"), Role.ADMIN)
+    return await with_role(container, client, await sign_up("the-root"), Role.ADMIN)
 
 
 @pytest.fixture
 async def moderator(container: Container, client: httpx.AsyncClient, sign_up: SignUp) -> Account:
-    return await with_role(container, client, await sign_up("moderator"), Role.MODERATOR)
+    return await with_role(container, client, await sign_up("the-moderator"), Role.MODERATOR)
 
 
 async def log_in(client: httpx.AsyncClient, account: Account, user_agent: str = "curl/8.9") -> Account:

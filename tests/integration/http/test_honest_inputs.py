@@ -1,5 +1,6 @@
 """What people in earnest send, and what they are told: each sentence of it is seen here over HTTP."""
 
+import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
+from domain.shared.actor import Role
+from entrypoints.container import Container
 from entrypoints.http.app import create_app
 from entrypoints.http.exchange import Application
 from tests.fakes import SettableClock
-from tests.integration.http.conftest import BASE, PASSWORD, Account, a_container, faults, problem, publish
+from tests.integration.http.conftest import BASE, PASSWORD, Account, SignUp, a_container, faults, problem, publish
+from tests.integration.http.test_administration import with_role
 
 HOST_LABEL = "h" * 63
 
@@ -297,3 +301,149 @@ class TestStrictTransportSecurity:
         answers = await self.answers(clock, tmp_path, ENVIRONMENT=environment)
 
         assert not any(self.FIELD in answer.headers for answer in answers)
+
+
+ADDRESS: dict[str, Any] = {"street": "1 Main St", "city": "Springfield", "state": "IL", "zip": "62701", "country": "US"}
+INVISIBLE = [
+    "\u3164",
+    "\u200b",
+    "\u1160",
+    "\u115f",
+    "\uffa0",
+    "\u2800",
+    "\ufe0f",
+    "\u2060\u00ad",
+    "\U000e0061",
+    "\u0301",
+    "\u200d \u200d",
+]
+EMOJI = [
+    "👩\u200d💻", "👨\u200d👩\u200d👧\u200d👦", "❤\ufe0f", "🇺🇦", "👍🏽", "1\ufe0f\u20e3",
+    "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f", "🏳\ufe0f\u200d🌈",
+]  # fmt: skip
+
+
+class TestSomethingCanBeSeen:
+    """One rule for every text that people write."""
+
+    @pytest.fixture
+    async def admin(self, container: Container, client: httpx.AsyncClient, sign_up: SignUp) -> Account:
+        return await with_role(container, client, await sign_up("the-admin"), Role.ADMIN)
+
+    @pytest.mark.parametrize("text", INVISIBLE, ids=ascii)
+    async def test_every_text_refuses_what_cannot_be_seen(
+        self, client: httpx.AsyncClient, admin: Account, bob: Account, text: str
+    ) -> None:
+        """`where` is the pointer to the text in a body that is right but for it."""
+        post = (await publish(client, bob)).headers["location"]
+        line: dict[str, Any] = {"product_id": "tea", "quantity": 1}
+        hook: dict[str, Any] = {"url": "https://hooks.example.com/in", "event_types": ["*"]}
+        person: dict[str, Any] = {"email": "eve@example.com", "password": PASSWORD}
+        cases: list[tuple[str, str, dict[str, Any], str]] = [
+            ("POST", "/api/v1/auth/signup", {**person, "name": text}, "/name"),
+            ("POST", "/api/v1/auth/signup", {**person, "username": text * 3}, "/username"),
+            ("PATCH", "/api/v1/users/me", {"name": text}, "/name"),
+            ("PATCH", "/api/v1/users/me", {"username": text * 3}, "/username"),
+            ("POST", "/api/v1/users", {**person, "username": "eve", "name": text}, "/name"),
+            ("POST", "/api/v1/posts", {"text": text}, "/text"),
+            ("POST", "/api/v1/posts", {"text": text * 400}, "/text"),
+            ("PATCH", post, {"text": text}, "/text"),
+            ("POST", "/api/v1/auth/api-keys", {"name": text, "scopes": ["posts:read"]}, "/name"),
+            ("POST", "/api/v1/webhooks", {**hook, "description": text}, "/description"),
+            ("PUT", f"/api/v1/users/{bob.id}/suspension", {"reason": text}, "/reason"),
+            (
+                "POST",
+                "/api/v1/orders",
+                {"items": [{**line, "product_id": text}], "shipping_address": ADDRESS},
+                "/items/0/product_id",
+            ),
+        ]
+        for member in ADDRESS:
+            order = {"items": [line], "shipping_address": {**ADDRESS, member: text}}
+            cases.append(("POST", "/api/v1/orders", order, f"/shipping_address/{member}"))
+        for method, path, body, where in cases:
+            account = bob if path == post else admin
+            refused = await client.request(method, path, json=body, headers=account.auth)
+            assert problem(refused) == (400, "invalid-input"), (method, path, refused.text)
+            assert list(faults(refused)) == [where]
+
+    @pytest.mark.parametrize("text", EMOJI, ids=ascii)
+    async def test_sequences_of_emoji_stay_whole(self, client: httpx.AsyncClient, alice: Account, text: str) -> None:
+        post = await publish(client, alice, text)
+        named = await client.patch("/api/v1/users/me", json={"name": text}, headers=alice.auth)
+
+        assert (post.json()["text"], named.json()["name"]) == (text, text)
+
+
+class TestUsernames:
+    """UAX #31 and UTS #39; every rule is in `tests/unit/identity/test_identifiers.py`."""
+
+    async def status(self, client: httpx.AsyncClient, username: str) -> httpx.Response:
+        body = {"email": f"a{len(username)}{hash(username)}@example.com", "password": PASSWORD, "username": username}
+        return await client.post("/api/v1/auth/signup", json=body)
+
+    @pytest.mark.parametrize(
+        "username",
+        [
+            "राहुल",
+            "หนูน้อย",
+            "தமிழ்",
+            "বাংলা",
+            "မြန်မာ",
+            "ខ្មែរ",
+            "ಕನ್ನಡ",
+            "שָׁלוֹם",
+            "می\u200cخواهم",
+            "ශ්\u200dරී",
+            "日本taro",
+            "имя",
+        ],
+    )
+    async def test_names_of_every_script_are_welcome(self, client: httpx.AsyncClient, username: str) -> None:
+        created = await self.status(client, username)
+
+        assert created.status_code == 201, created.text
+        assert created.json()["user"]["username"] == unicodedata.normalize("NFKC", username)
+
+    @pytest.mark.parametrize(
+        "username", ["alice\u1160", "al\u200bice", "alice\ufe0f", "\u0430lice", "ali\u0441e", "al\u0131ce\u200d"]
+    )
+    async def test_nothing_stands_beside_alice_and_looks_the_same(
+        self, client: httpx.AsyncClient, alice: Account, username: str
+    ) -> None:
+        refused = await self.status(client, username)
+
+        assert problem(refused) == (400, "invalid-input")
+        assert list(faults(refused)) == ["/username"]
+        assert alice.username == "alice"
+
+    async def test_a_joiner_makes_no_other_name(self, client: httpx.AsyncClient) -> None:
+        assert (await self.status(client, "می\u200cخواهم")).status_code == 201
+        assert problem(await self.status(client, "میخواهم")) == (409, "username-taken")
+
+    @pytest.mark.parametrize("username", ["admin", "Root", "postern", "null", "ad.min", "r00t", "nuII", "ＡＤＭＩＮ"])
+    async def test_a_reserved_name_is_nobodys(self, client: httpx.AsyncClient, alice: Account, username: str) -> None:
+        signed_up = await self.status(client, username)
+        renamed = await client.patch("/api/v1/users/me", json={"username": username}, headers=alice.auth)
+
+        assert (problem(signed_up), faults(signed_up)) == ((400, "invalid-input"), {"/username": "reserved"})
+        assert (problem(renamed), faults(renamed)) == ((400, "invalid-input"), {"/username": "reserved"})
+
+    async def test_an_administrator_gives_it_and_its_owner_keeps_it(
+        self, container: Container, client: httpx.AsyncClient, alice: Account
+    ) -> None:
+        admin = await with_role(container, client, alice, Role.ADMIN)
+        body = {"email": "desk@example.com", "password": PASSWORD, "username": "support"}
+        assert (await client.post("/api/v1/users", json=body, headers=admin.auth)).status_code == 201
+
+        token = (await client.post("/api/v1/auth/login", json={"email": body["email"], "password": PASSWORD})).json()
+        owner = {"authorization": f"Bearer {token['access_token']}"}
+        renamed = await client.patch("/api/v1/users/me", json={"username": "Support", "name": "Desk"}, headers=owner)
+        assert (renamed.status_code, renamed.json()["username"]) == (200, "Support")
+
+    async def test_a_setting_reserves_more(self, clock: SettableClock) -> None:
+        app = create_app(a_container(clock, RESERVED_USERNAMES="Walrus, админ"))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as client:
+            for username in ("walrus", "wal.rus", "WA1RUS", "Админ"):
+                assert faults(await self.status(client, username)) == {"/username": "reserved"}
+            assert (await self.status(client, "walruses")).status_code == 201

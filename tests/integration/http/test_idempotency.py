@@ -37,7 +37,7 @@ on_every_creation = pytest.mark.parametrize(
 @pytest.fixture
 async def admin(client: httpx.AsyncClient, sign_up: SignUp, container: Container) -> Account:
     """Somebody who may create everything there is."""
-    account = await sign_up("admin")
+    account = await sign_up("the-admin")
     access = container.access_tokens().verify(account.access_token)
     async with container.storage().identity_units() as uow:
         user = await uow.users.get(access.user_id)

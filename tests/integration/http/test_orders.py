@@ -16,7 +16,7 @@ ITEM: dict[str, Any] = {"product_id": "sku-1", "quantity": 2}
 
 @pytest.fixture
 async def admin(client: httpx.AsyncClient, sign_up: SignUp, container: Container) -> Account:
-    account = await sign_up("admin")
+    account = await sign_up("the-admin")
     access = container.access_tokens().verify(account.access_token)
     async with container.storage().identity_units() as uow:
         user = await uow.users.get(access.user_id)

@@ -17,7 +17,7 @@ POSTS, MINE = "/api/v1/posts", "/api/v1/users/me/posts"
 
 async def a_moderator(client: httpx.AsyncClient, sign_up: SignUp, container: Container) -> Account:
     """Sign somebody up, make a moderator of them in storage, and log them in again for a token that says so."""
-    account = await sign_up("moderator")
+    account = await sign_up("the-moderator")
     access = container.access_tokens().verify(account.access_token)
     async with container.storage().identity_units() as uow:
         user = await uow.users.get(access.user_id)

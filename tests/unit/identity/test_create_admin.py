@@ -44,7 +44,7 @@ async def test_nobody_is_signed_in_by_it(world: World, create_admin: CreateAdmin
 
 
 async def test_names_are_unique_for_administrators_too(world: World, create_admin: CreateAdmin) -> None:
-    await world.signed_up("root")
+    await create_admin.execute(command())
 
     with pytest.raises(EmailTaken):
         await create_admin.execute(command(username="another"))

@@ -14,8 +14,11 @@ from domain.shared.text import (
     EXPANSION,
     NON_STARTERS_MAX,
     _runs,
+    can_be_seen,
     canonical_key,
     has_control_characters,
+    identifier_key,
+    is_ignorable,
     is_stream_safe,
     normal_form,
     parse_normal_form,
@@ -137,3 +140,47 @@ def test_nothing_else_normalises() -> None:
         calls = re.findall(r"\bnormalize\(|import normalize", file.read_text(encoding="utf-8"))
         assert not calls or file.relative_to(ROOT / "src") == own, file
     assert "normalize(" in (ROOT / "src" / own).read_text(encoding="utf-8")
+
+
+UNSEEN = [
+    "",
+    *" \u00a0\u3000\t\n\x00\x7f",
+    *"\u00ad\u034f\u061c\u115f\u1160\u17b4\u180b\u180e\u200b\u200c\u200d\u200e\u2028\u202e\u2060\u2064",
+    *"\u206f\u2800\u3164\ufe00\ufe0f\ufeff\uffa0\ufff0\ufff9\ufffc\uffff\ufdd0\u0301\u20e3\u0903\u05b0\ud800",
+    *"\U0001d159\U0001d173\U00013441\U000e0001\U000e0041\U000e007f\U000e0100\U000e0fff",
+]
+
+
+@pytest.mark.parametrize("text", UNSEEN, ids=ascii)
+def test_what_shows_nothing_is_not_seen_however_often_it_is_there(text: str) -> None:
+    assert not can_be_seen(text)
+    assert not can_be_seen(text * 5_000)
+    assert not can_be_seen(f" \u200b{text}\u3164")
+
+
+@given(st.text(st.sampled_from([text for text in UNSEEN if text]), max_size=60))
+def test_no_mixture_of_it_is_seen(text: str) -> None:
+    assert not can_be_seen(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *"aé.न0ด漢가😀🏽⠁€",
+        *"\u0600\ufffd\ue000",
+        *("\u200ba", " .", "\u3164x", "e\u0301", "שָׁ", "👨\u200d👩\u200d👧", "❤\ufe0f", "🇩🇪", "1\ufe0f\u20e3"),
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+        "\U0001fae9",  # an emoji of Unicode 16, which an older Python does not know
+    ],
+    ids=ascii,
+)
+def test_letters_signs_and_emoji_are_seen(text: str) -> None:
+    assert can_be_seen(text)
+    assert can_be_seen("\u200b" * 1_000 + text)
+
+
+@given(texts)
+def test_what_is_ignorable_makes_no_other_name(text: str) -> None:
+    hidden = "\u200d".join(text)
+    assert identifier_key(hidden) == identifier_key(text) == identifier_key(identifier_key(text))
+    assert not any(map(is_ignorable, identifier_key(text)))

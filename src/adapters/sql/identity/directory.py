@@ -15,6 +15,7 @@ from application.shared.views import Versioned
 from domain.identity.values import UserStatus
 from domain.shared.actor import Role
 from domain.shared.ids import SessionId, UserId
+from domain.shared.text import identifier_key
 
 _USERS = table_of(UserRow)
 _SESSIONS = table_of(SessionRow)
@@ -44,15 +45,14 @@ _ONE = _ACCOUNTS.where(_USERS.c.id == bindparam("at_id"))
 _NEWEST = _ACCOUNTS.where(_USERS.c.id < _BEFORE).order_by(_USERS.c.id.desc()).limit(_ROWS)
 
 
-def _begins(column: ColumnElement[Any]) -> ColumnElement[bool]:
+def _begins(column: ColumnElement[Any], prefix: str = "prefix") -> ColumnElement[bool]:
     # A range, not LIKE: on a binary column PostgreSQL has none, and a prefix may hold a wildcard.
-    return column.between(bindparam("prefix", type_=column.type), bindparam("prefix_end", type_=column.type))
+    return column.between(bindparam(prefix, type_=column.type), bindparam(f"{prefix}_end", type_=column.type))
 
 
-_BEGINNING = _NEWEST.where(or_(_begins(_USERS.c.username_key), _begins(_USERS.c.name_key)))
-_BEGINNING_FULL = _NEWEST.where(
-    or_(_begins(_USERS.c.username_key), _begins(_USERS.c.name_key), _begins(_USERS.c.email_key))
-)
+_NAMED = (_begins(_USERS.c.username_key, "handle"), _begins(_USERS.c.name_key))
+_BEGINNING = _NEWEST.where(or_(*_NAMED))
+_BEGINNING_FULL = _NEWEST.where(or_(*_NAMED, _begins(_USERS.c.email_key)))
 
 _STORED: Select[*tuple[Any, ...]] = (
     select(
@@ -84,7 +84,9 @@ class SqlUserReader(UserReader):
         statement = _NEWEST
         if prefix is not None:
             prefix = prefix[:NAME_KEY_LENGTH]
+            handle = identifier_key(prefix) or prefix  # Usernames are without joiners.
             parameters |= {"prefix": prefix, "prefix_end": prefix + _LAST_CHARACTER}
+            parameters |= {"handle": handle, "handle_end": handle + _LAST_CHARACTER}
             statement = _BEGINNING_FULL if full else _BEGINNING
         rows = await self._database.fetch_all(statement, parameters)
         return UserSlice([_user_view(row, full=full) for row in rows[:limit]], more=len(rows) > limit)

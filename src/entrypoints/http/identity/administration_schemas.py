@@ -13,6 +13,8 @@ from application.shared.views import Versioned
 from domain.identity.values import Password, PersonName, PhoneNumber, Username, UserStatus
 from domain.shared.actor import Actor, Role
 from domain.shared.ids import UserId
+from domain.shared.text import demand_visible
+from entrypoints.http.body import Parsed
 from entrypoints.http.identity.schemas import DisplayName, Email, Handle, NewPassword, Phone, email_address
 
 REASON_MAX_LENGTH = 500
@@ -69,6 +71,12 @@ class ReplaceUserBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
         )
 
 
+def visible_reason(raw: str) -> str:
+    """Read why an account is suspended. Raises `Invalid` when nothing of it can be seen."""
+    demand_visible(raw, field="reason")
+    return raw
+
+
 class SuspendUserBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Why, for the audit trail; the person is not told."""
 
@@ -82,6 +90,7 @@ class SuspendUserBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
                 description="For administrators, in the audit trail.",
                 examples=["Spam"],
             ),
+            Parsed(visible_reason),
         ]
         | None
     ) = None

@@ -98,8 +98,9 @@ KnownEmail = Annotated[str, msgspec.Meta(max_length=CLAIM_MAX_LENGTH, examples=[
 Handle = Annotated[
     str,
     msgspec.Meta(
-        description="Letters and digits of any script, `_`, `.` and `-`; begins and ends with a letter or digit. "
-        "Unique without regard to case.",
+        description="Letters and digits of any one script with the marks that belong to them (UAX #31, UTS #39), `_`, "
+        "`.` and `-`; begins and ends with a letter or digit. Unique without regard to case and joiners. Names such as "
+        "`admin` are reserved.",
         examples=["alice"],
         extra_json_schema={"minLength": USERNAME_MIN_LENGTH, "maxLength": USERNAME_MAX_LENGTH},
     ),
