@@ -18,6 +18,7 @@ from entrypoints.container.workers import working
 from entrypoints.http.addresses import ClientAddresses, ProxyHeader
 from entrypoints.http.api_keys import ApiKeyDoor
 from entrypoints.http.auth import Authenticator
+from entrypoints.http.bodies import Bodies
 from entrypoints.http.browser import Browsers
 from entrypoints.http.edge import Edge
 from entrypoints.http.events.schemas import EventSchemaRoutes
@@ -40,6 +41,7 @@ from entrypoints.http.system.mailbox import MAILBOX, mailbox_routes
 from entrypoints.http.system.metrics import MetricsRoutes
 from entrypoints.http.system.routes import SystemRoutes
 from entrypoints.http.telemetry import Telemetry
+from entrypoints.http.transfers import TransferLimits
 from entrypoints.http.webhooks.routes import WebhooksRoutes, WebhooksUseCases
 from entrypoints.settings import Settings
 
@@ -51,8 +53,9 @@ def create_app(container: Container) -> Application:
     settings = container.settings()
     auth = _authenticator(container)
     posts = _posts(container, auth)
+    bodies = Bodies(_transfer_limits(settings))
     return Edge(
-        _litestar(container, auth, posts),
+        _litestar(container, auth, posts, bodies),
         allowed_hosts=settings.allowed_hosts,
         cors_origins=settings.cors_origins,
         revocations=container.revocations(),
@@ -64,6 +67,18 @@ def create_app(container: Container) -> Application:
         direct=posts.direct(),
         hsts_seconds=settings.hsts_max_age_seconds if settings.environment.is_exposed else 0,
         serving=container.serving(),
+        bodies=bodies,
+    )
+
+
+def _transfer_limits(settings: Settings) -> TransferLimits:
+    return TransferLimits(
+        body_seconds=settings.body_seconds,
+        body_rate=settings.body_min_rate,
+        per_address=settings.transfers_per_address,
+        in_all=settings.transfers_max,
+        bytes_per_address=settings.transfer_bytes_per_address,
+        bytes_in_all=settings.transfer_bytes_max,
     )
 
 
@@ -75,10 +90,10 @@ def _addresses(settings: Settings) -> ClientAddresses:
 def create_litestar(container: Container) -> Litestar:
     """Build what is inside the edge: routing, and nothing of Litestar's that is done per request elsewhere."""
     auth = _authenticator(container)
-    return _litestar(container, auth, _posts(container, auth))
+    return _litestar(container, auth, _posts(container, auth), Bodies())
 
 
-def _litestar(container: Container, auth: Authenticator, posts: PostsRoutes) -> Litestar:
+def _litestar(container: Container, auth: Authenticator, posts: PostsRoutes, bodies: Bodies) -> Litestar:
     release = version("postern")
 
     def document() -> dict[str, Any]:
@@ -93,7 +108,11 @@ def _litestar(container: Container, auth: Authenticator, posts: PostsRoutes) -> 
     app = Litestar(
         route_handlers=[*_options(handlers), *handlers],
         exception_handlers={Exception: handle},
-        lifespan=[lambda _app: running(container), *([lambda _app: working(container)] if relays else [])],
+        lifespan=[
+            lambda _app: running(container),
+            *([lambda _app: working(container)] if relays else []),
+            lambda _app: bodies.looked_after(),
+        ],
         on_startup=[container.serving().begin],
         debug=False,
         # The document is ours (see openapi.py), the log is ours (see problems), the limit is the edge's.

@@ -20,20 +20,19 @@ from entrypoints.http.acceptance import accepts, accepts_json
 from entrypoints.http.addresses import ClientAddresses
 from entrypoints.http.api_keys import ApiKeyDoor
 from entrypoints.http.auth import Authenticator
+from entrypoints.http.bodies import Bodies, ends_connection, guard_body, has_body
 from entrypoints.http.cors import Cors
 from entrypoints.http.direct import DirectRoutes
 from entrypoints.http.exchange import Answer, Application, Exchange, Headers, Message, Receive, Scope, Send
 from entrypoints.http.hosts import HostPolicy
 from entrypoints.http.limits import EdgeLimits
-from entrypoints.http.problems.errors import BadRequest, BodyTooLarge, HeadersTooLarge, NotAcceptable, UriTooLong
+from entrypoints.http.problems.errors import HeadersTooLarge, NotAcceptable, UriTooLong
 from entrypoints.http.problems.wire import answer_for
 from entrypoints.http.ratelimit_fields import ratelimit_fields
 from entrypoints.http.telemetry import Telemetry
 
 _log = logging.getLogger("postern.http")
 
-BODY_LIMIT: Final = 1_048_576
-"""Bytes of a request body: 1 MiB."""
 HEADERS_LIMIT: Final = 16_384
 """Bytes of all header names and values together."""
 FIELDS_LIMIT: Final = 100
@@ -41,9 +40,14 @@ TARGET_LIMIT: Final = 8_192
 """Bytes of path and query together."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-_LENGTH = re.compile(rb"[0-9]{1,19}")
+
+_CLOSE: Final = (b"connection", b"close")
+_CLOSING_VERSIONS: Final = frozenset({"1", "1.0", "1.1"})
+"""The versions of HTTP in which a header field ends a connection; Granian writes the first of them "1"."""
 
 _SECURITY: Final = (
+    # Granian adds its name where there is none; it cannot be kept from it.
+    (b"server", b""),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
@@ -73,9 +77,8 @@ class _Respond:
             headers = [*message["headers"], *exchange.carried]
             if all(name != b"content-security-policy" for name, _ in message["headers"]):
                 headers.append(_DATA_POLICY)
-            if status == 413 and self._scope["http_version"] in {"1.0", "1.1"}:
-                # The rest of the body stays unread, so the connection cannot carry another request.
-                headers.append((b"connection", b"close"))
+            if exchange.has_body and _is_last(exchange, self._scope):
+                headers.append(_CLOSE)
             message = {"type": "http.response.start", "status": status, "headers": headers}
         elif exchange.is_head:
             message = {"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)}
@@ -104,6 +107,7 @@ class Edge:
         direct: DirectRoutes | None = None,
         hsts_seconds: int = 0,
         serving: Serving | None = None,
+        bodies: Bodies | None = None,
     ) -> None:
         self._app = app
         self._auth = auth
@@ -112,6 +116,7 @@ class Edge:
         self._addresses = addresses or ClientAddresses(())
         self._api_keys = api_keys
         self._direct = direct or DirectRoutes()
+        self._bodies = bodies or Bodies()
         self._event_streams = event_streams
         self._origins = ContextOrigins()
         self._revocations = revocations
@@ -163,19 +168,25 @@ class Edge:
                 body = b"" if exchange.is_head else answer.body
                 exchange.status, exchange.sent = answer.status, len(body)
                 headers = [*answer.fields, *exchange.carried, _DATA_POLICY]
+                if exchange.has_body and _is_last(exchange, scope):
+                    headers.append(_CLOSE)
                 await send({"type": "http.response.start", "status": answer.status, "headers": headers})
                 await send({"type": "http.response.body", "body": body, "more_body": False})
         except Exception as error:
             if exchange.status:
                 # Half an answer is out; all that is left is to break off, which is the server's to do.
                 _log.error("%s %s broke off (request %s)", method, path, exchange.request_id)
+                self._bodies.release(exchange)
                 raise
             exchange.failure = error
+            exchange.has_body = exchange.has_body or has_body(exchange)
             problem = answer_for(error, exchange.request_id, method=method, path=path)
             await problem(scope, receive, _Respond(exchange, scope, send))
         finally:
             metrics.in_flight -= 1
             self._telemetry.finish(scope, exchange, method, seconds=perf_counter() - began)
+        if exchange.has_body:
+            await self._bodies.drop(exchange, receive)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -234,7 +245,7 @@ class Edge:
             # A HEAD is a GET whose content is not sent (RFC 9110, section 9.3.2): the same headers for certain.
             scope["method"] = "GET"
         else:
-            receive = _bounded(receive)
+            receive = self._bodies.begin(exchange, receive).receive
         # Only who writes leaves a trace, and asks where the request came from.
         self._origins.begin(scope.get("client"), exchange.fields, exchange.request_id)
         exchange.attach(scope)
@@ -250,16 +261,10 @@ class Edge:
         if len(scope.get("raw_path") or path) + len(scope["query_string"]) > TARGET_LIMIT:
             raise UriTooLong
         if fields.get(b"host") not in self._hosts.passed:
-            self._hosts.check(exchange, path)
+            self._hosts.check(exchange, path, scope["http_version"])
         length = fields.get(b"content-length")
-        if length is not None:
-            if b"transfer-encoding" in fields:
-                # Two lengths are how requests are smuggled past a proxy (RFC 9112, section 6.3).
-                raise BadRequest("Content-Length and Transfer-Encoding exclude each other.")
-            if not _LENGTH.fullmatch(length):
-                raise BadRequest("Content-Length is not one number.")
-            if int(length) > BODY_LIMIT:
-                raise BodyTooLarge
+        if length is not None or b"transfer-encoding" in fields:
+            guard_body(exchange, length)
         accept = fields.get(b"accept")
         if accept is not None and accept != b"*/*" and path.startswith("/api/"):
             self._guard_acceptance(accept, path)
@@ -292,20 +297,6 @@ _ids: Final = random.Random()  # noqa: S311 - an id has to be unique, not secret
 """Not a counter either, which would tell everybody how many requests there are."""
 
 
-def _bounded(receive: Receive) -> Receive:
-    """Count the body as it comes in and raise `BodyTooLarge` with the first byte over the limit.
-
-    `Content-Length` was checked before; this is for bodies that do not tell their length, and for ones that lie.
-    """
-    received = 0
-
-    async def bounded() -> Message:
-        nonlocal received
-        message = await receive()
-        if message["type"] == "http.request":
-            received += len(message.get("body", b""))
-            if received > BODY_LIMIT:
-                raise BodyTooLarge
-        return message
-
-    return bounded
+def _is_last(exchange: Exchange, scope: Scope) -> bool:
+    """Tell whether the answer says that its connection carries no other: more of the body is to come than is kept."""
+    return scope["http_version"] in _CLOSING_VERSIONS and ends_connection(exchange)

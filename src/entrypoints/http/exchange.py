@@ -55,6 +55,12 @@ class Exchange:
     """The answer is to be compressed, if it is long enough; see `coding`."""
     is_stream: bool = False
     """The answer lasts as long as its reader listens, so that its duration is no latency."""
+    has_body: bool = False
+    """The request says that it has one."""
+    length: int | None = None
+    """Of the body, in bytes, as the request tells it; None where it does not."""
+    body: Any = None
+    """What receives it (`bodies.Body`), once somebody wants it; None before."""
     repeated: AbstractSet[bytes] = frozenset()
     carried: Headers = ()
     """Header fields that the answer carries, whatever it will be."""

@@ -8,6 +8,8 @@ from entrypoints.http.problems.errors import BadRequest, UnknownHost
 
 _PROBES = "/health", "/metrics"
 """What is asked by address: an orchestrator and Prometheus do not know under which names the service answers."""
+_WITHOUT_HOST = frozenset({"1", "1.0"})
+"""Granian writes HTTP/1.0 as 1."""
 _HOST = re.compile(rb"(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(?::[0-9]{1,5})?")
 
 
@@ -22,13 +24,16 @@ class HostPolicy:
         self.passed: set[bytes | None] = set()
         """Values that were found good; whoever has one of them need not `check` it again."""
 
-    def check(self, exchange: Exchange, path: str) -> None:
+    def check(self, exchange: Exchange, path: str, version: str) -> None:
         """Raise `BadRequest` without exactly one well-formed host (RFC 9112, section 3.2), `UnknownHost` for others.
 
-        Health and metrics are served under every well-formed host.
+        Health and metrics are served under every well-formed host. HTTP/1.0 knows no host, so none is asked for there:
+        what the check guards against are browsers, which all speak a later version.
         """
         host = exchange.fields.get(b"host")
         if not host:  # Granian makes an empty one of none.
+            if version in _WITHOUT_HOST:
+                return
             raise BadRequest("The Host header is missing.")
         match = _HOST.fullmatch(host)
         if match is None or b"host" in exchange.repeated:

@@ -17,29 +17,32 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from application.shared.errors import StorageUnavailable
+from application.shared.errors import Overloaded, StorageUnavailable
 from application.shared.idempotency import CallerGone, IdempotencyInFlight, IdempotencyKeyReused, IdempotentAnswerLost
 from application.shared.paging import DEFAULT_LIMIT, MAX_LIMIT, InvalidCursor
 from application.shared.rate_limit import RateLimited
 from domain.identity.errors import InvalidToken
 from domain.shared.actor import InsufficientScope, Scope
 from domain.shared.errors import Invalid, PosternError, Unauthenticated
+from entrypoints.http.bodies import BODY_LIMIT
 from entrypoints.http.coding import negotiated
 from entrypoints.http.components import drop_defaults, share
-from entrypoints.http.edge import BODY_LIMIT
 from entrypoints.http.exchange import Answer, HttpRequest
 from entrypoints.http.idempotency import KEY_SCHEMA
 from entrypoints.http.problems.catalogue import catalogue, status_of
 from entrypoints.http.problems.errors import (
     BadRequest,
     BodyTooLarge,
+    BodyTooSlow,
     HeadersTooLarge,
     InternalError,
     MalformedBody,
     NotAcceptable,
+    TooManyTransfers,
     UnknownHost,
     UnsupportedContentCoding,
     UnsupportedMediaType,
+    UnsupportedTransferCoding,
     UriTooLong,
     WeakTag,
 )
@@ -137,9 +140,9 @@ class Operation:
     def errors(self) -> list[type[PosternError]]:
         """Return every error that the route can answer with, each once."""
         found: list[type[PosternError]] = [BadRequest, UnknownHost, UriTooLong, HeadersTooLarge, InternalError, Invalid]
-        found += [BodyTooLarge]
+        found += [BodyTooLarge, UnsupportedTransferCoding, TooManyTransfers, Overloaded]
         found += [NotAcceptable, RateLimited] if self.negotiates else []
-        found += [MalformedBody, UnsupportedMediaType, UnsupportedContentCoding] if self.body else []
+        found += [MalformedBody, UnsupportedMediaType, UnsupportedContentCoding, BodyTooSlow] if self.body else []
         found += [WeakTag] if self.guarded else []
         found += [InvalidCursor] if any(parameter.name == "cursor" for parameter in self.parameters) else []
         found += [Unauthenticated, InvalidToken, InsufficientScope] if self.auth is not Auth.NONE else []

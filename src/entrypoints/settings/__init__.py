@@ -239,6 +239,43 @@ class Settings:
         about="How many of them one account may have, or one address that is not signed in; who wants more is "
         "answered 429. Behind a proxy, name it in TRUSTED_PROXIES, or all callers have one address.",
     )
+    body_seconds: float = setting(
+        values.seconds(1, 3600),
+        default="30",
+        expected="seconds from 1 to 3600",
+        about="How long a request body may take to arrive; then it is answered 408 and the connection closed.",
+    )
+    body_min_rate: int = setting(
+        values.integer(0, 1_000_000_000),
+        default="240",
+        expected="bytes a second from 0 to 1000000000",
+        about="The average rate that a body has to keep above, after its first 5 seconds.",
+    )
+    transfers_per_address: int = setting(
+        values.integer(1, 100_000),
+        default="32",
+        expected="a whole number from 1 to 100000",
+        about="Unfinished request bodies that a worker keeps of one IPv4 address or IPv6 /64, and as many large "
+        "answers that are not taken yet; what is more is answered 429. Behind a proxy, name it in TRUSTED_PROXIES.",
+    )
+    transfers_max: int = setting(
+        values.integer(1, 100_000),
+        default="256",
+        expected="a whole number from 1 to 100000",
+        about="The same of all addresses together; what is more is answered 503.",
+    )
+    transfer_bytes_per_address: int = setting(
+        values.integer(1_048_576, 1 << 40),
+        default="33554432",
+        expected="a whole number of bytes from 1048576 to 1099511627776",
+        about="Bytes that a worker keeps of one address's unfinished bodies, and as many of its answers.",
+    )
+    transfer_bytes_max: int = setting(
+        values.integer(1_048_576, 1 << 40),
+        default="67108864",
+        expected="a whole number of bytes from 1048576 to 1099511627776",
+        about="The same of all addresses together.",
+    )
     smtp_url: str | None = setting(
         cast("Callable[[str], str | None]", values.smtp_url),
         default=None,

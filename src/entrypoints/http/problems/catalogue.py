@@ -32,11 +32,14 @@ from domain.shared.errors import (
 from entrypoints.http.problems.errors import (
     BadRequest,
     BodyTooLarge,
+    BodyTooSlow,
     HeadersTooLarge,
     InternalError,
     MethodNotAllowed,
     NotAcceptable,
+    TooManyTransfers,
     UnsupportedMediaType,
+    UnsupportedTransferCoding,
     UriTooLong,
 )
 
@@ -48,6 +51,7 @@ STATUS_BY_FAMILY: Final[dict[type[PosternError], int]] = {
     NotFound: 404,
     MethodNotAllowed: 405,
     NotAcceptable: 406,
+    BodyTooSlow: 408,
     Conflict: 409,
     Stale: 412,
     BodyTooLarge: 413,
@@ -55,8 +59,10 @@ STATUS_BY_FAMILY: Final[dict[type[PosternError], int]] = {
     UnsupportedMediaType: 415,
     IdempotencyKeyReused: 422,
     RateLimited: 429,
+    TooManyTransfers: 429,
     HeadersTooLarge: 431,
     InternalError: 500,
+    UnsupportedTransferCoding: 501,
     TooManyStreams: 429,
     Unavailable: 503,
 }
@@ -302,6 +308,20 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "Read it again, decide again, and send the new `ETag` in `If-Match`.",
     ),
     "body-too-large": Explanation("A request body takes at most 1 MiB (1,048,576 bytes).", "Send less."),
+    "body-too-slow": Explanation(
+        "A request body is whole within 30 seconds and keeps above 240 bytes a second, unless the operator has set "
+        "other bounds (`BODY_SECONDS`, `BODY_MIN_RATE`). The connection is closed.",
+        "Send the body without pauses, over a new connection.",
+    ),
+    "unsupported-transfer-coding": Explanation(
+        "`Transfer-Encoding` is `chunked` once, and nothing else. The connection is closed.",
+        "Send the body as it is, with `Content-Length` or chunked.",
+    ),
+    "too-many-transfers": Explanation(
+        "From one IPv4 address or IPv6 /64, more request bodies are unfinished, or more of what was answered is not "
+        "taken, than one address may have at once. The connection is closed.",
+        "Finish what is under way, then try again after `Retry-After` seconds.",
+    ),
     "uri-too-long": Explanation("Path and query together take at most 8 KiB.", "Send less in the query."),
     "unsupported-media-type": Explanation(
         "A body is JSON in UTF-8, and says so. `detail` tells what this one says instead.",

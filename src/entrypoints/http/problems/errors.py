@@ -66,6 +66,25 @@ class BodyTooLarge(PosternError):
     title = "The request body is too large"
 
 
+class BodyTooSlow(PosternError):
+    slug = "body-too-slow"
+    title = "The request body did not arrive in time"
+
+
+class UnsupportedTransferCoding(PosternError):
+    slug = "unsupported-transfer-coding"
+    title = "The only transfer coding that is understood is chunked"
+
+
+class TooManyTransfers(PosternError):
+    """From one address: bodies that are not whole, or answers that are not taken."""
+
+    slug = "too-many-transfers"
+    title = "Too many unfinished transfers from this address"
+
+    retry_after_seconds: int = 5
+
+
 class UriTooLong(PosternError):
     slug = "uri-too-long"
     title = "The request target is too long"

@@ -32,6 +32,7 @@ from entrypoints.http.problems.errors import (
     MethodNotAllowed,
     NoSuchRoute,
     NotReady,
+    TooManyTransfers,
     UnsupportedContentCoding,
     UnsupportedMediaType,
 )
@@ -101,7 +102,7 @@ def _headers(error: PosternError) -> tuple[tuple[bytes, bytes], ...]:
         case UnsupportedMediaType():
             is_coded = isinstance(error, UnsupportedContentCoding)  # RFC 9110, section 12.5.3
             return ((b"accept-encoding", b"identity") if is_coded else (b"accept", b"application/json"),)
-        case Unavailable() | TooManyStreams() | IdempotencyInFlight() | RateLimited():
+        case Unavailable() | TooManyStreams() | TooManyTransfers() | IdempotencyInFlight() | RateLimited():
             left = ratelimit_fields(error.standings) if isinstance(error, RateLimited) else ()
             return ((b"retry-after", b"%d" % error.retry_after_seconds), *left)
         case _:
