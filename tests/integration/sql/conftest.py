@@ -15,7 +15,7 @@ from adapters.sql.connections import Unit
 from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.servers.pools import PooledConnections
 from adapters.sql.sqlite.file import SqliteFile
-from tests.backends import PROCESSES, SQL_BACKENDS
+from tests.backends import EMPTYING, PROCESSES, SQL_BACKENDS
 
 OpenDatabase = Callable[..., Database]
 
@@ -76,8 +76,9 @@ async def end_all_connections(behind: AsyncEngine, backend: str) -> int:
             killed = await connection.execute(
                 text(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                )
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> :emptying"
+                ),
+                {"emptying": EMPTYING},
             )
             return len(killed.all())
         found = await connection.execute(
