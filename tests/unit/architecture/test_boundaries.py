@@ -1,11 +1,13 @@
 """The import contracts: the tree keeps all of them, and each fires on the violation it is there for, and alone."""
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+LINTER = Path(__file__).with_name("linter.py")
 PACKAGES = ("domain", "application", "adapters", "entrypoints")
 
 
@@ -59,66 +62,85 @@ VIOLATIONS = [
 
 
 @pytest.fixture(scope="module")
-def lint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], tuple[set[str], str]]:
-    """Run import-linter over the tree in a folder; tell which contracts broke, by id, and all it said."""
-    cache = tmp_path_factory.mktemp("import-cache")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the packages, the contracts and their own contract type, to plant something in."""
+    root = tmp_path_factory.mktemp("tree")
+    no_caches = shutil.ignore_patterns("__pycache__", "*.pyc", "*.egg-info")
+    for package in PACKAGES:
+        shutil.copytree(ROOT / "src" / package, root / "src" / package, ignore=no_caches)
+    for folder in ("migrations", "tools"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=no_caches)
+    shutil.copy(ROOT / "pyproject.toml", root)
+    return root
 
-    def run(root: Path) -> tuple[set[str], str]:
-        program = (
-            f"import sys; sys.path[:0] = [{str(root / 'src')!r}, {str(root)!r}]; "
-            "from importlinter.cli import lint_imports; "
-            f"sys.exit(lint_imports(config_filename={str(root / 'pyproject.toml')!r}, cache_dir={str(cache)!r}))"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            cwd=root,
-            env={"COLUMNS": "400", "PATH": "", "NO_COLOR": "1"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        said = done.stdout + done.stderr
+
+@contextmanager
+def changed(file: Path, text: str) -> Iterator[None]:
+    """Have `text` in a file, and afterwards what was there before, be it nothing."""
+    before = file.read_text() if file.exists() else None
+    makes_folder = not file.parent.exists()
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    try:
+        yield
+    finally:
+        if before is not None:
+            file.write_text(before)
+        elif makes_folder:
+            shutil.rmtree(file.parent)
+        else:
+            file.unlink()
+
+
+@pytest.fixture(scope="module")
+def lint(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], tuple[set[str], str]]]:
+    """Runs import-linter over the tree; tells which contracts broke, by id, and all it said."""
+    process = subprocess.Popen(
+        [sys.executable, LINTER, tree, tmp_path_factory.mktemp("import-cache")],
+        cwd=tree,
+        env={"COLUMNS": "400", "PATH": "", "NO_COLOR": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    asked, answered = process.stdin, process.stdout
+
+    def run() -> tuple[set[str], str]:
+        print(file=asked, flush=True)
+        answer = json.loads(answered.readline())
+        said = answer["said"]
         verdicts = {
             contract["id"]: re.search(rf"^{re.escape(contract['name'])} (KEPT|BROKEN)", said, re.MULTILINE)
             for contract in CONTRACTS
         }
         assert all(verdicts.values()), said
         broken = {name for name, verdict in verdicts.items() if verdict is not None and verdict[1] == "BROKEN"}
-        assert done.returncode == (1 if broken else 0), said
+        assert answer["status"] == (1 if broken else 0), said
         return broken, said
 
-    return run
+    yield run
+    asked.close()
+    assert process.wait(30) == 0
+    answered.close()
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A copy of the packages, the contracts and their own contract type, to plant something in."""
-    no_caches = shutil.ignore_patterns("__pycache__", "*.pyc", "*.egg-info")
-    for package in PACKAGES:
-        shutil.copytree(ROOT / "src" / package, tmp_path / "src" / package, ignore=no_caches)
-    for folder in ("migrations", "tools"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=no_caches)
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    return tmp_path
-
-
-def test_the_tree_keeps_every_contract(lint: Callable[[Path], tuple[set[str], str]], tree: Path) -> None:
-    broken, said = lint(tree)
+def test_the_tree_keeps_every_contract(lint: Callable[[], tuple[set[str], str]]) -> None:
+    broken, said = lint()
 
     assert broken == set(), said
 
 
 @pytest.mark.parametrize("violation", VIOLATIONS, ids=lambda v: f"{v.contract}-{v.module}")
 def test_a_planted_violation_breaks_its_contract_and_no_other(
-    violation: Violation, lint: Callable[[Path], tuple[set[str], str]], tree: Path
+    violation: Violation, lint: Callable[[], tuple[set[str], str]], tree: Path
 ) -> None:
     module = tree / "src" / violation.module
-    module.parent.mkdir(exist_ok=True)
     before = module.read_text() if module.exists() else ""
-    module.write_text(before + ("\n" + violation.line + "\n" if violation.line else ""))
 
-    broken, said = lint(tree)
+    with changed(module, before + ("\n" + violation.line + "\n" if violation.line else "")):
+        broken, said = lint()
 
     assert broken == {violation.contract}, said
     if violation.line:
@@ -129,12 +151,12 @@ def test_a_planted_violation_breaks_its_contract_and_no_other(
 
 
 def test_a_rule_for_a_package_that_nobody_imports_breaks_the_confinement(
-    lint: Callable[[Path], tuple[set[str], str]], tree: Path
+    lint: Callable[[], tuple[set[str], str]], tree: Path
 ) -> None:
     file = tree / "pyproject.toml"
-    file.write_text(file.read_text().replace('"redis in ', '"numpy in adapters.**",\n    "redis in '))
 
-    broken, said = lint(tree)
+    with changed(file, file.read_text().replace('"redis in ', '"numpy in adapters.**",\n    "redis in ')):
+        broken, said = lint()
 
     assert broken == {"confined"}
     assert "the rule for numpy allows what nobody imports" in said

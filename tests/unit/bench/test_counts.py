@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.counter import Count
 from bench.counts import (
     COMMITTED,
     PATHS,
     ROOT,
     TOLERANCE,
-    Count,
     Uncounted,
     collected,
     judge,
@@ -22,44 +22,71 @@ from bench.counts import (
 COMMITTED_FIGURE = {"one_post": Count(1_000, 40)}
 
 
-def work(times: int) -> int:
+Counted = tuple[dict[str, Count], dict[str, Count]]
+
+WORK = {
+    "small": "work(500)",
+    "one": "work(1_000)",
+    "twice": "work(2_000)",
+    "in a thread": "in_a_thread(1_000)",
+}
+PROGRAM = """
+import json
+import threading
+from bench.counter import Counter
+
+def work(times):
     return sum(number * number for number in range(times))
 
+def in_a_thread(times):
+    thread = threading.Thread(target=work, args=(times,))
+    thread.start()
+    thread.join()
 
-IN_A_THREAD = "thread = threading.Thread(target=work, args=({times},))\nthread.start()\nthread.join()\n"
+found = {}
+"""
 
 
-def counted(times: int, how: str = "work({times})\n") -> Count:
-    """Count in a process of its own: here, coverage may be what traces."""
-    program = (
-        "import threading\n"
-        "from bench.counts import Counter\n"
-        "from tests.unit.bench.test_counts import work\n"
-        "counter = Counter()\n"
-        "counter.install()\n"
-        f"{how.format(times=times)}"
-        "counter.remove()\n"
-        "print(counter.so_far().instructions, counter.so_far().calls)\n"
+@pytest.fixture(scope="module")
+def counted() -> Counted:
+    """What each work costs in one process and in another: not in this one, where coverage may be what traces."""
+    program = PROGRAM + "".join(
+        f"counter = Counter()\ncounter.install()\n{line}\ncounter.remove()\ncount = counter.so_far()\n"
+        f"found[{name!r}] = count.instructions, count.calls\n"
+        for name, line in WORK.items()
     )
-    paths = os.pathsep.join((str(ROOT), str(ROOT / "src")))
-    environment = {"PYTHONPATH": paths, "PATH": os.environ["PATH"], "PYTHONHASHSEED": "0"}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    return Count(*map(int, done.stdout.split()))
+    environment = {
+        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "src"))),
+        "PATH": os.environ["PATH"],
+        "PYTHONHASHSEED": "0",
+    }
+
+    def run() -> dict[str, Count]:
+        done = subprocess.run(
+            [sys.executable, "-c", program + "print(json.dumps(found))"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return {name: Count(*count) for name, count in json.loads(done.stdout).items()}
+
+    return run(), run()
 
 
-def test_the_same_work_costs_the_same_instructions_every_time() -> None:
-    first = counted(500)
-    assert counted(500) == first
-    assert first.instructions > 1_000
+def test_the_same_work_costs_the_same_instructions_every_time(counted: Counted) -> None:
+    first, second = counted
+    assert [first[name] for name in ("small", "one", "twice")] == [second[name] for name in ("small", "one", "twice")]
+    assert first["small"].instructions > 1_000
 
 
-def test_work_in_other_threads_is_counted() -> None:
+def test_work_in_other_threads_is_counted(counted: Counted) -> None:
     # Not to the instruction: starting a thread waits for it, or finds it running already.
-    assert counted(1_000, IN_A_THREAD).instructions > counted(1_000).instructions
+    assert counted[0]["in a thread"].instructions > counted[0]["one"].instructions
 
 
-def test_more_work_costs_more() -> None:
-    one, twice = counted(1_000), counted(2_000)
+def test_more_work_costs_more(counted: Counted) -> None:
+    one, twice = counted[0]["one"], counted[0]["twice"]
     assert 1.5 < twice.instructions / one.instructions < 2.5
     assert twice.calls > one.calls
 
