@@ -195,11 +195,11 @@ class _EmptyTables:
 
     def __init__(self, url: str, tables: list[Table]) -> None:
         self._is_postgresql = make_url(url).get_backend_name() == "postgresql"
-        schema = None
         if not self._is_postgresql:
             # Tests count and kill what is connected to their database: this connection has none.
-            schema, url = make_url(url).database, make_url(url).set(database="").render_as_string(hide_password=False)
-        tables = [table.to_metadata(MetaData(), schema=schema) for table in tables]
+            database = str(make_url(url).database)
+            tables = [table.to_metadata(MetaData(), schema=database) for table in tables]
+            url = make_url(url).set(database="").render_as_string(hide_password=False)
         self._occupied = select(*(exists(select(table)) for table in tables))
         self._deletes: list[Delete] = [delete(table) for table in tables]
         # Nothing here has to survive a power cut, so PostgreSQL need not wait for its disk.
