@@ -208,8 +208,10 @@ def first_steps(base: str) -> Iterator[str]:
         """-d '{"email": "ada-'$RANDOM$RANDOM'@example.com", "password": "a quiet harbour at dawn"}' """
         """| sed 's/.*"access_token": *"\\([^"]*\\)".*/\\1/')"""
     )
+    # With a key, curl may send it again: what creates, creates once.
     yield (
-        f"curl -sS {api}/posts {json} "
+        f"curl -sS --retry 3 {api}/posts {json} "
+        """-H "Idempotency-Key: $RANDOM-$RANDOM-$RANDOM" """
         """-H "Authorization: Bearer $TOKEN" -d '{"text": "Hello from Postern"}'; echo"""
     )
     yield f"""curl -sS {api}/users/me/posts -H "Authorization: Bearer $TOKEN"; echo"""

@@ -163,9 +163,10 @@ def key_parameter(description: str) -> Parameter:
 
 
 _KEY: Final = key_parameter(
-    "A name of your choice for this request, such as a UUID, which makes it safe to send again: for 24 hours the same "
-    "key with the same body gets the same answer, and nothing is created again. Keys are each account's own. After an "
-    "error (4xx, 5xx) nothing was done, and the key may be used again."
+    "A name of your choice for this request, such as a new UUID; always send one. It makes the request safe to send "
+    "again when its answer is lost or is a 503: for 24 hours the same key with the same body gets the same answer, and "
+    "nothing is created again. Keys are each account's own. After an error the key may be used again: nothing was done "
+    "then, but for 503 `outcome-unknown`, where the same request with the same key finds out."
 )
 
 Handler = Callable[[HttpRequest], Awaitable[Answer]]
@@ -303,8 +304,9 @@ with the remedy.
 **Compression.** Answers over 1 KB come in gzip to whoever sends `Accept-Encoding: gzip`, but for those with secrets in
 them. The `ETag` then ends in `-gzip`; `If-None-Match` compares it whole, and `If-Match` takes either.
 
-**Sending again.** Every POST that answers 201 to a signed-in caller takes an `Idempotency-Key`, so that a client whose
-connection broke can send it again without creating twice.
+**Sending again.** Every POST that answers 201 to a signed-in caller takes an `Idempotency-Key`. Send a new UUID with
+each, and the same one when you send the request again, since its connection broke or its answer was 503: then nothing
+is created twice. Without a key there is no telling whether a lost answer meant that it was done.
 """
 
 

@@ -139,8 +139,8 @@ class MailedPages:
         problem = answer_for(error, exchange.request_id, method="POST", path=request.scope["path"])
         explanation = EXPLANATIONS[error.slug]
         remedy = escape(explanation.remedy)
-        if isinstance(error, InvalidOneTimeToken):
-            remedy = f'Ask for a new mail: <a href="{FORGOT}">set a new password</a>, or have it sent again by the API.'
+        if isinstance(error, InvalidOneTimeToken) and request.scope["path"].startswith(RESET):
+            remedy = f'<a href="{FORGOT}">Ask for a new mail</a>, and use the link in it.'
         content = f"<p>{escape(explanation.description)}</p>\n<p>{remedy}</p>"
         kept = [field for field in problem.headers if field[0] == b"retry-after"]
         return private_page(
