@@ -17,9 +17,11 @@ from adapters.memory.relay import MemoryRelay
 from adapters.memory.revocations import MemoryRevocationLog
 from adapters.memory.search import MemoryPostSearch
 from adapters.memory.store import MemoryStore
+from adapters.memory.time import MemoryTime
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.memory.votes import MemoryVoteReader
 from adapters.memory.webhooks import MemoryDeliveryRetention, MemoryWebhookReader, MemoryWebhooksUnitOfWork
+from adapters.system.clock import SystemClock
 from application.shared.unit_of_work import CommitListener
 from entrypoints.storage import Storage, recording
 
@@ -70,6 +72,7 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         authors=MemoryAuthorDirectory(store),
         revisions=MemoryAuthorRevisions(store),
         commits=None,
+        time=MemoryTime(store, SystemClock()),
         probe=MemoryProbe(),
         close=close,
     )

@@ -25,6 +25,7 @@ from adapters.sql.posts.revisions import SqlAuthorRevisions, SqliteAuthorRevisio
 from adapters.sql.posts.search import SqlPostSearch
 from adapters.sql.posts.votes import SqlVoteReader
 from adapters.sql.sqlite.commits import SqliteCommits
+from adapters.sql.time import SqlTime
 from adapters.sql.unit_of_work import SqlUnitOfWork
 from adapters.sql.webhooks.reader import SqlWebhookReader
 from adapters.sql.webhooks.retention import SqlDeliveryRetention
@@ -54,6 +55,7 @@ from application.posts.ports import (
     VoteReader,
 )
 from application.posts.search import PostSearch
+from application.shared.clock import StorageTime
 from application.shared.commits import CommitMarks
 from application.shared.event_log import EventLog
 from application.shared.grouping import Grouping
@@ -98,6 +100,7 @@ class Storage:
     revisions: AuthorRevisions
     commits: CommitMarks | None
     """None where a look at it would cost as much as a read."""
+    time: StorageTime
     probe: Probe
     close: Callable[[], Awaitable[None]]
 
@@ -166,6 +169,7 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
         authors=authors,
         revisions=revisions,
         commits=commits,
+        time=SqlTime(database),
         probe=SqlProbe(database),
         close=close,
     )

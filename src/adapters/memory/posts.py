@@ -116,8 +116,8 @@ class MemoryBallotRepository(BallotRepository):
             self._transaction.votes.remove(key)
         else:
             before = self._transaction.votes.get(key)
-            since = at if before is None else before.created_at
-            self._transaction.votes.put(key, VoteRecord(ballot.direction, created_at=since, updated_at=at))
+            since, until = (at, at) if before is None else (before.created_at, max(before.updated_at, at))
+            self._transaction.votes.put(key, VoteRecord(ballot.direction, created_at=since, updated_at=until))
         record = self._transaction.posts.get(ballot.post_id)
         if record is None:
             raise PostNotFound

@@ -389,7 +389,7 @@ class Transaction:
 
     def _forget_customer(self, order: Order, *, at: datetime) -> None:
         kept = detached_order(order)
-        kept.customer_id, kept.address, kept.updated_at = None, None, at
+        kept.customer_id, kept.address, kept.updated_at = None, None, max(kept.updated_at, at)
         kept.version += 1
         self.orders.put(kept.id, kept)
 

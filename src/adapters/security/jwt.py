@@ -20,9 +20,10 @@ from domain.shared.ids import SessionId, UserId
 MAX_TOKEN_LENGTH: Final = 4096
 """Characters. Ours take some 450; nothing longer is decoded."""
 
-LEEWAY_SECONDS: Final = 5
-"""How far ahead of ours the clock of the instance that issued a token may be. Expiry gets no leeway: there, a
-difference of clocks costs a client a refresh, while here it would refuse a token that was handed out just now."""
+LEEWAY_SECONDS: Final = 60
+"""How far ahead of ours the clock of the instance that issued a token may be: twice what the operator is told of.
+Expiry gets no leeway: there, a difference of clocks costs a client a refresh, while here it would refuse a token that
+was handed out just now."""
 
 _TYPE: Final = "at+jwt"
 _JTI_MAX_LENGTH: Final = 128

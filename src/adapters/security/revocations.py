@@ -42,6 +42,8 @@ POLL_SECONDS: Final = 0.3
 TRUST_SECONDS: Final = 0.9
 WINDOW_SECONDS: Final = 60.0
 """Longer than any transaction lives: statements, locks and idling are all limited to less."""
+LOCAL_WINDOW_SECONDS: Final = 360.0
+"""The same where each process writes by a clock of its own (SQLite): they may differ by five minutes."""
 MARGIN_SECONDS: Final = 300.0
 """By how much a revocation outlives the tokens it concerns: clocks of processes and database may differ by so much."""
 CATCH_UP_SECONDS: Final = 2.0
@@ -95,6 +97,7 @@ class PolledRevocations(Revocations):
         timer: Callable[[], float],
         poll_seconds: float = POLL_SECONDS,
         trust_seconds: float = TRUST_SECONDS,
+        window_seconds: float = WINDOW_SECONDS,
     ) -> None:
         """`timer` counts seconds, never runs backwards, and goes on while the machine is suspended."""
         self._revocations = log
@@ -103,6 +106,9 @@ class PolledRevocations(Revocations):
         self._keep = token_lifetime_seconds + MARGIN_SECONDS
         self._poll_seconds = poll_seconds
         self._trust = trust_seconds
+        self._window = window_seconds
+        self._reads_all = True
+        """Whether the next reading is of everything that can concern a living token."""
         self._up_to = -math.inf
         """When the last reading that succeeded began."""
         self._reading: asyncio.Task[None] | None = None
@@ -172,9 +178,20 @@ class PolledRevocations(Revocations):
 
     async def _read_alone(self) -> None:
         began = self._timer()
-        has_gap = began - self._up_to > WINDOW_SECONDS / 2
-        self._known.learn(await self._revocations.since(self._keep if has_gap else WINDOW_SECONDS))
+        # Said no sooner than it is done: a reading that fails, and a step in the middle of it, leave it to the next.
+        reads_all = self._reads_all or began - self._up_to > WINDOW_SECONDS / 2
+        if reads_all:
+            self._reads_all = False
+        try:
+            self._known.learn(await self._revocations.since(self._keep if reads_all else self._window))
+        except BaseException:
+            self._reads_all = self._reads_all or reads_all
+            raise
         self._up_to = began
+
+    def distrust(self) -> None:
+        """Read everything the next time: storage's clock has stepped, so its last minute may be another one."""
+        self._reads_all = True
 
     async def _purge(self) -> None:
         self._known.forget(older_than_seconds=self._keep)

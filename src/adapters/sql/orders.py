@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Select, bindparam, insert, null, select, tuple_, type_coerce, update
+from sqlalchemy import Integer, Select, bindparam, case, insert, null, select, tuple_, type_coerce, update
 
 from adapters.sql.database import AnyRow, Database
 from adapters.sql.errors import Named
@@ -35,6 +35,7 @@ _INSERT = insert(_ORDERS)
 _INSERT_LINE = insert(_LINES)
 _UPDATE = update(_ORDERS).where(_ORDERS.c.id == bindparam("at_id"), _ORDERS.c.version == bindparam("at_version"))
 
+_AT = bindparam("at", type_=_ORDERS.c.updated_at.type)
 _FORGET = (
     update(_ORDERS)
     .where(_ORDERS.c.user_id == bindparam("of_user"))
@@ -44,7 +45,7 @@ _FORGET = (
         state=null(),
         zip=null(),
         country=null(),
-        updated_at=bindparam("at", type_=_ORDERS.c.updated_at.type),
+        updated_at=case((_ORDERS.c.updated_at > _AT, _ORDERS.c.updated_at), else_=_AT),
         version=_ORDERS.c.version + 1,
     )
 )

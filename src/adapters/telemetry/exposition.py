@@ -49,6 +49,7 @@ FAMILIES: Final = (
     Family("postern_workers_wanted", "gauge", "Workers that the server has or replaces.", of_server=True),
     Family("postern_worker_deaths_total", "counter", "Workers that ended without being told to.", of_server=True),
     Family("postern_reloads_total", "counter", "Reloads (SIGHUP), by how they ended.", ("result",), of_server=True),
+    Family("postern_clock_skew_seconds", "gauge", "How far a host is from the database's clock.", of_server=True),
     Family("process_cpu_seconds_total", "counter", "Processor time of all workers, those that are gone included."),
     Family("process_resident_memory_bytes", "gauge", "Memory of all workers; what they share counts for each."),
     Family("process_open_fds", "gauge", "Open files and sockets of all workers."),

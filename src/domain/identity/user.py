@@ -198,20 +198,20 @@ class User(Aggregate):
         if not isinstance(phone, Unset):
             self.phone = phone
         if (self.username, self.name, self.phone) != before:
-            self.updated_at = at
+            self.updated_at = max(self.updated_at, at)
             self._record(ProfileChanged(at=at, user_id=self.id))
 
     def change_password(self, password_hash: str, *, at: datetime) -> None:
         """Take a new password, already hashed. The other sessions are the use case's to close."""
         self.password_hash = password_hash
-        self.updated_at = at
+        self.updated_at = max(self.updated_at, at)
         self._record(PasswordChanged(at=at, user_id=self.id))
 
     def verify_email(self, *, at: datetime) -> None:
         """Take it as proven that the owner reads the address; proven twice is proven once."""
         if not self.email_verified:
             self.email_verified = True
-            self.updated_at = at
+            self.updated_at = max(self.updated_at, at)
             self._record(EmailVerified(at=at, user_id=self.id))
 
     def rehash_password(self, password_hash: str) -> None:
@@ -224,7 +224,7 @@ class User(Aggregate):
         if (self.email, self.email_verified) != (email, is_verified):
             self.email = email
             self.email_verified = is_verified
-            self.updated_at = at
+            self.updated_at = max(self.updated_at, at)
             self._record(EmailReplaced(at=at, user_id=self.id, by=by.user_id))
 
     def change_role(self, role: Role, *, by: Actor, at: datetime) -> bool:
@@ -237,7 +237,7 @@ class User(Aggregate):
             return False
         self._record(RoleChanged(at=at, user_id=self.id, before=self.role, after=role, by=by.user_id))
         self.role = role
-        self.updated_at = at
+        self.updated_at = max(self.updated_at, at)
         return True
 
     def suspend(self, *, by: Actor, reason: str | None, at: datetime) -> bool:
@@ -249,7 +249,7 @@ class User(Aggregate):
         if not self.is_active:
             return False
         self.status = UserStatus.SUSPENDED
-        self.updated_at = at
+        self.updated_at = max(self.updated_at, at)
         self._record(UserSuspended(at=at, user_id=self.id, reason=reason, by=by.user_id))
         return True
 
@@ -259,7 +259,7 @@ class User(Aggregate):
         if self.is_active:
             return False
         self.status = UserStatus.ACTIVE
-        self.updated_at = at
+        self.updated_at = max(self.updated_at, at)
         self._record(UserReinstated(at=at, user_id=self.id, by=by.user_id))
         return True
 

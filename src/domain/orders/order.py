@@ -110,7 +110,7 @@ class Order(Aggregate):
         if to in NEEDS_ADDRESS and self.address is None:
             raise NowhereToShip
         before, self.status = self.status, to
-        self.updated_at = at
+        self.updated_at = max(self.updated_at, at)
         self._record(
             OrderStatusChanged(
                 at=at,

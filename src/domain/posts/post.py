@@ -85,7 +85,7 @@ class Post(Aggregate):
         if by.user_id != self.author_id:
             raise NotYourPost
         self.text = text
-        self.updated_at = at
+        self.updated_at = max(self.updated_at, at)
         # Storing it is what moves the version on.
         self._record(PostEdited(at=at, post_id=self.id, author_id=self.author_id, version=self.version + 1))
 

@@ -17,6 +17,7 @@ WebhookId = NewType("WebhookId", UUID)
 DeliveryId = NewType("DeliveryId", UUID)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _MICROSECOND = timedelta(microseconds=1)
 _VERSION = 0x7 << 76
 _VARIANT = 0b10 << 62
@@ -30,6 +31,14 @@ def smallest_id_at(at: datetime) -> UUID:
     method 3). A microsecond is 4.096 such units, so different microseconds make different ids, in their order.
     """
     return UUID(int=smallest_number_at(at))
+
+
+def moment_of(id: UUID) -> datetime:
+    """Return the microsecond that the application's id generator wrote into an id."""
+    number = id.int
+    # A fraction that is not of ours may be anything up to 4095/4096.
+    microseconds = min(((number >> 64 & 0xFFF) * 1000 + 4095) // 4096, 999)
+    return _EPOCH + (number >> 80) * _MILLISECOND + microseconds * _MICROSECOND
 
 
 def smallest_number_at(at: datetime) -> int:

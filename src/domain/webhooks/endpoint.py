@@ -180,7 +180,7 @@ class WebhookEndpoint(Aggregate):
         elif not enabled and self.enabled:
             self.disabled_reason = DisabledReason.BY_HAND
         self.url, self.event_types, self.description, self.enabled = url, event_types, description, enabled
-        self.updated_at = at
+        self.updated_at = max(self.updated_at, at)
         self._record(WebhookEdited(at=at, by=by.user_id, webhook_id=self.id, url=url.value))
 
     def rotate_secret(self, secret: bytes, *, by: Actor, at: datetime) -> None:
@@ -188,7 +188,7 @@ class WebhookEndpoint(Aggregate):
         by.require(Permission.MANAGE_WEBHOOKS)
         self.previous_secret, self.secret = self.secret, secret
         self.previous_until = at + PREVIOUS_SECRET_LASTS
-        self.updated_at = at
+        self.updated_at = max(self.updated_at, at)
         self._record(WebhookSecretRotated(at=at, by=by.user_id, webhook_id=self.id))
 
     def signing_secrets(self, at: datetime) -> list[bytes]:
@@ -207,7 +207,7 @@ class WebhookEndpoint(Aggregate):
             return
         self.enabled = False
         self.disabled_reason = reason
-        self.updated_at = at
+        self.updated_at = max(self.updated_at, at)
         self._record(WebhookDisabledByRule(at=at, by=None, webhook_id=self.id, reason=reason))
 
     def is_wanted(self, event_type: str, position: int) -> bool:

@@ -20,7 +20,7 @@ from adapters.security.jwt import JwtAccessTokens
 from adapters.security.keys import DerivedKeys
 from adapters.security.opaque import ChecksummedApiKeys, RandomOneTimeTokens, RandomRecoveryCodes
 from adapters.security.refresh_tokens import ChainedRefreshTokens
-from adapters.security.revocations import KnownRevocations, PolledRevocations
+from adapters.security.revocations import LOCAL_WINDOW_SECONDS, WINDOW_SECONDS, KnownRevocations, PolledRevocations
 from adapters.security.secret_box import AesGcmSecretBox
 from adapters.security.totp import PyotpTotpCodes
 from adapters.shared.redis import RedisConnection
@@ -28,9 +28,10 @@ from adapters.sql.database import Database
 from adapters.sql.fence import SqlCacheFence
 from adapters.sql.sqlite.guard import FileId
 from adapters.system.background import TaskBackground
-from adapters.system.clock import SystemClock
+from adapters.system.clock import SharedClock, SystemClock
 from adapters.system.ids import RandomUsernames, Uuid7Generator
 from adapters.system.serving import Serving
+from adapters.system.timekeeper import TimeKeeper
 from application.identity.second_factor import SecondFactorDesk
 from application.identity.tokens import TokenDesk
 from application.posts.ports import AuthorRevisions
@@ -41,6 +42,15 @@ from application.shared.unit_of_work import CommitListener
 from domain.identity.reserved import ReservedUsernames
 from entrypoints.settings import Settings
 from entrypoints.storage import Storage, sql_storage
+
+
+def _as_clock(shared: SharedClock) -> Clock:
+    return shared
+
+
+def _revocation_window(database: Database | None) -> float:
+    # The processes at a SQLite file have no clock in common but their host's.
+    return LOCAL_WINDOW_SECONDS if database is not None and database.sqlite_file is not None else WINDOW_SECONDS
 
 
 def _database(settings: Settings, file: FileId | None) -> Database | None:
@@ -99,7 +109,10 @@ class Infrastructure(containers.DeclarativeContainer):
 
     settings = providers.Dependency(instance_of=Settings)
 
-    clock = providers.Singleton(SystemClock)
+    host_clock = providers.Singleton(SystemClock)
+    shared_clock = providers.Singleton(SharedClock, host_clock, timer=boot_time)
+    clock = providers.Callable(_as_clock, shared_clock)
+    """What everything goes by. Tests that set the time override this one."""
     notices = providers.Singleton(Notices)
     """What `/health/ready` and `/metrics` tell the operator; adapters put and clear theirs."""
     serving = providers.Singleton(Serving, notices)
@@ -168,4 +181,8 @@ class Infrastructure(containers.DeclarativeContainer):
         known_revocations,
         token_lifetime_seconds=settings.provided.access_token_seconds,
         timer=boot_time,
+        window_seconds=providers.Callable(_revocation_window, database),
+    )
+    time_keeper = providers.Singleton(
+        TimeKeeper, storage.provided.time, shared_clock, ids, notices, on_step=revocations.provided.distrust
     )

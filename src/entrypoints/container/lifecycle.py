@@ -25,6 +25,9 @@ async def running(container: Container) -> AsyncIterator[None]:
         for connection in (redis, counting):
             if connection is not None:
                 stack.push_async_callback(connection.close)
+        keeper = container.time_keeper()
+        stack.push_async_callback(keeper.close)
+        await keeper.start()  # First of all: what follows may go by the time.
         if revisions is not None:
             stack.push_async_callback(revisions.close)
             await revisions.start()

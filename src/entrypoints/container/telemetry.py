@@ -11,6 +11,7 @@ from adapters.cache.my_posts import CachedMyPosts
 from adapters.live.hub import LiveHub
 from adapters.shared.redis import RedisConnection
 from adapters.sql.database import Database
+from adapters.system.timekeeper import TimeKeeper
 from adapters.telemetry.board import MetricsBoard, Sample, Source
 from adapters.telemetry.metrics import RequestMetrics
 from adapters.telemetry.process import process_samples
@@ -77,6 +78,10 @@ def _log(log: RequestLog | None) -> Source:
     return lambda: [("postern_request_log_lost_total", (), 0 if log is None else log.lost)]
 
 
+def _clock(keeper: TimeKeeper) -> Source:
+    return lambda: [("postern_clock_skew_seconds", (), keeper.skew_seconds)]
+
+
 def _notices(notices: Notices) -> Source:
     return lambda: [("postern_notice", (("code", code),), value) for code, value in notices.gauges().items()]
 
@@ -116,6 +121,7 @@ class Telemetry(PostsUseCases, LiveEvents, WebhooksUseCases, RateLimits):
             providers.Singleton(_pools, PostsUseCases.database),
             providers.Singleton(_connections, PostsUseCases.redis, RateLimits.rate_limit_redis),
             providers.Singleton(_log, request_log),
+            providers.Singleton(_clock, PostsUseCases.time_keeper),
             providers.Singleton(_notices, PostsUseCases.notices),
             providers.Singleton(_process),
         ),

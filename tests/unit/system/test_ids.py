@@ -13,7 +13,7 @@ from adapters.system.clock import SystemClock
 from adapters.system.ids import RandomUsernames, Uuid7Generator
 from application.shared.ids import IdGenerator
 from domain.identity.values import Username
-from domain.shared.ids import smallest_id_at
+from domain.shared.ids import moment_of, smallest_id_at
 from tests.builders import NOW
 from tests.fakes import CountedIds
 
@@ -60,28 +60,65 @@ def test_the_zone_in_which_a_moment_is_told_does_not_matter() -> None:
 
 @given(moments, moments)
 def test_the_order_of_ids_is_the_order_of_their_moments(one: datetime, other: datetime) -> None:
-    ids = Uuid7Generator()
+    # Of two processes: one generator never goes back.
     if one == other:
         return
-    assert (ids.new(one) < ids.new(other)) == (one < other)
+    assert (Uuid7Generator().new(one) < Uuid7Generator().new(other)) == (one < other)
 
 
 @given(moments)
 def test_the_smallest_id_of_a_moment_divides_the_earlier_from_the_rest(moment: datetime) -> None:
     ids, bound = Uuid7Generator(), smallest_id_at(moment)
 
+    assert moment == EPOCH or ids.new(moment - MICROSECOND) < bound
     assert bound <= ids.new(moment)
     assert bound <= ids.new(moment + MICROSECOND)
-    assert moment == EPOCH or ids.new(moment - MICROSECOND) < bound
     assert (bound.version, bound.variant) == (7, RFC_4122)
 
 
-def test_a_clock_set_back_makes_earlier_ids_and_no_duplicates() -> None:
-    ids = Uuid7Generator()
-    made = [ids.new(NOW), ids.new(NOW - MICROSECOND), ids.new(NOW), ids.new(NOW - MICROSECOND)]
+@given(moments)
+def test_an_id_says_which_moment_it_was_made_for(moment: datetime) -> None:
+    assert moment_of(Uuid7Generator().new(moment)) == moment
 
-    assert len(set(made)) == 4
-    assert max(made[1], made[3]) < min(made[0], made[2])
+
+@given(st.lists(moments, min_size=2))
+def test_ids_of_one_generator_never_go_back_whatever_the_clock_does(moments: list[datetime]) -> None:
+    ids = Uuid7Generator()
+    made = [ids.new(moment) for moment in moments]
+
+    assert all(earlier < later for earlier, later in pairwise(made))
+
+
+def test_a_clock_set_back_an_hour_makes_ids_that_sort_above_those_that_are_there() -> None:
+    before = Uuid7Generator().new(NOW)
+    restarted = Uuid7Generator()
+
+    restarted.stay_above(before)
+    made = [restarted.new(NOW - timedelta(hours=1)) for _ in range(100)]
+
+    assert all(earlier < later for earlier, later in pairwise([before, *made]))
+    assert {id.version for id in made} == {7}
+    assert restarted.new(NOW + MICROSECOND) > made[-1]
+
+
+def test_a_tail_that_is_used_up_goes_over_into_the_next_microsecond() -> None:
+    last = UUID(int=smallest_id_at(NOW).int | (1 << 62) - 1)
+    ids = Uuid7Generator()
+    ids.stay_above(last)
+
+    following = ids.new(NOW - timedelta(hours=1))
+
+    assert following > last
+    assert (following.version, following.variant) == (7, RFC_4122)
+    assert moment_of(following) == NOW + MICROSECOND
+
+
+def test_what_is_no_id_of_ours_holds_nothing_up() -> None:
+    ids = Uuid7Generator()
+
+    ids.stay_above(UUID("ffffffff-ffff-4fff-bfff-ffffffffffff"))
+
+    assert moment_of(ids.new(NOW)) == NOW
 
 
 def test_a_naive_moment_is_a_defect() -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     delete,
     insert,
     literal_column,
@@ -74,8 +75,12 @@ _LOCK_AND_SAID = (
     .prefix_with("STRAIGHT_JOIN", dialect="mysql")
 )
 _INSERT = insert(_VOTES)
-_TURN = update(_VOTES).where(
-    _VOTES.c.user_id == bindparam("at_user", type_=Id), _VOTES.c.post_id == bindparam("at_post", type_=Id)
+_TURNED_AT = bindparam("turned_at", type_=_VOTES.c.updated_at.type)
+_TURN = (
+    update(_VOTES)
+    .where(_VOTES.c.user_id == bindparam("at_user", type_=Id), _VOTES.c.post_id == bindparam("at_post", type_=Id))
+    # The clock that it was cast by may have been ahead.
+    .values(updated_at=case((_VOTES.c.updated_at > _TURNED_AT, _VOTES.c.updated_at), else_=_TURNED_AT))
 )
 _RETRACT = delete(_VOTES).where(
     _VOTES.c.user_id == bindparam("at_user", type_=Id), _VOTES.c.post_id == bindparam("at_post", type_=Id)
@@ -255,7 +260,7 @@ class SqlBallotRepository(BallotRepository):
             }
             await self._transaction.put(_INSERT, vote, _OF_A_VOTER)
         else:
-            turned = {**whose, "direction": ballot.direction.value, "updated_at": at}
+            turned = {**whose, "direction": ballot.direction.value, "turned_at": at}
             await self._transaction.put(_TURN, turned)
 
 
