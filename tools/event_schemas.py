@@ -34,6 +34,7 @@ What happens is told as CloudEvents 1.0 in JSON, the same by every way: by broke
   "type": "post.published",
   "subject": "019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b",
   "time": "2026-11-21T09:30:00.000000Z",
+  "sequence": "00000000000000000042",
   "datacontenttype": "application/json",
   "dataschema": "https://api.example.com/api/v1/events/schemas/post.published/1",
   "data": {
@@ -46,13 +47,23 @@ What happens is told as CloudEvents 1.0 in JSON, the same by every way: by broke
 ```
 
 - An event arrives **at least once**. One that comes twice has the same `id` both times.
-- Events of one `subject` arrive **in order**; those of different subjects in any. After a refusal that was given up
-  and replayed (`postern outbox replay`), an event may come after later ones: `version` and the counts tell.
+- `sequence` says in which **order** things happened: of two events, the one with the smaller text (CloudEvents'
+  extension of this name) happened first. In which order they arrive depends on the way, see below. Whoever keeps the
+  greatest `sequence` of each `subject`, and passes over what has a smaller one, never goes back to an older state.
 - Events are **thin**: ids, versions, states and counts. What somebody wrote is read by its id, with the right to; so
   nothing that is deleted lives on in a queue.
 - Deleting an account deletes its posts and votes; `user.deleted` tells of it, and no event for each of them.
 - A schema never changes what it demands: whatever is to be said otherwise gets a new version, with a file of its own,
   and `dataschema` of each event names the one that it follows. Ignore members that you do not know.
+
+In which order events of one `subject` arrive:
+
+- by **RabbitMQ, Redis Streams and standard output**: in order. While the broker refuses one, the later ones of its
+  subject wait for it, and other subjects do not. One that was given up (`RELAY_MAX_ATTEMPTS`) and replayed (`postern
+  outbox replay`) comes after later ones;
+- **live** (`GET /events`): in order, each once, after `Last-Event-ID` too; and so do those of different subjects;
+- by **webhook**: in **no** promised order. Up to four deliveries to one endpoint are under way at once, and what failed
+  is tried again after later ones have arrived.
 
 By RabbitMQ, events go to the topic exchange `BROKER_TOPIC` with their type as the routing key, so that a queue bound
 with `post.*` gets those of posts; bind a durable queue before you rely on it, since an exchange keeps nothing. By

@@ -50,6 +50,9 @@ class Broker(EventPublisher):
 
     async def close(self) -> None: ...
 
+    def sequences(self, subject: UUID) -> list[str]:
+        return [json.loads(message.body)["sequence"] for message in self.arrived if message.subject == subject]
+
     def of(self, subject: UUID) -> list[str]:
         return [message.type for message in self.arrived if message.subject == subject]
 
@@ -104,6 +107,10 @@ async def test_each_event_arrives_once_in_the_order_of_its_subject(storage: Stor
     for message in broker.arrived:
         versions[message.subject].append(json.loads(message.body)["data"]["version"])
     assert versions == {id: [1, 2, 3, 4] for id in ids}
+    for id in ids:
+        sequences = broker.sequences(id)
+        assert sequences == sorted(set(sequences))
+        assert all(len(sequence) == 20 and sequence.isdecimal() for sequence in sequences)
     assert len({message.id for message in broker.arrived}) == 20
     lag = await storage.relay_ledger.lag()
     assert (lag.pending, lag.oldest, lag.dead) == (0, None, 0)
@@ -124,6 +131,7 @@ async def test_what_arrives_is_a_cloud_event(storage: Storage, clock: SettableCl
         "type": "post.published",
         "subject": str(post_id),
         "time": "2026-03-04T05:06:07.890123Z",
+        "sequence": json.loads(message.body)["sequence"],
         "datacontenttype": "application/json",
         "dataschema": "https://api.example.org/api/v1/events/schemas/post.published/1",
         "data": {"post_id": str(post_id), "author_id": str(alice.id), "version": 1, "reply_to": None},
@@ -210,6 +218,8 @@ async def test_what_is_refused_too_often_is_given_up_and_lets_the_later_ones_pas
     assert await storage.relay_ledger.replay([dead.event.id]) == 1
     await run_dry(relay)
     assert broker.of(bad) == ["post.edited", "post.published"]
+    later, earlier = broker.sequences(bad)
+    assert earlier < later  # by which a consumer knows
     assert await storage.relay_ledger.dead(limit=10) == []
 
 

@@ -1,12 +1,15 @@
 """What storing webhooks and their deliveries promises, over every storage."""
 
 import asyncio
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import pytest
 
+from application.events.views import Envelopes
 from application.shared.errors import TransientFailure, VersionConflict
+from application.shared.event_log import LoggedEvent
 from application.webhooks.counts import DeliveryCounts
 from application.webhooks.deliver import LEASE, Claimed, Deliver
 from application.webhooks.fan_out import FanOut
@@ -53,11 +56,11 @@ class Receiver(WebhookSender):
         return self.outcome
 
 
-def a_fan_out(storage: Storage, clock: SettableClock) -> FanOut:
+def a_fan_out(storage: Storage, clock: SettableClock, envelope: Callable[[LoggedEvent], bytes] | None = None) -> FanOut:
     return FanOut(
         uow=storage.webhooks_units,
         events=storage.events,
-        envelope=lambda event: b'{"id": "%s"}' % str(event.id).encode(),
+        envelope=envelope or (lambda event: b'{"id": "%s"}' % str(event.id).encode()),
         ids=CountedIds(),
         clock=clock,
     )
@@ -300,6 +303,49 @@ async def test_a_claim_that_nobody_reports_on_runs_out_and_its_first_holder_is_n
 
     kept = await delivery_of(storage, delivery)
     assert (kept.status, kept.attempts, kept.next_attempt_at, kept.claim) == (DeliveryStatus.DELIVERED, 1, None, None)
+
+
+async def test_what_failed_arrives_after_later_events_and_its_sequence_tells(
+    storage: Storage, clock: SettableClock
+) -> None:
+    """As `docs/webhooks.md` says: in no promised order, with a `sequence` to put events in."""
+    alice, webhook, receiver = a_user(), a_webhook(), Receiver(BROKEN)
+    await given(storage, alice)
+    await stored(storage, webhook)
+    post = Post.publish(id=PostId(an_id()), by=an_actor(alice), text=PostText.parse("Hello"), at=NOW)
+    await given(storage, post)
+    fan_out = a_fan_out(storage, clock, Envelopes(api="https://api.example.org/api/v1"))
+    deliver = a_deliver(storage, clock, receiver)
+
+    async def edit(text: str) -> None:
+        async with storage.posts_units() as uow:
+            loaded = await uow.posts.get(post.id)
+            loaded.edit(by=an_actor(alice), text=PostText.parse(text), at=NOW)
+            await uow.posts.save(loaded, owner=alice.id)
+            await uow.commit()
+
+    async def deliver_what_is_due() -> int:
+        await fan_out.step()
+        claimed = await deliver.claim(webhook.id, limit=4)
+        for one in claimed:
+            await deliver.attempt(one)
+        return len(claimed)
+
+    assert await deliver_what_is_due() == 1
+    receiver.outcome = OK
+    failed, receiver.received = receiver.received, []
+    await edit("one")
+    await edit("two")
+    assert await deliver_what_is_due() == 2  # at once: nothing waits for what failed, nor for each other
+    clock.advance(timedelta(seconds=6))
+    assert await deliver_what_is_due() == 1
+
+    bodies = [json.loads(request.body) for request in receiver.received]
+    assert {body["subject"] for body in bodies} == {str(post.id)}
+    assert [body["type"] for body in bodies[2:]] == ["post.published"]
+    in_order = sorted(bodies, key=lambda body: str(body["sequence"]))
+    assert [body["data"]["version"] for body in in_order] == [1, 2, 3]
+    assert receiver.received[2].body == failed[0].body  # with the same sequence at every attempt
 
 
 async def test_a_failure_is_tried_again_by_the_schedule_and_a_success_heals(

@@ -145,8 +145,19 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     id: Annotated[Id, msgspec.Meta(description="Of the event. One that comes twice has the same id both times.")]
     source: Annotated[str, msgspec.Meta(description="The API that it comes from.")]
     type: Annotated[str, msgspec.Meta(examples=["post.published"])]
-    subject: Annotated[Id, msgspec.Meta(description="What changed. Events of one subject come in order.")]
+    subject: Annotated[Id, msgspec.Meta(description="What changed.")]
     time: Timestamp
+    sequence: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                pattern="^[0-9]{20}$",
+                description="Where the event stands among all (CloudEvents' extension of this name): of two, the "
+                "one with the smaller text came first. A test of a webhook has none.",
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
     datacontenttype: Literal["application/json"] = "application/json"
     dataschema: Annotated[str, msgspec.Meta(description="Where the schema of `data` is; it ends with the version.")]
     data: Any
@@ -187,6 +198,7 @@ class Envelopes:
                 type=event.type,
                 subject=str(event.subject),
                 time=timestamp(event.time),
+                sequence=f"{event.position:020d}" if event.position else msgspec.UNSET,
                 dataschema=f"{self._source}/events/schemas/{event.type}/{event.version}",
                 data=msgspec.Raw(event.data),
             )

@@ -152,10 +152,10 @@ def _decode_strictly(raw: bytes, schema: type[T]) -> T:
         _duplicates.decode(text)  # A valid body has few objects.
     except msgspec.ValidationError as error:
         if _is_deep(raw):
-            raise _malformed(RecursionError()) from None
+            raise _malformed(RecursionError(), raw) from None
         raise Invalid([_located(error)], left_out=True) from None
     except _MALFORMED as error:
-        raise _malformed(error) from None
+        raise _malformed(error, raw) from None
     return body
 
 
@@ -198,16 +198,23 @@ def _decode_json(raw: bytes) -> object:
         if not _is_plain(raw, data):
             _duplicates.decode(text)
     except _MALFORMED as error:
-        raise _malformed(error) from None
+        raise _malformed(error, raw) from None
     return data
 
 
 _MALFORMED: Final = (ValueError, RecursionError, _Duplicate)
 
 
-def _malformed(error: Exception) -> MalformedBody:
+_HALF: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
+"""The first half of a surrogate pair without its second, as an escape in JSON."""
+
+
+def _malformed(error: Exception, raw: bytes) -> MalformedBody:
     """Return what is told of JSON that cannot be decoded, or not be taken."""
     match error:
+        case msgspec.DecodeError() if _is_half_a_pair(str(error), raw):
+            message = r"holds half of a surrogate pair, such as \ud800 alone, which stands for no character"
+            fault = FieldError("", "surrogate", message)
         case UnicodeDecodeError():
             fault = FieldError("", "encoding", "is not UTF-8")
         case msgspec.DecodeError():
@@ -219,6 +226,11 @@ def _malformed(error: Exception) -> MalformedBody:
         case _:  # The standard library bounds the digits of a number; msgspec let a long fraction through.
             fault = FieldError("", "json", "holds a number out of range")
     return MalformedBody([fault])
+
+
+def _is_half_a_pair(message: str, raw: bytes) -> bool:
+    """Tell whether msgspec stumbled over a lone surrogate; where a string ends after it, it says that the body does."""
+    return "surrogate" in message or ("truncated" in message and _HALF.search(raw.decode()) is not None)
 
 
 _PLAIN_BYTES: Final = 4_000

@@ -143,6 +143,29 @@ class TestTimes:
         assert made.status_code == 201, made.text
         assert made.json()["expires_at"].startswith("2027-01-01T00:00:00.")
 
+    @pytest.mark.parametrize(
+        ("written", "code"),
+        [
+            ("2026-11-20T00:00:00.123456789z", None),
+            ("2016-12-31T23:59:60Z", None),
+            ("2026-11-20", "format"),
+            ("1969-12-31T23:59:59Z", "range"),
+        ],
+    )
+    async def test_failed_deliveries_are_replayed_since_any_time(
+        self, container: Container, client: httpx.AsyncClient, alice: Account, written: str, code: str | None
+    ) -> None:
+        admin = await with_role(container, client, alice, Role.ADMIN)
+        hook = {"url": "https://hooks.example.com/in", "event_types": ["*"]}
+        made = await client.post("/api/v1/webhooks", json=hook, headers=admin.auth)
+        path = f"{made.headers['location']}/deliveries/replay"
+        answer = await client.post(path, json={"since": written}, headers=admin.auth)
+
+        if code is None:
+            assert answer.is_success, answer.text
+        else:
+            assert faults(answer) == {"/since": code}
+
 
 class TestAddressesBehindProxies:
     """`X-Forwarded-For` with ports and `Forwarded` (RFC 7239), from trusted proxies alone."""
@@ -248,6 +271,41 @@ class TestRefusalsSayWhatIsTrue:
         assert problem(refused) == (415, "unsupported-media-type")
         assert refused.headers["accept"] == self.JSON
         assert said in refused.json()["detail"]
+
+
+class TestLoneSurrogates:
+    """RFC 8259, section 8.2: `\\ud800` alone stands for no character."""
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            rb'{"text":"\ud800"}', rb'{"text":"a\uD83D b"}', rb'{"text":"\udc00"}', rb'{"text":"\ud800\u0041"}',
+            rb'{"text":"\ud800\ud800"}', rb'{"\ud800":1}', rb'{"text":"\\\ud800"}', rb'["\ud83d\ude00\ud83d"]',
+        ],
+    )  # fmt: skip
+    async def test_they_are_called_by_their_name(self, client: httpx.AsyncClient, alice: Account, body: bytes) -> None:
+        headers = {**alice.auth, "content-type": "application/json"}
+        refused = await client.post("/api/v1/posts", content=body, headers=headers)
+
+        assert (problem(refused), faults(refused)) == ((400, "malformed-body"), {"": "surrogate"})
+        assert "half of a surrogate pair" in refused.json()["detail"]
+
+    @pytest.mark.parametrize(
+        "body", [rb'{"text":"\ud83d\ude00', rb'{"text":"\\ud800', rb'{"text":"\ud8', b'{"text":"a']
+    )
+    async def test_a_body_that_is_cut_off_is_not_taken_for_one(
+        self, client: httpx.AsyncClient, alice: Account, body: bytes
+    ) -> None:
+        headers = {**alice.auth, "content-type": "application/json"}
+        refused = await client.post("/api/v1/posts", content=body, headers=headers)
+
+        assert (problem(refused), faults(refused)) == ((400, "malformed-body"), {"": "json"})
+
+    async def test_whole_pairs_are_characters(self, client: httpx.AsyncClient, alice: Account) -> None:
+        headers = {**alice.auth, "content-type": "application/json"}
+        created = await client.post("/api/v1/posts", content=rb'{"text":"\ud83d\ude00 \\ud800"}', headers=headers)
+
+        assert created.json()["text"] == "\U0001f600 \\ud800"
 
 
 class TestStrictTransportSecurity:

@@ -158,6 +158,8 @@ async def test_everybody_hears_of_posts_and_scores(client: httpx.AsyncClient, li
 
     assert [event["type"] for event in events] == ["post.published", "post.edited", "vote.cast", "post.deleted"]
     assert {event["subject"] for event in events} == {post["id"]}
+    sequences = [event["sequence"] for event in events]
+    assert sequences == sorted(set(sequences))
     assert events[2]["data"] == {"post_id": post["id"], "dir": 1, "score": 1, "upvotes": 1, "downvotes": 0}
     assert "Hello" not in anybody.text
 

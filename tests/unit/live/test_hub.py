@@ -184,6 +184,7 @@ async def test_an_event_is_an_envelope_on_one_line_under_its_type(stage: Stage, 
     assert (id_, type_, end) == (b"id: 1", b"event: post.edited", b"\n")
     envelope = json.loads(data.removeprefix(b"data: "))
     assert envelope["specversion"] == "1.0"
+    assert envelope["sequence"] == "00000000000000000001"
     assert envelope["data"] == {"post_id": "x", "version": 2}
 
 

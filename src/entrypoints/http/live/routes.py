@@ -28,7 +28,7 @@ id: 41
 id: 42
 event: post.published
 data: {"specversion":"1.0","id":"019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2c","source":"https://postern.example.com",\
-"type":"post.published","subject":"019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b","time":"2026-11-21T09:30:00.000000Z",\
+"type":"post.published","subject":"019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b","time":"2026-11-21T09:30:00.000000Z","sequence":"00000000000000000042",\
 "datacontenttype":"application/json","dataschema":"https://postern.example.com/events/post.published/1",\
 "data":{"post_id":"019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b","author_id":"019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2d",\
 "version":1,"reply_to":null}}

@@ -111,6 +111,7 @@ _PAYLOAD: Final = {
     "type": "post.published",
     "subject": "019aa1b2-1111-7e5f-8a6b-7c8d9e0f1a2b",
     "time": _AT,
+    "sequence": "00000000000000000042",
     "datacontenttype": "application/json",
     "dataschema": "https://api.example.com/api/v1/events/schemas/post.published/1",
     "data": {

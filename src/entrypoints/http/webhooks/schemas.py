@@ -25,6 +25,7 @@ from domain.webhooks.values import (
     EventTypes,
 )
 from entrypoints.http.body import Parsed
+from entrypoints.http.moments import MOMENT_MAX_LENGTH, moment
 
 _KNOWN: Final = frozenset(TYPES) - {TEST_EVENT}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -107,27 +108,30 @@ class EditWebhookBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
         return None if self.description is None else Description.parse(self.description)
 
 
+def queued_since(raw: str) -> datetime:
+    """Read since when deliveries were queued. Raises `Invalid`."""
+    try:
+        found = moment(raw)
+    except ValueError:
+        raise Invalid([FieldError("since", "format", "is a time with its offset, as in RFC 3339")]) from None
+    if found < _EPOCH:
+        raise Invalid([FieldError("since", "range", "is no earlier than 1970")])
+    return found
+
+
 class ReplayFailedBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Since when failed deliveries are to be sent again."""
 
     since: Annotated[
-        datetime,
+        str,
         msgspec.Meta(
-            tz=True,
+            max_length=MOMENT_MAX_LENGTH,
             description="When they were queued, or later: RFC 3339 with an offset, from 1970 on.",
             examples=["2026-11-20T00:00:00Z"],
+            extra_json_schema={"format": "date-time"},
         ),
+        Parsed(queued_since),
     ]
 
     def command(self, actor: Actor, webhook_id: WebhookId) -> ReplayFailedCommand:
-        return ReplayFailedCommand(actor, webhook_id, _since(self.since))
-
-
-def _since(moment: datetime) -> datetime:
-    try:
-        found = moment.astimezone(UTC)
-    except OverflowError:  # Year 1 or 9999, moved over the edge by its offset.
-        found = _EPOCH.replace(year=1)
-    if found < _EPOCH:
-        raise Invalid([FieldError("since", "range", "is no earlier than 1970")])
-    return found
+        return ReplayFailedCommand(actor, webhook_id, queued_since(self.since))
