@@ -34,9 +34,14 @@ run: $(RUNTIME_READY) ## Install, migrate and serve at http://127.0.0.1:8000 (PO
 
 .PHONY: test
 test: $(DEVELOPMENT_READY) ## Run every test that this machine can run; with CI=true a missing server is a failure
-	$(BIN)/python -m pytest $(PROCESSES) $(if $(CI),$(COVERAGE)) $(ARGS)
+	$(BIN)/python -m pytest $(PROCESSES) $(SLOWEST) $(if $(CI),$(COVERAGE)) $(ARGS)
+
+.PHONY: unit
+unit: $(DEVELOPMENT_READY) ## Run the tests that need no server, in seconds, while one works (make test runs all)
+	$(BIN)/python -m pytest tests/unit -m "not slow" -n 2 --dist worksteal -q $(ARGS)
 
 COVERAGE := --cov --cov-report=term
+SLOWEST := --durations=25 --durations-min=1
 # More than a small machine has cores: half the time a test waits for a server, a disk or a clock.
 PROCESSES := -n 4 --dist worksteal
 
@@ -91,7 +96,7 @@ profile: $(DEVELOPMENT_READY) ## Say where the CPU time of a request goes, as in
 	PYTHONPATH=src:. $(BIN)/python -m bench.profile $(ARGS)
 
 .PHONY: check
-check: lint types test counts ## Lint, types, tests and instruction counts
+check: lint types test counts ## Lint, types, tests with the slowest of them, and instruction counts
 
 .PHONY: migrate
 migrate: $(RUNTIME_READY) ## Bring the database's schema up to date (DATABASE_URL=)

@@ -132,6 +132,7 @@ def test_the_tree_keeps_every_contract(lint: Callable[[], tuple[set[str], str]])
     assert broken == set(), said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("violation", VIOLATIONS, ids=lambda v: f"{v.contract}-{v.module}")
 def test_a_planted_violation_breaks_its_contract_and_no_other(
     violation: Violation, lint: Callable[[], tuple[set[str], str]], tree: Path

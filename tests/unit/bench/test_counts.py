@@ -74,17 +74,20 @@ def counted() -> Counted:
     return run(), run()
 
 
+@pytest.mark.slow
 def test_the_same_work_costs_the_same_instructions_every_time(counted: Counted) -> None:
     first, second = counted
     assert [first[name] for name in ("small", "one", "twice")] == [second[name] for name in ("small", "one", "twice")]
     assert first["small"].instructions > 1_000
 
 
+@pytest.mark.slow
 def test_work_in_other_threads_is_counted(counted: Counted) -> None:
     # Not to the instruction: starting a thread waits for it, or finds it running already.
     assert counted[0]["in a thread"].instructions > counted[0]["one"].instructions
 
 
+@pytest.mark.slow
 def test_more_work_costs_more(counted: Counted) -> None:
     one, twice = counted[0]["one"], counted[0]["twice"]
     assert 1.5 < twice.instructions / one.instructions < 2.5

@@ -59,6 +59,7 @@ def test_counters_are_what_the_votes_add_up_to(data: Data) -> None:
     assert any(post.score > 3 for post in data.all_posts())
 
 
+@pytest.mark.slow
 def test_the_data_fits_the_schema_of_today(data: Data, tmp_path: Path) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path / 'data.db'}"
     upgrade(url)

@@ -9,9 +9,12 @@ import pytest
 
 from bench.processes import Server, free_port
 
-pytestmark = pytest.mark.skipif(shutil.which("taskset") is None, reason="servers are pinned by taskset, of Linux")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("taskset") is None, reason="servers are pinned by taskset, of Linux"),
+]
 
-BUSY_SECONDS = 1.5
+BUSY_SECONDS = 0.5
 WORKS = """
 import socket, sys, time
 

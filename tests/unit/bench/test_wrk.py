@@ -43,6 +43,7 @@ def test_a_run_without_answers_counts_for_nothing() -> None:
     assert wrk.parse(OUTPUT.replace('"requests":105934', '"requests":0')).fault() == "no answers at all"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_prepared_requests_are_sent_in_their_order_and_all_of_them(tmp_path: Path) -> None:
     seen: list[str] = []
@@ -66,6 +67,7 @@ def test_prepared_requests_are_sent_in_their_order_and_all_of_them(tmp_path: Pat
     assert len(seen) >= figures.requests > 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_error_answers_of_a_real_run_are_a_fault(tmp_path: Path) -> None:
     file = tmp_path / "requests"

@@ -276,6 +276,7 @@ async def test_who_waits_to_be_told_is_told_when_the_others_are_turned_away(
     assert (await tasks[0]).startswith("$argon2id$")
 
 
+@pytest.mark.slow  # It hashes as in production.
 async def test_the_event_loop_runs_on_while_it_hashes() -> None:
     hasher = Argon2PasswordHasher(HashingSettings(threads=1))
     hashing = asyncio.gather(*(hasher.hash(PASSWORD) for _ in range(5)))
