@@ -53,6 +53,7 @@ import msgspec
 from adapters.cache.my_posts import PageKey, SharedPages, StoredPage
 from adapters.cache.pages import boot_time
 from adapters.shared.redis import Command, RedisConnection
+from adapters.shared.supervision import supervise
 from adapters.shared.tasks import end
 from application.events.own_posts import changed_author
 from application.posts.ports import AuthorRevisions
@@ -63,6 +64,7 @@ from application.shared.views import EncodedPage
 from domain.shared.events import DomainEvent
 from domain.shared.ids import UserId
 
+_WATCH: Final = "the watch over the cache's fence"
 _log = logging.getLogger(__name__)
 
 KEY_PREFIX: Final = "postern:"
@@ -161,8 +163,8 @@ class RedisAuthorRevisions(AuthorRevisions, CommitListener):
         """Look at the fence once, and then every quarter of a lease in the background. Twice is once."""
         if self._watcher is None:
             await self._look()
-            self._watcher = asyncio.create_task(self._watch(), name="the watcher")
-            self._watcher.add_done_callback(_look_at_failure)
+            # Without it `current` knows nothing, which is slow and safe.
+            self._watcher = asyncio.create_task(supervise(_WATCH, self._watch), name=_WATCH)
 
     async def stop(self) -> None:
         """Stop looking, finish the announcements under way, and lower the fence if Redis allows."""
@@ -275,7 +277,6 @@ class RedisAuthorRevisions(AuthorRevisions, CommitListener):
 
 
 def _look_at_failure(task: asyncio.Task[None]) -> None:
-    # The caller of an announcement may have gone, and nobody waits for the watcher; without one, `current` knows
-    # nothing, which is slow and safe.
+    # The caller of an announcement may have gone.
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("%s of the cache's revisions failed", task.get_name(), exc_info=error)

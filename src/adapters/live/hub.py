@@ -24,11 +24,14 @@ from typing import Final
 
 from adapters.live.bell import CommitBell
 from adapters.live.stream import SWEEP_SECONDS, LiveStream, Piece
+from adapters.shared.supervision import Failures
 from adapters.shared.tasks import end
 from application.events.live import Reader, TooManyStreams
 from application.shared.errors import Overloaded, Unavailable
 from application.shared.event_log import EventLog, LoggedEvent
 
+_HANDING_OUT: Final = "handing out live events"
+_SWEEPING: Final = "looking after live streams"
 _log = logging.getLogger("postern.live")
 
 POLL_SECONDS: Final = 0.2
@@ -88,6 +91,7 @@ class LiveHub:
         self._catching_up = asyncio.Semaphore(CATCHING_UP)
         self._is_closed = False
         self._is_stalled = False
+        self._failures = {name: Failures(name) for name in (_HANDING_OUT, _SWEEPING)}
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -174,9 +178,9 @@ class LiveHub:
         async with self._starting:
             if self._handing_out is None or self._handing_out.done():
                 self.position = await self._events.head()
-                self._handing_out = self._started(self._hand_out(), "handing out live events")
+                self._handing_out = self._started(self._hand_out(), _HANDING_OUT)
             if self._sweeping is None or self._sweeping.done():
-                self._sweeping = self._started(self._sweep(), "looking after live streams")
+                self._sweeping = self._started(self._sweep(), _SWEEPING)
 
     def _started(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
@@ -186,7 +190,7 @@ class LiveHub:
     def _look_at_failure(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             # Streams that nobody fills would be silent for ever. Their readers come back, and it is begun anew.
-            _log.error("%s failed", task.get_name(), exc_info=error)
+            self._failures[task.get_name()].note(error)
             for stream in list(self._streams):
                 stream.finish()
 

@@ -28,6 +28,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from adapters.shared.supervision import supervise
 from adapters.shared.tasks import end
 from application.identity.ports import RevocationLog, Revocations
 from application.identity.revocations import Revocation, revocation_of
@@ -36,6 +37,7 @@ from application.shared.unit_of_work import CommitListener
 from domain.shared.events import DomainEvent
 from domain.shared.ids import SessionId
 
+_WATCH: Final = "the watch over revocations"
 _log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 0.3
@@ -119,8 +121,8 @@ class PolledRevocations(Revocations):
         """Read everything once, if storage answers, and then what is new in the background. Twice is once."""
         if self._watcher is None:
             await self._read_and_report()
-            self._watcher = asyncio.create_task(self._watch(), name="the watch over revocations")
-            self._watcher.add_done_callback(_look_at_failure)
+            # Without it every request reads by itself, which is slow and safe.
+            self._watcher = asyncio.create_task(supervise(_WATCH, self._watch), name=_WATCH)
 
     async def close(self) -> None:
         watcher, self._watcher = self._watcher, None
@@ -199,9 +201,3 @@ class PolledRevocations(Revocations):
             for _ in range(PURGE_BATCHES):
                 if await self._revocations.purge(older_than_seconds=self._keep, limit=PURGE_BATCH) < PURGE_BATCH:
                     break
-
-
-def _look_at_failure(task: asyncio.Task[None]) -> None:
-    # Without a watch every request reads by itself, which is slow and safe; but somebody should know.
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("%s failed", task.get_name(), exc_info=error)

@@ -10,6 +10,7 @@ from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import RedisError, ResponseError
 
 from adapters.shared.redis_replies import Answer, Command, Reply
+from adapters.shared.supervision import Failures, supervise
 from adapters.shared.tasks import end
 from application.shared.errors import Unavailable
 
@@ -55,6 +56,7 @@ class Lane:
         self._runner: asyncio.Task[None] | None = None
         self._reviver: asyncio.Task[None] | None = None
         self._closed = False
+        self._unforeseen = Failures(f"asking Redis ({name})")
 
     @property
     def is_usable(self) -> bool:
@@ -97,7 +99,11 @@ class Lane:
                     replies = [await _read(connection) for _ in exchange.commands]
                     if not exchange.answer.done():
                         exchange.answer.set_result(Answer(self._server, replies))
-        except (RedisError, OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, who waits is told that Redis does not answer
+            # What is left of the connection may hold a reply to somebody else's command. uvloop raises RuntimeError
+            # when a proxy accepts and closes.
+            if not isinstance(error, RedisError | OSError | TimeoutError):
+                self._unforeseen.note(error)
             self._open_breaker(error)
             self._give_up(self._waiting)
             await self._disconnect()
@@ -132,7 +138,8 @@ class Lane:
     def _open_breaker(self, error: Exception) -> None:
         if self.is_usable:
             _log.warning("Redis (%s) failed, going on without it: %s: %s", self._name, type(error).__name__, error)
-            self._reviver = asyncio.create_task(self._revive())
+            # If it ended, Redis would be left alone for ever.
+            self._reviver = asyncio.create_task(supervise(f"trying Redis ({self._name})", self._revive))
 
     async def _revive(self) -> None:
         pause = FIRST_RETRY_SECONDS

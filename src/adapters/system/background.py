@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from adapters.shared.supervision import counted, supervise
 from adapters.shared.tasks import end
 from application.shared.background import Background
 from application.shared.errors import Overloaded
@@ -13,6 +14,7 @@ from domain.shared.errors import PosternError
 
 _log = logging.getLogger("postern.background")
 
+_NAME: Final = "background jobs"
 CAPACITY: Final = 1_000
 WORKERS: Final = 4
 """How much of it runs at once: it shares the database's connections with requests, which come first."""
@@ -51,7 +53,7 @@ class TaskBackground(Background):
         except asyncio.QueueFull:
             raise Overloaded from None
         if len(self._tasks) < self._size:
-            self._tasks.append(asyncio.get_running_loop().create_task(self._run(), name="background"))
+            self._tasks.append(asyncio.get_running_loop().create_task(supervise(_NAME, self._run), name=_NAME))
 
     async def idle(self) -> None:
         """Return when all that was submitted is done."""
@@ -78,6 +80,7 @@ class TaskBackground(Background):
                 _log.warning("a background job failed: %s", error.slug)
             except Exception:  # noqa: BLE001 - it ends here, with its stack in the log
                 # Nobody waits for it, so this is where its failure is told.
+                counted[_NAME] += 1
                 _log.exception("a background job failed")
             finally:
                 self._waiting.task_done()

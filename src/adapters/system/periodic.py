@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from adapters.shared.supervision import Failures, supervise
 from adapters.shared.tasks import end
 from domain.shared.errors import PosternError
 
@@ -17,10 +18,11 @@ class Periodic:
         self._name = name
         self._work = work
         self._seconds = seconds
+        self._unforeseen = Failures(name)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name=self._name)
+        self._task = asyncio.create_task(supervise(self._name, self._run), name=self._name)
 
     async def close(self) -> None:
         """Stop, in the middle of the work if need be. Closing what was never started is fine."""
@@ -34,6 +36,6 @@ class Periodic:
                 await self._work()
             except PosternError as error:
                 _log.warning("%s failed and will be tried again: %s", self._name, error.slug)
-            except Exception:  # noqa: BLE001 - it ends here, with its stack in the log
+            except Exception as error:  # noqa: BLE001 - it ends here, with its stack in the log
                 # Nobody waits for it, so this is where its failure is told.
-                _log.exception("%s failed and will be tried again", self._name)
+                self._unforeseen.note(error)

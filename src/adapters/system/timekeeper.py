@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from adapters.shared.supervision import supervise
 from adapters.shared.tasks import end
 from adapters.system.clock import SharedClock
 from adapters.system.ids import Uuid7Generator
@@ -14,6 +15,7 @@ from application.shared.health import Notice, Notices
 
 _log = logging.getLogger("postern.clock")
 
+_READING: Final = "reading the time"
 READ_EVERY_SECONDS: Final = 1.0
 PATIENCE_SECONDS: Final = 2.0
 """How long a reading may take. One that took longer would bound nothing."""
@@ -61,7 +63,8 @@ class TimeKeeper:
         await self.read()
         if not self._is_silent:
             await self.read()
-        self._task = asyncio.create_task(self._run(), name="reading the time")
+        # Without it the clock goes on by itself, which is right for hours.
+        self._task = asyncio.create_task(supervise(_READING, self._run), name=_READING)
 
     async def close(self) -> None:
         """Stop. Closing what was never started is fine."""
@@ -124,8 +127,4 @@ class TimeKeeper:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(READ_EVERY_SECONDS)
-            try:
-                await self.read()
-            except Exception:  # noqa: BLE001 - it ends here, with its stack in the log
-                # The clock goes on by itself, which is right for hours; but somebody should know.
-                _log.exception("reading the time failed and will be tried again")
+            await self.read()

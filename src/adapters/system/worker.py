@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from adapters.shared.supervision import Failures, supervise
 from adapters.shared.tasks import end
 from application.shared.errors import TransientFailure
 from domain.shared.errors import PosternError
@@ -37,13 +38,14 @@ class Worker:
         self._idle = idle_seconds
         self._longest = longest_seconds
         self._failures = 0
+        self._unforeseen = Failures(name)
         self._is_told = False
         """Whether this row of failures is in the log."""
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name=self.name)
+        self._task = asyncio.create_task(supervise(self.name, self._run), name=self.name)
 
     async def close(self, *, grace_seconds: float = 5.0) -> None:
         """Let the step that is under way end, for up to `grace_seconds`; then cancel it. Closing twice is fine."""
@@ -60,10 +62,9 @@ class Worker:
                 self._failed(f"{error.slug}: {error.detail}", patience=_RACES)
             except PosternError as error:
                 self._failed(f"{error.slug}: {error.detail}")
-            except Exception:  # noqa: BLE001 - it ends here, with its stack in the log
+            except Exception as error:  # noqa: BLE001 - it ends here, with its stack in the log
                 # Nobody waits for it, so this is where its failure is told.
-                if not self._is_told:
-                    _log.exception("%s failed and will be tried again", self.name)
+                self._unforeseen.note(error)
                 self._is_told = True
                 self._failures += 1
             else:

@@ -22,6 +22,8 @@ from typing import Final
 
 import msgspec
 
+from adapters.shared.supervision import Failures
+
 _log = logging.getLogger("postern.requests")
 
 FLUSH_SECONDS: Final = 0.05
@@ -95,6 +97,7 @@ class RequestLog:
         self._lost_untold = 0
         self._queue: SimpleQueue[tuple[int, bytes] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._unforeseen = Failures("writing the request log")
 
     @property
     def lost(self) -> int:
@@ -140,20 +143,28 @@ class RequestLog:
 
     def _hand_over(self, lines: int, data: bytes) -> None:
         self._handed_over += lines
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             # A daemon: a pipe that nobody empties must not keep the process from ending.
-            self._thread = threading.Thread(target=self._write, name="request-log", daemon=True)
+            self._thread = threading.Thread(target=self._write_on, name="request-log", daemon=True)
             self._thread.start()
         self._queue.put((lines, data))
+
+    def _write_on(self) -> None:
+        try:
+            self._write()
+        except Exception as error:  # noqa: BLE001 - it is begun again with the next line
+            self._unforeseen.note(error)
 
     def _write(self) -> None:
         in_pieces = not _is_regular_file(self._descriptor)
         while (batch := self._queue.get()) is not None:
             lines, data = batch
-            with contextlib.suppress(OSError):  # Whoever read it is gone, and there is nobody to tell.
-                for piece in _pieces(data) if in_pieces else (data,):
-                    _write_all(self._descriptor, piece)
-            self._written += lines
+            try:
+                with contextlib.suppress(OSError):  # Whoever read it is gone, and there is nobody to tell.
+                    for piece in _pieces(data) if in_pieces else (data,):
+                        _write_all(self._descriptor, piece)
+            finally:
+                self._written += lines
 
 
 def _is_regular_file(descriptor: int) -> bool:

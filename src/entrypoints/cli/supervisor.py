@@ -242,8 +242,7 @@ class Supervisor(MPServer):
         if place.died and place.due is None and now - place.died[-1] >= STEADY_SECONDS:
             place.died.clear()
         if place.due is not None and now >= place.due:
-            place.due = None
-            place.worker = self._start(place)
+            self._replace(place, now)
         successor = place.successor
         if successor is None:
             return
@@ -284,6 +283,15 @@ class Supervisor(MPServer):
         if SHARES_BY_KERNEL and not is_shared and (len(self._places) > 1 or pause > FIRST_PAUSE_SECONDS):
             place.listener = renewed(place.listener)
 
+    def _replace(self, place: _Place, now: float) -> None:
+        place.due = None
+        try:
+            place.worker = self._start(place)
+        except OSError as error:  # No memory, or too many processes: as if it had died at once.
+            place.died.append(now)
+            place.due = now + max(pause_before(len(place.died)), FIRST_PAUSE_SECONDS)
+            _log.error("a worker cannot be started, and will be in %g s: %s", place.due - now, error)
+
     def _retire(self, worker: _Worker, now: float) -> None:
         worker.gone_by = now + RETIRE_SECONDS
         self._retiring.append(worker)
@@ -305,15 +313,18 @@ class Supervisor(MPServer):
         if self._to_reload:
             place = self._to_reload.pop(0)
             place.due = None  # A worker that is dead or dying has a successor at once, too.
-            place.successor = self._start(place, is_successor=True)
+            try:
+                place.successor = self._start(place, is_successor=True)
+            except OSError as error:
+                self._abandon_reload(place, None, f"a worker cannot be started: {error}")
             return
         self._is_reloading = self._is_last_reload_abandoned = False
         self._done_reloads += 1
         _log.warning("reloaded")
 
-    def _abandon_reload(self, place: _Place, successor: _Worker, reason: str) -> None:
+    def _abandon_reload(self, place: _Place, successor: _Worker | None, reason: str) -> None:
         place.successor = None
-        if not successor.has_ended():
+        if successor is not None and not successor.has_ended():
             successor.process.kill()
             self._retiring.append(successor)
         if place.worker is None:

@@ -197,6 +197,7 @@ class _End:
     def _begin(self, steps: Any) -> None:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(steps(), name="ending the worker")
+            self._task.add_done_callback(_look_at_failure)
 
     async def _stop(self) -> None:
         self._container.serving().drain()
@@ -216,13 +217,23 @@ class _End:
             keep_out(self._link.listener)
         self._container.live_hub().hang_up()
         await _quiet(metrics)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        signal.raise_signal(signal.SIGINT)
+        _stop_granian()
         port = self._container.settings().port
         while True:
             await asyncio.sleep(SILENT_SECONDS)
             if metrics.in_flight == 0:
                 hang_up_on_silent(port)
+
+
+def _look_at_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("the worker stops without its preparations", exc_info=error)
+        _stop_granian()
+
+
+def _stop_granian() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.raise_signal(signal.SIGINT)
 
 
 async def _quiet(metrics: Any) -> None:

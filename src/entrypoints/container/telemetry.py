@@ -10,6 +10,7 @@ from adapters.cache.feed import CachedPublicFeed, CheckedFeed
 from adapters.cache.my_posts import CachedMyPosts
 from adapters.live.hub import LiveHub
 from adapters.shared.redis import RedisConnection
+from adapters.shared.supervision import counted
 from adapters.sql.database import Database
 from adapters.system.timekeeper import TimeKeeper
 from adapters.telemetry.board import MetricsBoard, Sample, Source
@@ -86,6 +87,10 @@ def _notices(notices: Notices) -> Source:
     return lambda: [("postern_notice", (("code", code),), value) for code, value in notices.gauges().items()]
 
 
+def _loops() -> Source:
+    return lambda: [("postern_loop_failures_total", (("loop", name),), count) for name, count in counted.items()]
+
+
 def _process() -> Source:
     return process_samples
 
@@ -123,6 +128,7 @@ class Telemetry(PostsUseCases, LiveEvents, WebhooksUseCases, RateLimits):
             providers.Singleton(_log, request_log),
             providers.Singleton(_clock, PostsUseCases.time_keeper),
             providers.Singleton(_notices, PostsUseCases.notices),
+            providers.Singleton(_loops),
             providers.Singleton(_process),
         ),
         directory=metrics_directory,
