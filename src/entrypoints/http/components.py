@@ -34,7 +34,7 @@ def _operations(document: Json) -> Iterator[Json]:
 
 
 def _share_problems(document: Json) -> tuple[Json, Json]:
-    """Share the responses that at least two operations have, and each example of a problem."""
+    """Share the responses that at least two operations have, each example of a problem, and 304, which says nothing."""
     places = [
         (operation["responses"], status, response["content"][_PROBLEM])
         for operation in _operations(document)
@@ -44,6 +44,10 @@ def _share_problems(document: Json) -> tuple[Json, Json]:
     uses = Counter(_name(status, problem["examples"]) for _, status, problem in places)
     responses: Json = {}
     examples: Json = {}
+    for operation in _operations(document):
+        if "304" in operation["responses"]:
+            _put(responses, "NotModified", operation["responses"]["304"])
+            operation["responses"]["304"] = {"$ref": "#/components/responses/NotModified"}
     for siblings, status, problem in places:
         name = _name(status, problem["examples"])
         for slug, example in problem["examples"].items():

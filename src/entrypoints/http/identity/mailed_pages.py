@@ -34,7 +34,7 @@ from entrypoints.http.problems.catalogue import EXPLANATIONS
 from entrypoints.http.problems.errors import BadRequest, BodyTooLarge, CsrfRefused, UnsupportedMediaType
 from entrypoints.http.problems.wire import answer_for
 from entrypoints.http.system.assets import assets_version
-from entrypoints.http.system.pages import private_page
+from entrypoints.http.system.pages import private_page, prose
 
 VERIFY: Final = "/verify-email"
 RESET: Final = "/reset-password"
@@ -138,14 +138,17 @@ class MailedPages:
         exchange.failure = error
         problem = answer_for(error, exchange.request_id, method="POST", path=request.scope["path"])
         explanation = EXPLANATIONS[error.slug]
-        remedy = escape(explanation.remedy)
-        if isinstance(error, InvalidOneTimeToken) and request.scope["path"].startswith(RESET):
+        title, remedy = error.title, prose(explanation.remedy)
+        means = prose(explanation.description)
+        if isinstance(error, UnsupportedMediaType):
+            title, means, remedy = "This is no form", escape(error.detail), "Use the form of this page."
+        elif isinstance(error, InvalidOneTimeToken) and request.scope["path"].startswith(RESET):
             remedy = f'<a href="{FORGOT}">Ask for a new mail</a>, and use the link in it.'
-        content = f"<p>{escape(explanation.description)}</p>\n<p>{remedy}</p>"
+        content = f"<p>{means}</p>\n<p>{remedy}</p>"
         kept = [field for field in problem.headers if field[0] == b"retry-after"]
         return private_page(
-            error.title,
-            f"<main>\n<h1>{escape(error.title)}</h1>\n{content}\n</main>",
+            title,
+            f"<main>\n<h1>{escape(title)}</h1>\n{content}\n</main>",
             assets=self._assets,
             status=problem.status,
             headers=tuple(kept),

@@ -1,5 +1,6 @@
 """The few pages for people: the index, the problems, and the two readers of the OpenAPI document."""
 
+import re
 from html import escape
 from string import Template
 from typing import Final
@@ -78,6 +79,11 @@ def redoc_page(assets: str) -> Answer:
         f'<script src="{assets}/redoc-start.js"></script>'
     )
     return html_page("Postern API reference", body, assets=assets, style="redoc.css", policy=REDOC_POLICY)
+
+
+def prose(words: str) -> str:
+    """Return HTML of a sentence; what stands between backticks is code, as in the API's document."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(words))
 
 
 def prefers_html(accept: str | None) -> bool:

@@ -1,6 +1,5 @@
 """The routes that describe the service: index, problems, the OpenAPI document and the pages that show it."""
 
-import re
 from collections.abc import Callable
 from functools import cached_property
 from html import escape
@@ -19,7 +18,7 @@ from entrypoints.http.paging import refuse_parameters
 from entrypoints.http.problems.catalogue import ProblemType, catalogue
 from entrypoints.http.problems.errors import NoSuchProblem, NoSuchRoute
 from entrypoints.http.system.assets import asset, asset_names, assets_version, favicon
-from entrypoints.http.system.pages import html_page, prefers_html, redoc_page, swagger_page
+from entrypoints.http.system.pages import html_page, prefers_html, prose, redoc_page, swagger_page
 from entrypoints.http.system.schemas import Index, ProblemCatalogue, ProblemDescription
 from entrypoints.settings.command import own_command
 
@@ -163,17 +162,12 @@ class _Pages:
 <h1>{escape(entry.title)}</h1>
 <p class="quiet"><code>{escape(entry.slug)}</code> · status {entry.status}</p>
 <h2>What it means</h2>
-<p>{_text(entry.description)}</p>
+<p>{prose(entry.description)}</p>
 <h2>What to do</h2>
-<p>{_text(entry.remedy)}</p>
+<p>{prose(entry.remedy)}</p>
 <p><a href="/problems">All problems</a></p>
 </main>"""
         return html_page(entry.title, body, assets=self.assets)
-
-
-def _text(words: str) -> str:
-    """Return HTML of a sentence; what stands between backticks is code, as in the API's document."""
-    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(words))
 
 
 class SystemRoutes:
