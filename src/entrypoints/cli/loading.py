@@ -1,9 +1,13 @@
 """What commands begin with: the settings, or one line for each that is wrong."""
 
 import os
+from pathlib import Path
+
+import click
 
 from entrypoints.cli.failures import BadSetting
-from entrypoints.settings import BadSettings, Settings
+from entrypoints.settings import BadSettings, Settings, setting_infos
+from entrypoints.settings.misspelt import misspelt_names
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -14,6 +18,9 @@ def load_settings(**overrides: object) -> Settings:
     for name, value in overrides.items():
         if value is not None:
             os.environ[name.upper()] = str(value)
+    # Told first: a misspelt name is often why another is missing.
+    for line in misspelt_names(Path(), setting_infos()):
+        click.echo(f"postern: {line}", err=True)
     try:
         return Settings.load()
     except BadSettings as error:

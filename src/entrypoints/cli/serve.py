@@ -22,6 +22,10 @@ from entrypoints.cli.worker import DATABASE_FILE, METRICS_DIRECTORY, allow_conne
 from entrypoints.settings import MEMORY_URL, Environment, LogLevel, Settings
 from entrypoints.settings.command import own_command
 
+NO_HOSTS = (
+    "ALLOWED_HOSTS is not set, so requests under any name but this machine's own are answered 400 unknown-host; "
+    "set it to the names that clients use, such as api.example.com"
+)
 BACKLOG = 2048
 """Connections that the kernel holds ready for all workers together."""
 CONNECTIONS_PER_WORKER = 768
@@ -52,6 +56,8 @@ def serve(*, host: str | None, port: str | None, workers: str | None, migrate: b
     after growing pauses when it keeps dying. SIGHUP replaces all workers, one by one, without refusing a request.
     """
     settings = load_settings(host=host, port=port, workers=workers)
+    if settings.environment.is_exposed and settings.answers_itself_alone:
+        click.echo(f"postern: {NO_HOSTS}", err=True)
     address = check_address(settings.host, settings.port)
     if migrate and settings.database_url != MEMORY_URL:
         bring_up_to_date(settings, quiet=True)

@@ -42,6 +42,6 @@ class HostPolicy:
         if not (self._any or name in self._exact or name.endswith(self._suffixes or ("\0",))):
             if path in _PROBES or path.startswith("/health/"):
                 return
-            raise UnknownHost
+            raise UnknownHost(f"{name!r} is not among the names in ALLOWED_HOSTS, which the operator sets.")
         if len(self.passed) < 1_000:  # A client can make up ports without end.
             self.passed.add(host)

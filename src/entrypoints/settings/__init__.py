@@ -18,7 +18,7 @@ from adapters.security.hashing import HashingSettings
 from adapters.sql.settings import DatabaseSettings
 from entrypoints.settings import values
 from entrypoints.settings.info import BadSettings, SettingFault, SettingInfo, infos_of, setting, shown_as
-from entrypoints.settings.loading import DATA_DIRECTORY, Loader, process_environment
+from entrypoints.settings.loading import DATA_DIRECTORY, Loader, own_hosts, process_environment
 from entrypoints.settings.secret_key import development_key, secret_key_weakness
 from entrypoints.settings.values import (
     MEMORY_URL,
@@ -512,6 +512,11 @@ class Settings:
     def events_source(self) -> str:
         """What events say they come from."""
         return f"{self.api_url or self._own_url}/api/v1"
+
+    @property
+    def answers_itself_alone(self) -> bool:
+        """Whether ALLOWED_HOSTS names nothing: then no client reaches the server by a name of its own."""
+        return self.allowed_hosts == own_hosts(self.host)
 
     @property
     def relays_itself(self) -> bool:

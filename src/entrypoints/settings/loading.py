@@ -21,6 +21,11 @@ def process_environment(directory: Path, faults: list[SettingFault]) -> dict[str
     return {**_env_file(directory / ENV_FILE, faults), **{key: text for key, text in os.environ.items() if text}}
 
 
+def names_in(path: Path) -> list[str]:
+    """Return the names that a `.env` sets, in its order; none of one that cannot be read, which is told elsewhere."""
+    return list(_env_file(path, []))
+
+
 def _env_file(path: Path, faults: list[SettingFault]) -> dict[str, str]:
     """Read `.env`. python-dotenv only parses: it skips what it cannot read, and a skipped setting is a trap."""
     try:
@@ -129,6 +134,11 @@ class Loader:
 
 
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+
+
+def own_hosts(host: str) -> tuple[str, ...]:
+    """Return what a server that listens on `host` answers to without a setting."""
+    return _with_own_hosts((), host)
 
 
 def _with_own_hosts(named: tuple[str, ...], host: str) -> tuple[str, ...]:

@@ -68,6 +68,35 @@ def test_every_bad_setting_is_one_line_with_name_value_and_expectation(shell: Sh
     assert "swordfish" not in done.stderr
 
 
+def test_a_misspelt_name_in_the_file_is_told_before_what_it_leaves_unset(shell: Shell) -> None:
+    (shell.folder / ".env").write_text(
+        "ENVIRONMENT=production\nSECERT_KEY=swordfish\nDATABASE_URL=sqlite:///posts.db\n"
+    )
+    done = shell.run("serve")
+
+    assert done.returncode == 3
+    told, missing, *_ = done.stderr.splitlines()
+    assert told == "postern: SECERT_KEY in .env is not a setting and has no effect; did you mean SECRET_KEY?"
+    assert missing.startswith("postern: SECRET_KEY is not set")
+
+
+@pytest.mark.parametrize(
+    ("environment", "hosts", "times"),
+    [("production", "", 1), ("staging", "", 1), ("production", "api.example.com", 0), ("development", "", 0)],
+)
+def test_a_server_that_is_reached_by_no_name_says_so_once(
+    shell: Shell, environment: str, hosts: str, times: int
+) -> None:
+    """It does not get far: its schema was never made."""
+    key = "qV0m2c7xW1p9Zr4sT6uY8bN3dF5gH7jK9lA1eC3v"
+    deployed = {"RATE_LIMIT_ENABLED": "true", "DATABASE_URL": "sqlite:///posts.db", "SECRET_KEY": key}
+    done = shell.run("serve", ENVIRONMENT=environment, ALLOWED_HOSTS=hosts, PORT=str(free_port()), **deployed)
+
+    assert done.returncode != 0
+    assert done.stderr.count("ALLOWED_HOSTS is not set") == times
+    assert done.stderr.count("unknown-host") == times
+
+
 def test_production_does_not_start_without_a_key_of_its_own(shell: Shell) -> None:
     done = shell.run("serve", ENVIRONMENT="production", DATABASE_URL="sqlite:///posts.db", SECRET_KEY="changeme" * 8)
 

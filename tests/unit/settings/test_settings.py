@@ -2,6 +2,7 @@
 
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from difflib import get_close_matches
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from entrypoints.settings import (
     secret_key_weakness,
     setting_infos,
 )
+from entrypoints.settings.misspelt import misspelt_names
 from entrypoints.settings.values import DEFAULT_SENDER, checked_mail_address
 
 GOOD_KEY = "qV0m2c7xW1p9Zr4sT6uY8bN3dF5gH7jK9lA1eC3v"
@@ -349,3 +351,62 @@ def test_the_readme_and_the_example_file_know_every_setting_and_no_other() -> No
 
 def test_the_sender_that_is_not_checked_at_a_start_is_a_good_one() -> None:
     assert checked_mail_address(DEFAULT_SENDER) == DEFAULT_SENDER
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("RATE_LIMIT_ADRESS", "RATE_LIMIT_ADDRESS"),
+        ("SECRETKEY", "SECRET_KEY"),
+        ("SECERT_KEY", "SECRET_KEY"),
+        ("DATABASE_URI", "DATABASE_URL"),
+        ("ALLOWED_HOST", "ALLOWED_HOSTS"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+        ("database_url", "DATABASE_URL"),
+        ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
+        ("SMTP_URI", "SMTP_URL"),
+        ("ADMIN_PASSWORT", "ADMIN_PASSWORD"),
+    ],
+)
+def test_a_misspelt_name_in_the_file_is_told_with_the_nearest_right_one(
+    in_directory: Path, written: str, meant: str
+) -> None:
+    (in_directory / ".env").write_text(f"PORT=8001\n{written}=x\n")
+
+    [line] = misspelt_names(in_directory, setting_infos())
+    assert line == f"{written} in .env is not a setting and has no effect; did you mean {meant}?"
+
+
+def test_right_names_and_those_of_other_programs_are_not_told(in_directory: Path) -> None:
+    others = (
+        "TZ",
+        "COMPOSE_PROJECT_NAME",
+        "NODE_ENV",
+        "MYSQL_PASSWORD",
+        "RABBITMQ_PASSWORD",
+        "PUBLISH",
+        "ADMIN_PASSWORD",
+    )
+    (in_directory / ".env").write_text("".join(f"{name}=1\n" for name in (*setting_infos(), *others)))
+
+    assert list(misspelt_names(in_directory, setting_infos())) == []
+
+
+def test_without_a_file_nothing_is_misspelt(in_directory: Path) -> None:
+    assert list(misspelt_names(in_directory, setting_infos())) == []
+
+
+def test_no_setting_resembles_another_so_much_that_the_hint_would_mislead() -> None:
+    """Leaving out or doubling one letter still leads to the setting that was meant."""
+    names = sorted(setting_infos())
+    for name in names:
+        for wrong in (name[:-1], name + name[-1], name[:3] + name[4:]):
+            if wrong not in names and len(name) > 5:
+                assert get_close_matches(wrong, names, n=1, cutoff=0.75) == [name], wrong
+
+
+@pytest.mark.parametrize(
+    ("given", "alone"), [("", True), ("localhost", True), ("api.example.com", False), ("*", False)]
+)
+def test_a_server_that_no_name_leads_to_is_told_of(given: str, alone: bool) -> None:
+    assert Settings.load({**PRODUCTION, "ALLOWED_HOSTS": given}).answers_itself_alone is alone
