@@ -8,30 +8,41 @@ ASCII letters and digits, which every full-text engine takes as they are, and in
 import re
 import unicodedata
 from base64 import b32encode
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from html import escape
 from itertools import islice
+from math import inf
 from typing import NamedTuple, Self
 
 from domain.shared.errors import FieldError, Invalid
-from domain.shared.text import canonical_key, demand_stream_safe
+from domain.shared.text import EXPANSION, canonical_key, demand_stream_safe
 
 INDEXED_WORDS = 20_000
 """Words of one post that can be found, from its beginning: forty printed pages.
 
 A `tsvector` of PostgreSQL takes 1 MiB of words.
 """
+INDEXED_LENGTH = 400_000
+"""Characters of one post that are looked at for words, so that a text without any is left alone, too."""
 QUERY_MAX_LENGTH = 200
 """Characters."""
 QUERY_MAX_PHRASES = 16
+QUERY_MAX_WORDS = 400
+"""Of all phrases together: as many as a query of 200 Han characters has; U+FDFA is four of them by itself."""
 EXCERPT_LENGTH = 200
 """Characters of the post's text, about; markup and entities come on top."""
 
+EXCERPT_WORDS = 5_000
+"""Words that are looked at for a better excerpt than the one there is."""
+
 _LEAD = 40
 """Characters before the first highlighted word."""
+_REACH = EXCERPT_LENGTH - _LEAD
 
 # ASCII letters and digits, and whatever is not ASCII: most texts are words of this, with nothing to look at in them.
 _CHUNK = re.compile(r"[0-9A-Za-z\u0080-\U0010ffff]+")
@@ -59,8 +70,13 @@ _UNSPACED = (
 )
 """Scripts that are written without spaces between words."""
 
+_EDGES = [edge for script in _UNSPACED for edge in (script.start, script.stop)]
+"""An odd number of them lies at or below a character of these scripts."""
+
 _PLAIN_LENGTH = 32
 """Characters of a word that is its own code, but for the prefix."""
+_LONGEST_WORD = QUERY_MAX_LENGTH * EXPANSION
+"""Characters. No query has a longer word however it is written, so that there is no use in folding it."""
 _ASCII_LETTERS = {
     code: character.lower() if character.isalnum() else " " for code in range(128) for character in [chr(code)]
 }
@@ -104,6 +120,8 @@ class SearchQuery:
             raise Invalid([FieldError("?q", "words", "must hold a letter, a digit or a symbol to look for")])
         if len(found) > QUERY_MAX_PHRASES:
             raise Invalid([FieldError("?q", "words", f"takes at most {QUERY_MAX_PHRASES} different words or phrases")])
+        if sum(map(len, found)) > QUERY_MAX_WORDS:
+            raise Invalid([FieldError("?q", "words", f"takes at most {QUERY_MAX_WORDS} words in all phrases together")])
         return cls(tuple(found))
 
     @property
@@ -130,6 +148,7 @@ class SearchableText:
     @classmethod
     def of(cls, text: str) -> Self:
         # Where a word stands is for excerpts alone, and is left out here: every post passes this.
+        text = text[:INDEXED_LENGTH]
         codes = _ascii_codes(text) if text.isascii() else list(islice(_codes_in(text), INDEXED_WORDS))
         return cls(as_run(codes), len(codes))
 
@@ -159,13 +178,7 @@ def excerpt(text: str, query: SearchQuery) -> str:
     About `EXCERPT_LENGTH` characters, blanks and line ends as single blanks, `…` where text was left out.
     """
     marks = _marks(text, query)
-    if marks:
-        # The first of the places from which most different phrases are in reach.
-        reach = EXCERPT_LENGTH - _LEAD
-        best = max(marks, key=lambda mark: len({m.phrase for m in marks if mark.start <= m.start < mark.start + reach}))
-        start = _snap(text, best.start - _LEAD, best.start)
-    else:
-        start = 0
+    start = _snap(text, best.start - _LEAD, best.start) if (best := _best(marks)) is not None else 0
     limit = start + EXCERPT_LENGTH
     end = len(text) if limit >= len(text) else _snap_back(text, limit, floor=start + EXCERPT_LENGTH // 2)
     parts = ["…"] if start > 0 else []
@@ -185,18 +198,49 @@ class _Mark(NamedTuple):
     phrase: Phrase
 
 
+def _best(marks: Sequence[_Mark]) -> _Mark | None:
+    """Return the first of the places from which most different phrases are in reach, in one pass."""
+    inside: Counter[Phrase] = Counter()
+    best, most, last = None, 0, 0
+    for mark in marks:
+        while last < len(marks) and marks[last].start < mark.start + _REACH:
+            inside[marks[last].phrase] += 1
+            last += 1
+        if len(inside) > most:
+            best, most = mark, len(inside)
+        inside[mark.phrase] -= 1
+        if not inside[mark.phrase]:
+            del inside[mark.phrase]
+    return best
+
+
 def _marks(text: str, query: SearchQuery) -> list[_Mark]:
-    """Return where the phrases stand, in order, without those that begin inside another."""
-    words = list(islice(_words(text), INDEXED_WORDS))
-    firsts: dict[str, list[Phrase]] = {}
+    """Return where the phrases stand, in order, without those that begin inside another.
+
+    As far as an excerpt needs them: to the first place from which all phrases are in reach, else to `INDEXED_WORDS`; to
+    `EXCERPT_WORDS` when any was found by then.
+    """
+    by_last: dict[str, list[Phrase]] = {}
     for phrase in query.phrases:
-        firsts.setdefault(phrase[0], []).append(phrase)
+        by_last.setdefault(phrase[-1], []).append(phrase)
+    codes: list[str] = []
+    starts: list[int] = []
     marks: list[_Mark] = []
-    for at, word in enumerate(words):
-        for phrase in firsts.get(word.code, ()):
-            last = at + len(phrase) - 1
-            if last < len(words) and all(words[at + n].code == code for n, code in enumerate(phrase)):
-                marks.append(_Mark(word.start, words[last].end, phrase))
+    seen: dict[Phrase, int] = {}  # where each was seen last,
+    enough: float = inf  # and where that is all there is to see
+    for word in islice(_words(text), INDEXED_WORDS):
+        if word.start > enough or (marks and len(codes) >= EXCERPT_WORDS):
+            break
+        codes.append(word.code)
+        starts.append(word.start)
+        for phrase in by_last.get(word.code, ()):
+            first = len(codes) - len(phrase)
+            if first >= 0 and (len(phrase) == 1 or tuple(codes[first:]) == phrase):
+                marks.append(_Mark(starts[first], word.end, phrase))
+                seen[phrase] = starts[first]
+                if enough == inf and len(seen) == len(query.phrases):
+                    oldest = min(seen.values())
+                    enough = oldest + 2 * EXCERPT_LENGTH if starts[first] - oldest < _REACH else inf
     apart: list[_Mark] = []
     for mark in sorted(marks, key=lambda mark: (mark.start, -mark.end)):
         if not apart or mark.start >= apart[-1].end:
@@ -256,7 +300,8 @@ def _ascii_codes(text: str) -> list[str]:
 
 def _codes_in(text: str) -> Iterator[str]:
     """Return the codes of the words of `text` in order, as `_words` does."""
-    for chunk in _CHUNK.findall(text):
+    for found in _CHUNK.finditer(text):
+        chunk = found[0]
         if chunk.isascii():
             yield _encode(chunk.lower())
         else:
@@ -266,11 +311,13 @@ def _codes_in(text: str) -> Iterator[str]:
 
 def _words(text: str) -> Iterator[_Word]:
     """Return the words of `text` in order."""
-    for chunk in _CHUNK.finditer(text):
-        if chunk[0].isascii():
-            yield _Word(_encode(chunk[0].lower()), chunk.start(), chunk.end())
+    for found in _CHUNK.finditer(text, 0, INDEXED_LENGTH):
+        chunk = found[0]
+        if chunk.isascii():
+            code = f"ww{chunk.lower()}" if len(chunk) <= _PLAIN_LENGTH else _encode(chunk.lower())
+            yield _Word(code, found.start(), found.end())
         else:
-            yield from _unicode_words(chunk[0], chunk.start())
+            yield from _unicode_words(chunk, found.start())
 
 
 def _unicode_words(chunk: str, offset: int) -> Iterator[_Word]:
@@ -317,9 +364,21 @@ def _pair(piece: str) -> str:
     return _encode(_folded(piece))
 
 
-@lru_cache(maxsize=16_384)
 def _codes(piece: str) -> tuple[str, ...]:
     """Return the words that a piece comes to: one, unless folding brings in what is no letter (½)."""
+    if len(piece) <= _PLAIN_LENGTH:
+        return _short_codes(piece)
+    if len(piece) <= _LONGEST_WORD:
+        return _folded_codes(piece)
+    return (_hashed(piece.encode()),)
+
+
+@lru_cache(maxsize=16_384)
+def _short_codes(piece: str) -> tuple[str, ...]:
+    return _folded_codes(piece)
+
+
+def _folded_codes(piece: str) -> tuple[str, ...]:
     folded = _folded(piece)
     if folded.isalnum():
         return (_encode(folded),)
@@ -341,9 +400,12 @@ def _encode(word: str) -> str:
     octets = word.encode()
     if len(octets) <= 20:
         return f"wu{b32encode(octets).decode().rstrip('=').lower()}"
+    return _hashed(octets)
+
+
+def _hashed(octets: bytes) -> str:
     return f"wh{blake2b(octets, digest_size=16).hexdigest()}"
 
 
 def _is_unspaced(character: str) -> bool:
-    code = ord(character)
-    return code >= 0x0E00 and any(code in script for script in _UNSPACED)
+    return bisect_right(_EDGES, ord(character)) % 2 == 1

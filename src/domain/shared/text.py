@@ -6,7 +6,9 @@ before it is normalised: its length first, then the length of its runs (UAX #15,
 
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import groupby
 from typing import Final, Literal
 
 from domain.shared.errors import FieldError, Invalid
@@ -27,6 +29,7 @@ _WITH_NON_STARTERS: Final = (
     range(0x10000, 0x20000),
 )
 """Where Unicode has, or may yet put, characters that combine; the rest are ideographs, Hangul and private use."""
+_LAST_OF_PLANE_0: Final = "\uffff"
 _TAKEN_APART: Final = "\u0f73\u0f75\u0f81\uff9e\uff9f"
 """Starters by themselves that come to nothing but non-starters."""
 
@@ -62,11 +65,15 @@ def is_stream_safe(text: str) -> bool:
     """
     if text.isascii():
         return True
-    some, too_many = _runs()
+    some, long = _runs()
     if some.search(text) is None:
         return True
     # Without a run that is too long as it stands, taking it apart is fast.
-    return too_many.search(text) is None and too_many.search(unicodedata.normalize("NFKD", text)) is None
+    return _is_safe(long.finditer(text)) and _is_safe(long.finditer(unicodedata.normalize("NFKD", text)))
+
+
+def _is_safe(runs: Iterable[re.Match[str]]) -> bool:
+    return all(run.end() - run.start() <= NON_STARTERS_MAX for run in runs)
 
 
 def normal_form(text: str, form: Form) -> str:
@@ -79,11 +86,22 @@ def normal_form(text: str, form: Form) -> str:
 
 @cache
 def _runs() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Return patterns of a run that may be too long when taken apart, and of one that is too long as it stands."""
+    """Return patterns of a run that may be too long when taken apart: one that is found fast, and an exact one."""
     marks = [c for codes in _WITH_NON_STARTERS for c in map(chr, codes) if unicodedata.combining(c)]
-    one = f"[{_TAKEN_APART}{''.join(marks)}]"
+    # `re` looks up any number of characters up to U+FFFF at once, but goes through what lies above one by one.
+    low = _TAKEN_APART + "".join(mark for mark in marks if mark <= _LAST_OF_PLANE_0)
+    high = [mark for mark in marks if mark > _LAST_OF_PLANE_0]
     # 3 by the letter and 2 by each mark at the most.
-    return re.compile(f"{one}{{{(NON_STARTERS_MAX - 3) // 2}}}"), re.compile(f"{one}{{{NON_STARTERS_MAX + 1}}}")
+    long = (NON_STARTERS_MAX - 3) // 2
+    some = re.compile(f"[{low}{high[0]}-{high[-1]}]{{{long}}}")
+    return some, re.compile(f"[{low}{''.join(_ranges(high))}]{{{long},}}")
+
+
+def _ranges(characters: Sequence[str]) -> Iterator[str]:
+    """Write sorted characters as ranges of a pattern."""
+    for _, group in groupby(enumerate(characters), lambda entry: ord(entry[1]) - entry[0]):
+        neighbours = [character for _, character in group]
+        yield f"{neighbours[0]}-{neighbours[-1]}"
 
 
 def _divided(text: str) -> str:

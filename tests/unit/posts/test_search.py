@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from domain.posts.search import (
     EXCERPT_LENGTH,
+    INDEXED_LENGTH,
     INDEXED_WORDS,
     QUERY_MAX_LENGTH,
+    QUERY_MAX_WORDS,
     SearchableText,
     SearchQuery,
     _words,
@@ -21,6 +23,7 @@ from domain.posts.search import (
 )
 from domain.posts.values import TEXT_MAX_BYTES
 from domain.shared.errors import Invalid
+from tests.growth import grows_too_fast, instructions
 
 
 def score(text: str, q: str) -> int:
@@ -254,3 +257,60 @@ def test_an_excerpt_is_always_short_and_safe(text: str, q: str) -> None:
     assert not re.search(r"[<>]", found.replace("<mark>", "").replace("</mark>", ""))
     if found.startswith("…"):
         assert not found[1:].startswith("\u0301"), "a mark is torn off its letter"
+
+
+SHAPES = {
+    "equal words": "word ",
+    "equal words of no query": "else ",
+    "one word": "a",
+    "ligatures": "\ufdfa",
+    "words of a ligature": "\ufdfa ",
+    "squared words": "\u3316",
+    "Han": "東京",
+    "marks": "a" + "\u0315\u0300\u05ae\u0300" * 7,
+    "marks without end": "\u0315\u0300\u05ae\u0300",
+    "nothing to see": "\u200b",
+    "full stops": "。",
+    "fractions": "½ ",
+    "emoji": "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "Thai": "กำ",
+    "markup": '<&">',
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_words_and_excerpts_take_linear_time(shape: str) -> None:
+    assert grows_too_fast(lambda size: lambda: SearchableText.of(shape * size), 500) is None
+    for query in map(SearchQuery.parse, ("word dawn", "word a \ufdfa 東", '"word word word"')):
+        assert grows_too_fast(lambda size, of=query: lambda: excerpt(shape * size, of), 500) is None
+
+
+def test_a_thousand_hits_cost_no_more_than_one() -> None:
+    text = "we came to the harbour when it was dawn, and then " * 1_000
+    one, query = text[:1_000], SearchQuery.parse("harbour dawn")
+    assert instructions(lambda: excerpt(text, query)) < 1.1 * instructions(lambda: excerpt(one, query))
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_no_text_has_more_work_in_it_than_is_indexed(shape: str) -> None:
+    # Counting is slow, so it is done for part of the largest text: Han takes 160 instructions a character.
+    part = (shape * 5_000)[:4_000]
+    assert instructions(lambda: SearchableText.of(part)) < 250 * len(part)
+    assert len(SearchableText.of(shape * INDEXED_LENGTH).words) <= INDEXED_WORDS * 36
+
+
+def test_what_lies_behind_the_indexed_length_is_not_looked_at() -> None:
+    assert words("\u3002" * INDEXED_LENGTH + "東") == []
+    assert words("\u3002" * (INDEXED_LENGTH - 1) + "東") == words("東")
+
+
+def test_a_word_that_no_query_can_have_is_not_folded_and_one_word_all_the_same() -> None:
+    longest = QUERY_MAX_LENGTH * 4
+    assert words("é" * longest) == words("É" * longest)
+    assert len(words("é" * (longest + 1))) == len(words("\ufdfa" * (longest + 1))) == 1
+
+
+def test_a_query_has_no_more_words_than_may_be_typed_one_by_one() -> None:
+    assert fault("\ufdfa" * QUERY_MAX_LENGTH) == ("?q", "words")
+    assert len(SearchQuery.parse("東" * QUERY_MAX_LENGTH).words) <= QUERY_MAX_WORDS
+    assert fault("a" + "\u0301" * 31) == ("?q", "combining-marks")
