@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from application.posts.pages import page, place
 from application.posts.ports import MyPostsReader, PostReader
-from application.posts.views import encode_page
+from application.posts.views import encoded_page
 from application.shared.paging import CursorCodec, PageRequest, scope_of
+from application.shared.threads import AT_ONCE, Threads
 from application.shared.views import EncodedPage
 from domain.shared.actor import Actor
 from domain.shared.ids import UserId
@@ -39,12 +40,13 @@ class ListMyPosts:
 class StoredMyPosts(MyPostsReader):
     """Reads the page from storage each time: what a cache stands in front of."""
 
-    def __init__(self, *, reader: PostReader, cursors: CursorCodec) -> None:
+    def __init__(self, *, reader: PostReader, cursors: CursorCodec, threads: Threads = AT_ONCE) -> None:
         self._reader = reader
         self._cursors = cursors
+        self._threads = threads
 
     async def page(self, owner: UserId, request: PageRequest) -> EncodedPage:
         scope = scope_of("mine", {"owner": str(owner)})
         before = place(self._cursors, scope, request)
         found = await self._reader.by_author(owner, limit=request.limit, before=before, viewer=owner)
-        return encode_page(page(self._cursors, scope, found))
+        return await encoded_page(page(self._cursors, scope, found), self._threads)

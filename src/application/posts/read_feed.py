@@ -5,8 +5,9 @@ from typing import Protocol
 
 from application.posts.list_feed import ListFeed, ListFeedQuery
 from application.posts.ports import ALWAYS
-from application.posts.views import encode_page
+from application.posts.views import encoded_page
 from application.shared.paging import PageRequest
+from application.shared.threads import AT_ONCE, Threads
 from application.shared.views import EncodedPage
 from domain.posts.ranking import Sort
 
@@ -37,11 +38,13 @@ class PublicFeed(Protocol):
 class StoredPublicFeed(PublicFeed):
     """Reads the page from storage each time: what a cache stands in front of."""
 
-    def __init__(self, *, list_feed: ListFeed) -> None:
+    def __init__(self, *, list_feed: ListFeed, threads: Threads = AT_ONCE) -> None:
         self._list_feed = list_feed
+        self._threads = threads
 
     async def page(self, query: PublicFeedQuery) -> EncodedPage:
-        return encode_page(await self._list_feed.execute(ListFeedQuery(query.page, None, sort=query.sort)))
+        page = await self._list_feed.execute(ListFeedQuery(query.page, None, sort=query.sort))
+        return await encoded_page(page, self._threads)
 
 
 class ExactFeed(Protocol):
@@ -59,11 +62,12 @@ class ExactFeed(Protocol):
 class StoredExactFeed(ExactFeed):
     """Reads the page from storage each time."""
 
-    def __init__(self, *, list_feed: ListFeed) -> None:
+    def __init__(self, *, list_feed: ListFeed, threads: Threads = AT_ONCE) -> None:
         self._list_feed = list_feed
+        self._threads = threads
 
     async def page(self, query: ListFeedQuery) -> EncodedPage:
-        return encode_page(await self._list_feed.execute(query))
+        return await encoded_page(await self._list_feed.execute(query), self._threads)
 
 
 class ReadFeed:

@@ -7,10 +7,13 @@ from uuid import UUID
 from application.posts.search import PostSearch, SearchCriteria, SearchHit, SearchPlace
 from application.posts.views import PostPageView, PostView, with_excerpt
 from application.shared.paging import PAGE_TEXT_BUDGET, CursorCodec, InvalidCursor, PageRequest, scope_of
+from application.shared.threads import AT_ONCE, Threads
 from application.shared.views import timestamp
 from domain.posts.search import SearchQuery, excerpt
 from domain.shared.ids import PostId, UserId
 
+_EXCERPTS_AT_ONCE = 8_192
+"""Characters of posts whose excerpts are made on the event loop."""
 _SCORE_BYTES = 4
 _PLACE_BYTES = _SCORE_BYTES + 16
 
@@ -29,9 +32,10 @@ class SearchPosts:
     quotes must stand in that order. Of posts that answer equally well, the newer one comes first.
     """
 
-    def __init__(self, *, search: PostSearch, cursors: CursorCodec) -> None:
+    def __init__(self, *, search: PostSearch, cursors: CursorCodec, threads: Threads = AT_ONCE) -> None:
         self._search = search
         self._cursors = cursors
+        self._threads = threads
 
     async def execute(self, query: SearchPostsQuery) -> PostPageView:
         criteria = query.criteria
@@ -44,9 +48,18 @@ class SearchPosts:
             posts = await self._search.show([hit.place.post_id for hit in shown], viewer=query.viewer)
             # All of them may have been deleted since: then the page after them is this one.
             if posts or not more:
-                items = [_shown(post, criteria.query) for post in posts]
+                items = await self._with_excerpts(posts, criteria.query)
                 return PostPageView(items, self._cursor(scope, shown[-1].place) if more else None)
             after = shown[-1].place
+
+    async def _with_excerpts(self, posts: Sequence[PostView], query: SearchQuery) -> list[PostView]:
+        def shown() -> list[PostView]:
+            return [_shown(post, query) for post in posts]
+
+        # A word takes a microsecond or two.
+        if sum(len(post.text or "") for post in posts) <= _EXCERPTS_AT_ONCE:
+            return shown()
+        return await self._threads.run(shown)
 
     def _place(self, scope: str, page: PageRequest) -> SearchPlace | None:
         if page.cursor is None:

@@ -1,10 +1,12 @@
 """What the use cases of posts answer with: straight to the wire."""
 
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Annotated
 
 import msgspec
 
+from application.shared.threads import LARGE_TEXT, Threads
 from application.shared.views import EncodedPage, Id, Timestamp, timestamp
 from domain.posts.post import Post
 
@@ -74,6 +76,20 @@ class PostPageView(msgspec.Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
+
+
+_text = attrgetter("text")
+
+
+def is_small(page: PostPageView) -> bool:
+    """Tell whether encoding the page takes no time worth mentioning; else `encode_page` is for a thread."""
+    # No loop of ours, which would cost every page.
+    return sum(map(len, filter(None, map(_text, page.items)))) <= LARGE_TEXT
+
+
+async def encoded_page(page: PostPageView, threads: Threads) -> EncodedPage:
+    """Encode a page of any size."""
+    return encode_page(page) if is_small(page) else await threads.run(lambda: encode_page(page))
 
 
 def encode_page(page: PostPageView) -> EncodedPage:

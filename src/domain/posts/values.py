@@ -1,8 +1,9 @@
 """Value objects of posts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Self
 
+from domain.posts.search import SearchableText
 from domain.shared.errors import FieldError, Invalid
 from domain.shared.text import demand_stream_safe, demand_visible
 
@@ -19,6 +20,8 @@ class PostText:
     """
 
     value: str
+    words: SearchableText | None = field(default=None, compare=False, repr=False)
+    """What it is found by, where that was made before; see `indexed`."""
 
     @classmethod
     def parse(cls, raw: str) -> Self:
@@ -36,3 +39,7 @@ class PostText:
         demand_stream_safe(value, field="text")
         demand_visible(value, field="text")
         return cls(value)
+
+    def indexed(self) -> Self:
+        """Return the same text with its words: for who has the time now, and none when it is stored."""
+        return replace(self, words=SearchableText.of(self.value))

@@ -31,6 +31,7 @@ from adapters.system.background import TaskBackground
 from adapters.system.clock import SharedClock, SystemClock
 from adapters.system.ids import RandomUsernames, Uuid7Generator
 from adapters.system.serving import Serving
+from adapters.system.threads import AsyncioThreads
 from adapters.system.timekeeper import TimeKeeper
 from application.identity.second_factor import SecondFactorDesk
 from application.identity.tokens import TokenDesk
@@ -113,6 +114,7 @@ class Infrastructure(containers.DeclarativeContainer):
     shared_clock = providers.Singleton(SharedClock, host_clock, timer=boot_time)
     clock = providers.Callable(_as_clock, shared_clock)
     """What everything goes by. Tests that set the time override this one."""
+    threads = providers.Singleton(AsyncioThreads)
     notices = providers.Singleton(Notices)
     """What `/health/ready` and `/metrics` tell the operator; adapters put and clear theirs."""
     serving = providers.Singleton(Serving, notices)

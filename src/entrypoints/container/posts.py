@@ -40,7 +40,10 @@ class PostsUseCases(Infrastructure):
     my_posts = providers.Singleton(
         CachedMyPosts,
         providers.Singleton(
-            StoredMyPosts, reader=Infrastructure.storage.provided.posts, cursors=Infrastructure.cursors
+            StoredMyPosts,
+            reader=Infrastructure.storage.provided.posts,
+            cursors=Infrastructure.cursors,
+            threads=Infrastructure.threads,
         ),
         revisions=Infrastructure.revisions,
         shared=providers.Singleton(_page_store, Infrastructure.redis, Infrastructure.redis_revisions),
@@ -91,18 +94,21 @@ class PostsUseCases(Infrastructure):
     )
     public_feed = providers.Singleton(
         CachedPublicFeed,
-        providers.Singleton(StoredPublicFeed, list_feed=list_feed),
+        providers.Singleton(StoredPublicFeed, list_feed=list_feed, threads=Infrastructure.threads),
         ttl_seconds=Infrastructure.settings.provided.feed_cache_seconds,
     )
     exact_feed = providers.Singleton(
         _exact_feed,
-        providers.Singleton(StoredExactFeed, list_feed=list_feed),
+        providers.Singleton(StoredExactFeed, list_feed=list_feed, threads=Infrastructure.threads),
         Infrastructure.storage,
         Infrastructure.settings.provided.cache_ttl_seconds,
     )
     read_feed = providers.Singleton(ReadFeed, exact=exact_feed, public=public_feed)
     search_posts = providers.Singleton(
-        SearchPosts, search=Infrastructure.storage.provided.search, cursors=Infrastructure.cursors
+        SearchPosts,
+        search=Infrastructure.storage.provided.search,
+        cursors=Infrastructure.cursors,
+        threads=Infrastructure.threads,
     )
     list_author_posts = providers.Singleton(
         ListAuthorPosts,

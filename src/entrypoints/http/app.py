@@ -166,7 +166,7 @@ def _posts(container: Container, auth: Authenticator) -> PostsRoutes:
         list_author_posts=container.list_author_posts(),
         list_my_posts=container.list_my_posts(),
     )
-    return PostsRoutes(use_cases, auth, Creations(container.idempotency()), base=API)
+    return PostsRoutes(use_cases, auth, Creations(container.idempotency()), container.threads(), base=API)
 
 
 def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, release: str) -> list[HTTPRouteHandler]:

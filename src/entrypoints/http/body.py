@@ -9,6 +9,7 @@ the same list.
 
 import json
 import re
+from asyncio import to_thread
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -43,7 +44,7 @@ async def read(request: HttpRequest, schema: type[T]) -> T:
     Raises `UnsupportedMediaType` unless it says it is JSON, `MalformedBody` when it is not, `Invalid` with every faulty
     field, and `BadRequest` when it breaks off. The edge has bounded its size.
     """
-    return decode(await receive(request), schema)
+    return await decoded(await receive(request), schema)
 
 
 async def receive(request: HttpRequest) -> bytes:
@@ -111,6 +112,15 @@ def _is_json(media_type: str) -> bool:
             return False
         at = found.end()
     return True
+
+
+ON_LOOP_BYTES: Final = 8_192
+"""Of a body that is decoded on the event loop, and whose text is looked at there."""
+
+
+async def decoded(raw: bytes, schema: type[T]) -> T:
+    """Decode and validate `raw`, in a thread where that may take more than a moment; see `read`."""
+    return decode(raw, schema) if len(raw) <= ON_LOOP_BYTES else await to_thread(decode, raw, schema)
 
 
 def decode(raw: bytes, schema: type[T]) -> T:

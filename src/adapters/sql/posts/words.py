@@ -35,5 +35,5 @@ async def remove_words(transaction: Transaction, post_id: PostId) -> None:
 
 
 def _values(post: Post) -> dict[str, Any]:
-    searchable = SearchableText.of(post.text.value)
+    searchable = post.text.words or SearchableText.of(post.text.value)
     return {"words": searchable.words, "word_count": searchable.count}

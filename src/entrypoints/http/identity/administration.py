@@ -31,7 +31,7 @@ from domain.shared.actor import Actor
 from domain.shared.errors import Forbidden
 from domain.shared.ids import UserId
 from entrypoints.http.auth import Authenticator
-from entrypoints.http.body import decode, read, receive
+from entrypoints.http.body import decoded, read, receive
 from entrypoints.http.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
 from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, HttpRequest, no_content
 from entrypoints.http.idempotency import Creations
@@ -283,7 +283,7 @@ class AdministrationRoutes:
         actor = self._auth.signed_in(Exchange.of(request.scope))
         refuse_parameters(request.scope["query_string"])
         raw = await receive(request)
-        body = decode(raw, CreateUserBody)
+        body = await decoded(raw, CreateUserBody)
         return await self._creations.answer(
             request.scope,
             actor,

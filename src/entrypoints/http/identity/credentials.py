@@ -49,7 +49,7 @@ from domain.identity.errors import (
 )
 from domain.shared.ids import ApiKeyId
 from entrypoints.http.auth import Authenticator
-from entrypoints.http.body import decode, read, receive
+from entrypoints.http.body import decoded, read, receive
 from entrypoints.http.conditional import PRIVATE, bytes_tag, representation
 from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest, no_content
 from entrypoints.http.idempotency import Creations
@@ -321,7 +321,7 @@ class CredentialRoutes:
         actor = self._auth.signed_in(Exchange.of(request.scope))
         refuse_parameters(request.scope["query_string"])
         raw = await receive(request)
-        body = decode(raw, CreateApiKeyBody)
+        body = await decoded(raw, CreateApiKeyBody)
         return await self._creations.answer(
             request.scope,
             actor,

@@ -30,7 +30,7 @@ from domain.shared.actor import Actor, Scope
 from domain.shared.errors import Forbidden
 from domain.shared.ids import OrderId, UserId
 from entrypoints.http.auth import Authenticator
-from entrypoints.http.body import decode, read, receive
+from entrypoints.http.body import decoded, read, receive
 from entrypoints.http.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
 from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, HttpRequest
 from entrypoints.http.idempotency import Creations
@@ -197,7 +197,7 @@ class OrdersRoutes:
         actor = self._auth.signed_in(Exchange.of(request.scope), PLACE.scope)
         refuse_parameters(request.scope["query_string"])
         raw = await receive(request)
-        body = decode(raw, PlaceOrderBody)
+        body = await decoded(raw, PlaceOrderBody)
         return await self._creations.answer(
             request.scope,
             actor,

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
@@ -21,19 +21,21 @@ from application.posts.publish_post import PublishPost, PublishPostCommand
 from application.posts.read_feed import ReadFeed
 from application.posts.search import SearchCriteria
 from application.posts.search_posts import SearchPosts, SearchPostsQuery
-from application.posts.views import PostPageView, PostView, VoteView, encode_page
+from application.posts.views import PostPageView, PostView, VoteView, encoded_page
 from application.shared.errors import TransientFailure
 from application.shared.paging import PageRequest
+from application.shared.threads import AT_ONCE, Threads
 from application.shared.use_case import UseCase
 from application.shared.views import EncodedPage
 from domain.posts.errors import AuthorGone, AuthorNotFound, NotYourPost, PostChanged, PostNotFound, ReplyTargetGone
 from domain.posts.ranking import Sort
 from domain.posts.search import QUERY_MAX_LENGTH, QUERY_MAX_PHRASES, SearchQuery
+from domain.posts.values import PostText
 from domain.shared.actor import Actor, Scope
 from domain.shared.errors import Unauthenticated
 from domain.shared.ids import PostId, UserId
 from entrypoints.http.auth import Authenticator
-from entrypoints.http.body import collect, decode, read
+from entrypoints.http.body import ON_LOOP_BYTES, collect, decode, decoded, receive
 from entrypoints.http.coding import coded, wants_gzip
 from entrypoints.http.conditional import (
     PER_VIEWER,
@@ -278,6 +280,8 @@ BY_AUTHOR: Final = Operation(
     raises=(AuthorNotFound,),
 )
 
+B = TypeVar("B", PublishPostBody, EditPostBody)
+
 _PAGE_PARAMETERS = frozenset({"limit", "cursor"})
 _FEED_PARAMETERS = _PAGE_PARAMETERS | {"author", "sort", "since", "until", "q"}
 _SORTS = frozenset(Sort)
@@ -327,10 +331,19 @@ def _read_feed_query(raw: bytes, path: str) -> _FeedQuery:
 class PostsRoutes:
     """Handlers and the table of them. Each reads the request, runs one use case, and writes what came of it."""
 
-    def __init__(self, use: PostsUseCases, auth: Authenticator, creations: Creations, *, base: str) -> None:
+    def __init__(
+        self,
+        use: PostsUseCases,
+        auth: Authenticator,
+        creations: Creations,
+        threads: Threads = AT_ONCE,
+        *,
+        base: str,
+    ) -> None:
         self._use = use
         self._auth = auth
         self._creations = creations
+        self._threads = threads
         self._base = base
         self._posts = f"{base}/posts"
         self._my_posts = f"{base}/users/me/posts"
@@ -357,15 +370,28 @@ class PostsRoutes:
         actor = self._auth.signed_in(exchange, PUBLISH.scope)
         refuse_parameters(scope["query_string"])
         raw = await collect(scope, receive)
-        body = decode(raw, PublishPostBody)
+        text = None
+        if len(raw) <= ON_LOOP_BYTES:
+            body = decode(raw, PublishPostBody)
+        else:
+            body, text = await self._decoded(raw, PublishPostBody)
         answer = await self._creations.answer(
             scope,
             actor,
             raw,
-            lambda once: self._use.publish_post.execute(body.command(actor, once)),
+            lambda once: self._use.publish_post.execute(body.command(actor, once, text)),
             lambda post: _written(201, post, (b"location", f"{self._posts}/{post.id}".encode())),
         )
         return await coded(answer) if wants_gzip(exchange) else answer
+
+    async def _decoded(self, raw: bytes, schema: type[B]) -> tuple[B, PostText]:
+        """Decode a body of any size, and make the words of its text besides, so that no transaction waits for them."""
+
+        def work() -> tuple[B, PostText]:
+            body = decode(raw, schema)
+            return body, PostText.parse(body.text).indexed()
+
+        return work() if len(raw) <= ON_LOOP_BYTES else await self._threads.run(work)
 
     def direct(self) -> DirectRoutes:
         return DirectRoutes(
@@ -391,7 +417,7 @@ class PostsRoutes:
         return _page(exchange, page, PER_VIEWER, asked.next_page)
 
     async def _search(self, exchange: Exchange, query: SearchPostsQuery, next_page: NextPage) -> Answer:
-        page = encode_page(await self._use.search_posts.execute(query))
+        page = await encoded_page(await self._use.search_posts.execute(query), self._threads)
         return await at_last(_page(exchange, page, PER_VIEWER, next_page))
 
     async def get_post(self, request: HttpRequest) -> Answer:
@@ -414,9 +440,10 @@ class PostsRoutes:
         actor = self._auth.signed_in(exchange, EDIT.scope)
         refuse_parameters(request.scope["query_string"])
         post_id = PostId(path_id(request.path_params, "post_id"))
-        body = await read(request, EditPostBody)
+        raw = await receive(request)
+        body, text = await self._decoded(raw, EditPostBody)
         if_version = await expected_version(exchange, lambda: self._version_of(post_id))
-        return _written(200, await self._use.edit_post.execute(body.command(actor, post_id, if_version)))
+        return _written(200, await self._use.edit_post.execute(body.command(actor, post_id, if_version, text)))
 
     async def delete_post(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
@@ -435,7 +462,8 @@ class PostsRoutes:
         actor = self._auth.signed_in(exchange, VOTE.scope)
         refuse_parameters(scope["query_string"])
         post_id = PostId(path_id({"post_id": id}, "post_id"))
-        body = decode(await collect(scope, receive), CastVoteBody)
+        raw = await collect(scope, receive)
+        body = decode(raw, CastVoteBody) if len(raw) <= ON_LOOP_BYTES else await decoded(raw, CastVoteBody)
         if_version = await expected_version(exchange, lambda: self._version_of(post_id))
         vote = await self._use.cast_vote.execute(body.command(actor, post_id, if_version))
         return Answer(200, _encoder.encode(vote), (JSON_TYPE, *PRIVATE))
@@ -448,7 +476,7 @@ class PostsRoutes:
         wanted = query.page()
         query.check()
         found = await self._use.list_replies.execute(ListRepliesQuery(post_id, wanted, viewer))
-        page = encode_page(found)
+        page = await encoded_page(found, self._threads)
         answer = _page(exchange, page, PER_VIEWER, query.next_page(f"{self._posts}/{post_id}/replies"))
         return await at_last(answer)
 
@@ -478,7 +506,7 @@ class PostsRoutes:
         wanted = query.page()
         query.check()
         found = await self._use.list_author_posts.execute(ListAuthorPostsQuery(UserId(author), wanted, viewer))
-        page = encode_page(found)
+        page = await encoded_page(found, self._threads)
         answer = _page(exchange, page, PER_VIEWER, query.next_page(f"{self._base}/users/{author}/posts"))
         return await at_last(answer)
 

@@ -46,9 +46,10 @@ class PublishPostBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
     text: Text
     reply_to: ReplyTo | None = None
 
-    def command(self, actor: Actor, once: Once[PostView] | None) -> PublishPostCommand:
+    def command(self, actor: Actor, once: Once[PostView] | None, text: PostText | None = None) -> PublishPostCommand:
+        """Make the command; `text` is the parsed one, where there is one already."""
         reply_to = None if self.reply_to is None else PostId(UUID(self.reply_to))
-        return PublishPostCommand(actor=actor, text=PostText.parse(self.text), reply_to=reply_to, once=once)
+        return PublishPostCommand(actor=actor, text=text or PostText.parse(self.text), reply_to=reply_to, once=once)
 
 
 class EditPostBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -56,8 +57,10 @@ class EditPostBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
 
     text: Text
 
-    def command(self, actor: Actor, post_id: PostId, if_version: int | None) -> EditPostCommand:
-        return EditPostCommand(actor=actor, post_id=post_id, text=PostText.parse(self.text), if_version=if_version)
+    def command(
+        self, actor: Actor, post_id: PostId, if_version: int | None, text: PostText | None = None
+    ) -> EditPostCommand:
+        return EditPostCommand(actor, post_id, text or PostText.parse(self.text), if_version)
 
 
 class CastVoteBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

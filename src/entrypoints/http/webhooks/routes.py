@@ -42,7 +42,7 @@ from domain.webhooks.errors import (
     WebhookNotFound,
 )
 from entrypoints.http.auth import Authenticator
-from entrypoints.http.body import decode, read, receive
+from entrypoints.http.body import decoded, read, receive
 from entrypoints.http.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
 from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest, no_content
 from entrypoints.http.idempotency import Creations
@@ -328,7 +328,7 @@ class WebhooksRoutes:
         actor = self._auth.signed_in(Exchange.of(request.scope), REGISTER.scope)
         refuse_parameters(request.scope["query_string"])
         raw = await receive(request)
-        body = decode(raw, RegisterWebhookBody)
+        body = await decoded(raw, RegisterWebhookBody)
         return await self._creations.answer(
             request.scope,
             actor,
