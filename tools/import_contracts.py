@@ -58,4 +58,6 @@ def _rule(line: str) -> tuple[str, list[re.Pattern[str]]]:
 
 def _pattern(place: str) -> re.Pattern[str]:
     parts = {"*": r"[^.]+", "**": r".+"}
-    return re.compile(r"\.".join(parts.get(part) or re.escape(part) for part in place.split(".")))
+    return re.compile(
+        r"\.".join(parts.get(part) or re.escape(part) for part in place.split("."))
+    )  # regexes: names and dots of pyproject.toml

@@ -93,8 +93,8 @@ def _runs() -> tuple[re.Pattern[str], re.Pattern[str]]:
     high = [mark for mark in marks if mark > _LAST_OF_PLANE_0]
     # 3 by the letter and 2 by each mark at the most.
     long = (NON_STARTERS_MAX - 3) // 2
-    some = re.compile(f"[{low}{high[0]}-{high[-1]}]{{{long}}}")
-    return some, re.compile(f"[{low}{''.join(_ranges(high))}]{{{long},}}")
+    some = re.compile(f"[{low}{high[0]}-{high[-1]}]{{{long}}}")  # regexes: a class of characters, counted
+    return some, re.compile(f"[{low}{''.join(_ranges(high))}]{{{long},}}")  # regexes: a class that only itself follows
 
 
 def _ranges(characters: Sequence[str]) -> Iterator[str]:

@@ -215,7 +215,9 @@ def _decode_json(raw: bytes) -> object:
 _MALFORMED: Final = (ValueError, RecursionError, _Duplicate)
 
 
-_HALF: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
+_HALF: Final = re.compile(
+    r"(?<!\\)(?:\\\\)*\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"  # regexes: a run of \\ is begun only once
+)
 """The first half of a surrogate pair without its second, as an escape in JSON."""
 
 

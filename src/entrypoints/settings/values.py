@@ -290,7 +290,7 @@ _PERIODS = {"day": 86_400, "hour": 3600, "minute": 60, "second": 1}
 
 
 def rate(text: str) -> Rate:
-    match = re.fullmatch(r"([1-9][0-9]{0,9})(?: */ *([1-9][0-9]{0,4})? *(second|minute|hour|day)s?)?", text.lower())
+    match = re.fullmatch(r"([1-9][0-9]{0,9})(?: */ *(?:([1-9][0-9]{0,4}) *)?(second|minute|hour|day)s?)?", text.lower())
     if match is None:
         raise ValueError(text)
     amount, many, period = match.groups()

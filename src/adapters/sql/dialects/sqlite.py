@@ -50,7 +50,7 @@ _VERDICTS: Final = {
 """By the name of the error without what extends it: `SQLITE_IOERR_FSYNC` is a `SQLITE_IOERR`."""
 _MIGRATION_WAIT_SECONDS = 600
 
-_COLUMNS = re.compile(r"UNIQUE constraint failed: (.+)$")
+_COLUMNS = re.compile(r"UNIQUE constraint failed: (.+)")
 _CHECK = re.compile(r"CHECK constraint failed: (\S+)")
 
 _NOW = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
