@@ -18,6 +18,8 @@ class ProxyHeader(StrEnum):
 
 _FIELDS: Final = {header: header.value.encode("ascii") for header in ProxyHeader}
 
+_LONGEST: Final = 2_048
+"""Characters of a list that are read, from its end: some thirty proxies."""
 _PORT: Final = r"(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?"
 _NODE: Final = re.compile(rf"(?P<v4>[0-9.]{{7,15}}){_PORT}|\[(?P<v6>[0-9A-Fa-f:.]{{2,45}})\]{_PORT}")
 """A node of RFC 7239, section 6, as far as it is an address; X-Forwarded-For has the same with ports of digits."""
@@ -53,7 +55,7 @@ class ClientAddresses:
         header = next((header for header in self._headers if _FIELDS[header] in fields), None)
         if header is None or not is_within(peer, self._trusted):
             return peer
-        value = fields[_FIELDS[header]].decode("latin-1")
+        value = _end_of(fields[_FIELDS[header]].decode("latin-1"))
         found = peer
         for parsed in _forwarded(value) if header is ProxyHeader.FORWARDED else _x_forwarded_for(value):
             if parsed is None:
@@ -62,6 +64,11 @@ class ClientAddresses:
             if not any(parsed in network for network in self._trusted):
                 break
         return found
+
+
+def _end_of(value: str) -> str:
+    """Return the last elements of a list: there are never more proxies in a row, and a client may write 16 KiB."""
+    return value if len(value) <= _LONGEST else value[-_LONGEST:].partition(",")[2]
 
 
 def _x_forwarded_for(value: str) -> Iterator[IPv4Address | IPv6Address | None]:

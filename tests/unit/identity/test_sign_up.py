@@ -85,6 +85,20 @@ async def test_a_generated_username_that_is_taken_is_replaced_by_another() -> No
     assert (await world.sign_up.execute(command("b@example.org", username=None))).user.username == "lucky"
 
 
+async def test_a_generated_username_that_is_reserved_is_passed_over() -> None:
+    world = World(*["admin", "walrus.king", "r00t"] * 3, "lucky")
+
+    assert (await world.sign_up.execute(command(username=None))).user.username == "lucky"
+
+
+async def test_a_reserved_username_is_refused_before_anything_is_hashed(world: World) -> None:
+    with pytest.raises(Invalid) as caught:
+        await world.sign_up.execute(command(username="Walrus-King"))
+
+    assert [(error.field, error.code) for error in caught.value.errors] == [("username", "reserved")]
+    assert await world.storage.credentials.by_email("alice@example.org") is None
+
+
 async def test_after_five_suggestions_it_gives_up() -> None:
     world = World(*["alice"] * 5, "lucky")
     await world.signed_up("alice")

@@ -178,7 +178,12 @@ def test_no_mixture_of_it_is_seen(text: str) -> None:
 )
 def test_letters_signs_and_emoji_are_seen(text: str) -> None:
     assert can_be_seen(text)
-    assert can_be_seen("\u200b" * 1_000 + text)
+    assert can_be_seen("\u200b" * 9_000 + text)
+
+
+def test_nobody_reads_on_after_ten_thousand_characters_of_nothing() -> None:
+    assert can_be_seen("\u200b" * 9_999 + "a")
+    assert not can_be_seen("\u200b" * 10_000 + "a")
 
 
 @given(texts)

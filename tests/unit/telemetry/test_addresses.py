@@ -3,6 +3,8 @@
 from ipaddress import ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from entrypoints.http.addresses import ClientAddresses, ProxyHeader, is_within
 
@@ -129,3 +131,24 @@ def test_of_two_fields_the_one_counts_that_proxies_write() -> None:
     assert ClientAddresses(TRUSTED, ProxyHeader.FORWARDED).of("10.0.0.1", both) == "192.0.2.60"
     assert ClientAddresses(TRUSTED, ProxyHeader.X_FORWARDED_FOR).of("10.0.0.1", both) == "198.51.100.9"
     assert ClientAddresses(TRUSTED, ProxyHeader.X_FORWARDED_FOR).of("10.0.0.1", one) == "10.0.0.1"
+
+
+@pytest.mark.parametrize("field", ["x-forwarded-for", "forwarded"])
+def test_of_a_list_without_end_the_end_is_read(field: str) -> None:
+    element = "for={}" if field == "forwarded" else "{}"
+    ours = ", ".join([element.format("10.0.0.2")] * 20)
+    fields = {field.encode(): f"{'x' * 9_000}, {element.format('198.51.100.17')}, {ours}".encode()}
+    assert ClientAddresses(TRUSTED).of("10.0.0.1", fields) == "198.51.100.17"
+    endless = {field.encode(): ", ".join([element.format("10.0.0.2")] * 700).encode()}
+    assert ClientAddresses(TRUSTED).of("10.0.0.1", endless) == "10.0.0.2"
+
+
+@given(
+    st.text(st.sampled_from('for=by;:,"\\ \t[]_10.26a'), max_size=60),
+    st.sampled_from(["198.51.100.17", '"198.51.100.17:4711"', '"[2001:db8::17]:443"', "198.51.100.17;proto=https"]),
+    st.integers(0, 3),
+)
+def test_no_text_of_a_client_changes_what_the_proxies_have_seen(written: str, seen: str, proxies: int) -> None:
+    chain = [written, f"for={seen}", *["for=10.0.0.2"] * proxies]
+    found = ClientAddresses(TRUSTED).of("10.0.0.1", {b"forwarded": ", ".join(chain).encode()})
+    assert found == ("2001:db8::17" if "2001" in seen else "198.51.100.17")
