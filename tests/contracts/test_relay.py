@@ -70,6 +70,9 @@ def a_relay(storage: Storage, broker: EventPublisher, clock: SettableClock, *, b
     )
 
 
+LATER = NOW + timedelta(hours=1)
+
+
 async def run_dry(relay: Relay) -> int:
     """Take steps until one finds nothing; return how many events they dealt with."""
     total = 0
@@ -336,3 +339,16 @@ async def test_dead_letters_outlive_the_log(storage: Storage, clock: SettableClo
     await run_dry(relay)
 
     assert broker.of(bad) == ["post.published"]
+
+
+async def test_what_no_relay_has_taken_waits_since_it_happened(storage: Storage, clock: SettableClock) -> None:
+    alice, broker = a_user(), Broker()
+    await given(storage, alice)
+    assert await run_dry(a_relay(storage, broker, clock)) >= 0
+    assert await storage.relay_ledger.waiting_since(LATER) is None
+    await given_stories(storage, alice, posts=2, edits=1)
+    assert await storage.relay_ledger.waiting_since(LATER) == NOW
+    await storage.events.settle()
+    assert await storage.relay_ledger.waiting_since(LATER) == NOW
+    await run_dry(a_relay(storage, broker, clock))
+    assert await storage.relay_ledger.waiting_since(LATER) is None

@@ -440,3 +440,27 @@ async def test_of_what_is_not_committed_nothing_is_there(storage: Storage) -> No
     async with storage.webhooks_units() as uow:
         assert await uow.fan_out.lock() == 0
     assert await storage.webhooks.delivery(DeliveryId(an_id()), of=webhook.id) is None
+
+
+async def test_what_no_relay_has_handed_out_or_sent_waits(storage: Storage, clock: SettableClock) -> None:
+    alice = a_user()
+    await given(storage, alice)
+    post = Post.publish(id=PostId(an_id()), by=an_actor(alice), text=PostText("hello"), at=NOW)
+    async with storage.posts_units() as uow:
+        await uow.posts.add(post)
+        await uow.commit()
+    reader = storage.webhooks
+    assert await reader.waiting_since(LATER) is None, "there is nobody to get it"
+    webhook = a_webhook()
+    await stored(storage, webhook)
+    assert await reader.waiting_since(LATER) == NOW
+    await storage.events.settle()
+    assert await reader.waiting_since(LATER) == NOW
+
+    await a_fan_out(storage, clock).step()
+    assert await reader.waiting_since(LATER) == clock.now(), "it is due"
+    deliver = a_deliver(storage, clock, Receiver())
+    for claimed in await deliver.claim(webhook.id, limit=10):
+        assert await reader.waiting_since(LATER) is None, "somebody has it"
+        await deliver.attempt(claimed)
+    assert await reader.waiting_since(LATER) is None

@@ -69,6 +69,10 @@ class MemoryRelay(RelayQueue, RelayLedger):
         times = [letter.event.time for letter in pending]
         return Lag(len(pending), min(times, default=None), len(self._letters(dead=True)))
 
+    async def waiting_since(self, now: datetime) -> datetime | None:
+        times = (event.time for event in self._store.events if event.position > self._store.handled_to)
+        return min((time for time in times if time <= now), default=None)
+
     async def dead(self, *, limit: int) -> Sequence[Letter]:
         return self._letters(dead=True)[:limit]
 

@@ -249,6 +249,19 @@ class MemoryWebhookReader(WebhookReader):
             endpoint.id for endpoint in self._store.webhooks.values() if endpoint.enabled and endpoint.id in waiting
         ]
 
+    async def waiting_since(self, now: datetime) -> datetime | None:
+        enabled = {endpoint.id: endpoint for endpoint in self._store.webhooks.values() if endpoint.enabled}
+        if not enabled:
+            return None
+        handed_out = max(self._store.handed_out[0], min(endpoint.from_position for endpoint in enabled.values()))
+        times = [event.time for event in self._store.events if event.position > handed_out]
+        times += [
+            delivery.next_attempt_at
+            for delivery in self._store.deliveries.values()
+            if delivery.endpoint_id in enabled and delivery.next_attempt_at is not None
+        ]
+        return min((time for time in times if time <= now), default=None)
+
 
 class MemoryDeliveryRetention(DeliveryRetention):
     def __init__(self, store: MemoryStore) -> None:

@@ -47,6 +47,7 @@ FAMILIES: Final = (
     Family("postern_metrics_lost_total", "counter", "Parts of the metrics that were left out, by kind.", ("what",)),
     Family("postern_loop_failures_total", "counter", "Unforeseen errors of what runs in the background.", ("loop",)),
     Family("postern_notice", "gauge", "1 while /health/ready tells of the code, then 0.", ("code",), of_server=True),
+    Family("postern_relay_wait_seconds", "gauge", "How long the oldest event waits.", ("consumer",), of_server=True),
     Family("postern_workers_wanted", "gauge", "Workers that the server has or replaces.", of_server=True),
     Family("postern_worker_deaths_total", "counter", "Workers that ended without being told to.", of_server=True),
     Family("postern_reloads_total", "counter", "Reloads (SIGHUP), by how they ended.", ("result",), of_server=True),

@@ -113,6 +113,10 @@ class RelayLedger(Protocol):
 
     async def lag(self) -> Lag: ...
 
+    async def waiting_since(self, now: datetime) -> datetime | None:
+        """Return when the oldest event happened that no relay has taken; None without one. A look-up for each shard."""
+        ...
+
     async def dead(self, *, limit: int) -> Sequence[Letter]:
         """Return dead letters, the oldest first."""
         ...

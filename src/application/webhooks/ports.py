@@ -129,6 +129,12 @@ class WebhookReader(Protocol):
         """Return the enabled endpoints that have a delivery which is due."""
         ...
 
+    async def waiting_since(self, now: datetime) -> datetime | None:
+        """Return since when something waits that enabled endpoints are to get and that is nobody's: an event that was
+        not handed out, or a delivery that is due. None: nothing does, or there is no such endpoint. A few look-ups.
+        """
+        ...
+
 
 class DeliveryRetention(Protocol):
     async def purge(self, *, before: datetime, limit: int) -> int:

@@ -7,6 +7,8 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from adapters.system.periodic import Periodic
+from adapters.system.relay_watch import LOOK_SECONDS, RelayWatch, WaitingSince
 from adapters.system.worker import Worker
 from entrypoints.container import Container
 
@@ -26,6 +28,23 @@ def steps(container: Container) -> dict[str, tuple[Step, float]]:
     if (relay := container.relay()) is not None:
         found["relaying events"] = (relay.step, _LOOK_SECONDS)
     return found
+
+
+@asynccontextmanager
+async def watching(container: Container) -> AsyncIterator[None]:
+    """Look whether others do that work, where it is not done here."""
+    storage = container.storage()
+    waiting: dict[str, WaitingSince] = {"webhooks": storage.webhooks.waiting_since}
+    if container.settings().broker_url is not None:
+        waiting["broker"] = storage.relay_ledger.waiting_since
+    watch = RelayWatch(waiting, container.notices(), container.clock())
+    container.metrics_board().add_source(watch.samples)
+    looking = Periodic("looking for events that wait", watch.look, seconds=LOOK_SECONDS)
+    await looking.start()
+    try:
+        yield
+    finally:
+        await looking.close()
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from application.shared.errors import Overloaded
 from domain.shared.ids import SessionId
 from entrypoints.container import Container
 from entrypoints.container.lifecycle import running
-from entrypoints.container.workers import working
+from entrypoints.container.workers import watching, working
 from entrypoints.http.addresses import ClientAddresses, ProxyHeader
 from entrypoints.http.api_keys import ApiKeyDoor
 from entrypoints.http.auth import Authenticator
@@ -110,7 +110,7 @@ def _litestar(container: Container, auth: Authenticator, posts: PostsRoutes, bod
         exception_handlers={Exception: handle},
         lifespan=[
             lambda _app: running(container),
-            *([lambda _app: working(container)] if relays else []),
+            lambda _app: (working if relays else watching)(container),
             lambda _app: bodies.looked_after(),
         ],
         on_startup=[container.serving().begin],

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -11,16 +12,20 @@ import pytest
 
 from application.shared.errors import StorageUnavailable
 from application.shared.health import Notice, Notices
+from domain.webhooks.endpoint import DisabledReason
 from entrypoints.container import Container
+from entrypoints.container.workers import watching
 from entrypoints.http.app import create_app
 from entrypoints.http.exchange import Exchange
 from entrypoints.http.problems.errors import NotReady
 from entrypoints.http.system import health
 from entrypoints.http.system.assets import asset, asset_names
 from entrypoints.http.system.health import Component, health_routes
+from tests.builders import a_webhook
 from tests.fakes import SettableClock
 from tests.integration.http.conftest import open_client, problem, settings
 from tests.integration.http.contract import Contract
+from tests.waiting import until
 
 
 async def test_health_tells_time_and_version(client: httpx.AsyncClient, clock: SettableClock) -> None:
@@ -88,6 +93,32 @@ async def test_ready_shows_notices_and_is_503_for_one_that_is_unready(
     notices.clear("clock-skew")
     assert (await client.get("/health/ready")).json()["notices"] == []
     assert 'postern_notice{code="clock-skew"} 0.0' in (await client.get("/metrics")).text
+
+
+async def test_a_server_without_a_relay_tells_that_webhooks_wait(
+    container: Container, client: httpx.AsyncClient, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrypoints.container.workers.LOOK_SECONDS", 0.01)
+    async with container.storage().webhooks_units() as uow:
+        await uow.webhooks.add(a_webhook())
+        await uow.commit()
+    signed_up = {"email": "ada@example.com", "password": "a quiet harbour at dawn"}
+    assert (await client.post("/api/v1/auth/signup", json=signed_up)).status_code == 201
+    clock.advance(timedelta(seconds=61))
+
+    async with watching(container):
+        await until(lambda: bool(container.notices().current()))
+        notices = (await client.get("/health/ready")).json()["notices"]
+        assert [notice["code"] for notice in notices] == ["webhooks-wait"]
+        metrics = (await client.get("/metrics")).text
+        assert 'postern_notice{code="webhooks-wait"} 1.0' in metrics
+        assert 'postern_relay_wait_seconds{consumer="webhooks"} 61.0' in metrics
+        async with container.storage().webhooks_units() as uow:
+            webhook = (await uow.webhooks.enabled())[0]
+            webhook.disable(DisabledReason.GONE, at=clock.now())
+            await uow.webhooks.save(webhook)
+            await uow.commit()
+        await until(lambda: not container.notices().current())
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/health/db", "/metrics"])

@@ -88,6 +88,13 @@ _UNDELIVERED = (
 _COUNT_UNDELIVERED = select(func.count(), func.min(_LOG.c.position), func.min(_LOG.c.time)).where(
     _LOG.c.shard == bindparam("of"), _LOG.c.position > bindparam("after")
 )
+_FIRST_UNDELIVERED = (
+    select(_LOG.c.time)
+    .where(_LOG.c.shard == bindparam("of"), _LOG.c.position > bindparam("after"))
+    .order_by(_LOG.c.position)
+    .limit(1)
+)
+_FIRST_OF_OUTBOX = select(_OUTBOX.c.time).order_by(_OUTBOX.c.id).limit(1)
 _COUNT_OUTBOX = select(func.count(), func.min(_OUTBOX.c.time))
 _COUNT_LETTERS = select(func.count(), func.min(_LETTERS.c.time)).where(_LETTERS.c.dead == bindparam("is_dead"))
 _HEADS = (
@@ -247,6 +254,13 @@ class _SqlRelay(RelayQueue, RelayLedger):
         dead = (await self._database.fetch_all(_COUNT_LETTERS, {"is_dead": True}))[0]
         times = [time for _, time in counts if time is not None]
         return Lag(sum(count for count, _ in counts), min(times, default=None), dead[0])
+
+    async def waiting_since(self, now: datetime) -> datetime | None:
+        times = [row.time for row in await self._database.fetch_all(_FIRST_OF_OUTBOX, {})]
+        for shard, handled_to in await self._behind():
+            rows = await self._database.fetch_all(_FIRST_UNDELIVERED, {"of": shard, "after": handled_to})
+            times += [row.time for row in rows]
+        return min((time for time in times if time <= now), default=None)
 
     async def dead(self, *, limit: int) -> Sequence[Letter]:
         rows = await self._database.fetch_all(_LIST, {"is_dead": True, "rows": limit})

@@ -6,10 +6,17 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Integer, Select, bindparam, exists, select, type_coerce
+from sqlalchemy import Integer, Select, bindparam, exists, func, select, type_coerce
 
 from adapters.sql.database import AnyRow, Database
-from adapters.sql.models import WebhookDeliveryRow, WebhookEndpointRow, table_of
+from adapters.sql.models import (
+    EventLogRow,
+    OutboxRow,
+    WebhookCursorRow,
+    WebhookDeliveryRow,
+    WebhookEndpointRow,
+    table_of,
+)
 from adapters.sql.types import Id, IdText, Moment, MomentText
 from adapters.sql.webhooks.endpoints import decode_event_types
 from application.webhooks.ports import DeliverySlice, WebhookReader, WebhookSlice
@@ -20,6 +27,9 @@ from domain.webhooks.endpoint import DisabledReason
 
 _ENDPOINTS = table_of(WebhookEndpointRow)
 _DELIVERIES = table_of(WebhookDeliveryRow)
+_EVENTS = table_of(EventLogRow)
+_OUTBOX = table_of(OutboxRow)
+_CURSOR = table_of(WebhookCursorRow)
 _LAST = UUID(int=(1 << 128) - 1)
 """No id is above it: a list that begins at the newest is one before this."""
 
@@ -28,6 +38,20 @@ _OF = bindparam("of_endpoint", type_=Id)
 _BEFORE = bindparam("before", type_=Id)
 _NOW = bindparam("now", type_=Moment)
 
+_WANTED_FROM = select(func.min(_ENDPOINTS.c.from_position)).where(_ENDPOINTS.c.enabled.is_(True))
+_HANDED_OUT = select(_CURSOR.c.position)
+_NEXT_EVENT = (
+    select(_EVENTS.c.time)
+    .where(_EVENTS.c.position > bindparam("after", type_=_EVENTS.c.position.type))
+    .order_by(_EVENTS.c.position)
+    .limit(1)
+)
+_NEXT_OF_OUTBOX = select(_OUTBOX.c.time).order_by(_OUTBOX.c.id).limit(1)
+_FIRST_DUE = (
+    select(func.min(_DELIVERIES.c.next_attempt_at))
+    .join(_ENDPOINTS, _ENDPOINTS.c.id == _DELIVERIES.c.endpoint_id)
+    .where(_ENDPOINTS.c.enabled.is_(True), _DELIVERIES.c.next_attempt_at <= _NOW)
+)
 _ENDPOINT_VIEWS: Select[*tuple[Any, ...]] = select(
     type_coerce(_ENDPOINTS.c.id, IdText),
     _ENDPOINTS.c.url,
@@ -108,6 +132,17 @@ class SqlWebhookReader(WebhookReader):
             parameters["status"] = status.value
         rows = await self._database.fetch_all(statement, parameters)
         return DeliverySlice([_delivery_view(row) for row in rows[:limit]], more=len(rows) > limit)
+
+    async def waiting_since(self, now: datetime) -> datetime | None:
+        fetch = self._database.fetch_all
+        ((wanted_from,),) = await fetch(_WANTED_FROM, {})
+        if wanted_from is None:
+            return None
+        handed_out = max((row.position for row in await fetch(_HANDED_OUT, {})), default=0)
+        times = [row.time for row in await fetch(_NEXT_EVENT, {"after": max(handed_out, wanted_from)})]
+        times += [row.time for row in await fetch(_NEXT_OF_OUTBOX, {})]
+        times += [first for (first,) in await fetch(_FIRST_DUE, {"now": now}) if first is not None]
+        return min((time for time in times if time <= now), default=None)
 
     async def due(self, now: datetime) -> Sequence[WebhookId]:
         return [WebhookId(row[0]) for row in await self._database.fetch_all(_DUE, {"now": now})]
