@@ -130,7 +130,7 @@ def test_migrate_makes_the_schema_and_then_has_nothing_to_do(shell: Shell) -> No
 
 
 def test_downgrade_takes_the_schema_away_and_migrate_brings_it_back(shell: Shell) -> None:
-    shell.run("migrate")
+    shell.migrate()
     asked = shell.run("downgrade", "base", stdin="n\n")
     down = shell.run("downgrade", "base", "--yes")
     up = shell.run("migrate")
@@ -142,7 +142,7 @@ def test_downgrade_takes_the_schema_away_and_migrate_brings_it_back(shell: Shell
 
 
 def test_downgrade_to_what_does_not_exist_is_one_line(shell: Shell) -> None:
-    shell.run("migrate")
+    shell.migrate()
     done = shell.run("downgrade", "nowhere", "--yes")
 
     assert done.returncode == 1
@@ -159,7 +159,7 @@ def _set_revision(shell: Shell, revision: str) -> None:
 @pytest.mark.parametrize("command", ["serve", "create-admin"])
 def test_a_missing_or_empty_schema_is_told_with_the_command_that_helps(shell: Shell, command: str) -> None:
     missing = shell.run(command)
-    shell.run("migrate")
+    shell.migrate()
     shell.run("downgrade", "base", "--yes")
     empty = shell.run(command)
 
@@ -171,7 +171,7 @@ def test_a_missing_or_empty_schema_is_told_with_the_command_that_helps(shell: Sh
 
 @pytest.mark.parametrize("command", ["serve", "migrate"])
 def test_a_schema_from_the_future_is_told_and_left_alone(shell: Shell, command: str) -> None:
-    shell.run("migrate")
+    shell.migrate()
     _set_revision(shell, "9999")
     done = shell.run(command)
 
@@ -210,7 +210,7 @@ def test_storage_in_memory_has_nothing_to_migrate(shell: Shell) -> None:
 
 
 def test_an_administrator_is_created_once(shell: Shell) -> None:
-    shell.run("migrate")
+    shell.migrate()
     arguments = ("create-admin", "--email", "Ops@Example.com", "--username", "ops", "--name", "Operations")
     first = shell.run(*arguments, ADMIN_PASSWORD=PASSWORD)
     again = shell.run(
@@ -226,7 +226,7 @@ def test_an_administrator_is_created_once(shell: Shell) -> None:
 
 
 def test_an_administrator_is_subject_to_the_rules_of_the_domain(shell: Shell) -> None:
-    shell.run("migrate")
+    shell.migrate()
     invalid = shell.run("create-admin", "--email", "nobody", "--username", "x", "--name", " ", ADMIN_PASSWORD="short")
     common = shell.run(
         "create-admin", "--email", "ops@example.com", "--username", "ops", ADMIN_PASSWORD="passwordpassword"
@@ -241,7 +241,7 @@ def test_an_administrator_is_subject_to_the_rules_of_the_domain(shell: Shell) ->
 
 
 def test_where_nobody_can_be_asked_what_is_missing_is_wrong_usage(shell: Shell) -> None:
-    shell.run("migrate")
+    shell.migrate()
     without_email = shell.run("create-admin")
     without_password = shell.run("create-admin", "--email", "ops@example.com", "--username", "ops")
 

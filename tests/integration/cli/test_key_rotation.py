@@ -99,7 +99,7 @@ def roll(start: StartServer, instances: list[Server], lock: threading.Lock, vari
 def test_no_valid_request_fails_while_keys_change(
     shell: Shell, start: StartServer, steps: tuple[dict[str, str], ...]
 ) -> None:
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     instances = [start(**steps[0]) for _ in range(2)]
     lock, stop = threading.Lock(), threading.Event()
     clients = [Client(f"client-{number}", instances, lock) for number in range(3)]

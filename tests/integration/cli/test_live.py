@@ -255,7 +255,7 @@ def test_readers_that_take_nothing_are_cut_and_cost_no_memory(
     shell: Shell, start: StartServer, listen: OpenReader
 ) -> None:
     """Twenty of them, for each of whom 20 MB happen: kept for them, it would be 400 MB."""
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     server = start(LIVE_MAX_STREAMS_PER_CALLER="100", **FAST)
     (worker,) = server.workers()
     publish(server, signed_up(server, "ada"))
@@ -284,7 +284,7 @@ def test_readers_that_take_nothing_are_cut_and_cost_no_memory(
 @pytest.mark.timeout(120)
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux tells what a process holds")
 def test_a_reader_that_takes_nothing_of_its_past_does_not_hold_up_the_stop(shell: Shell, start: StartServer) -> None:
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     server = start(**FAST)
     (worker,) = server.workers()
     publish(server, signed_up(server, "ada"))

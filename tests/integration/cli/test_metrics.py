@@ -45,7 +45,7 @@ def settled(server: Server, total: float) -> None:
 
 
 def test_any_worker_tells_the_sum_of_all_and_a_dead_one_takes_nothing_along(shell: Shell, start: StartServer) -> None:
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     server = start(WORKERS="3")
     before = value(scrape(server), LIVENESS)
     ask(server, 60)
@@ -72,7 +72,7 @@ def test_any_worker_tells_the_sum_of_all_and_a_dead_one_takes_nothing_along(shel
 
 
 def test_numbers_are_the_servers_own_and_gone_with_it(shell: Shell, start: StartServer) -> None:
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     folder = shell.folder / "temporary"
     folder.mkdir()
     server = start(WORKERS="2", TMPDIR=str(folder))
@@ -117,7 +117,7 @@ def test_an_idle_server_on_sqlite_writes_nothing_that_would_end_the_cached_feed(
 ) -> None:
     shell.variables |= {"ENVIRONMENT": environment, "SECRET_KEY": "a" * 16 + os.urandom(16).hex(), "ALLOWED_HOSTS": "*"}
     shell.variables["DATABASE_URL"] = "sqlite:///posts.db"
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     server = start()
     account = {"email": "ada@example.com", "password": "a quiet harbour at dawn"}
     _, tokens = server.request("POST", "/api/v1/auth/signup", account)
@@ -149,7 +149,7 @@ def test_every_worker_serves_the_metrics_with_and_without_redis_and_a_broker(
     with_redis: bool,
     with_broker: bool,
 ) -> None:
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     variables = {"WORKERS": str(workers), "RATE_LIMIT_ENABLED": "true"}
     if with_redis:
         variables["REDIS_URL"] = request.getfixturevalue("redis_url")

@@ -17,7 +17,7 @@ _POST = (
 
 
 def test_it_tells_what_is_wrong_repairs_it_and_finds_nothing_the_next_time(shell: Shell) -> None:
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     at, author, post = NOW.isoformat(timespec="microseconds").replace("+00:00", "Z"), an_id(), an_id()
     with closing(sqlite3.connect(shell.folder / ".postern" / "postern.db")) as connection:
         connection.execute(_USER, (author.bytes, at, at))

@@ -46,7 +46,7 @@ def given_event(shell: Shell, position: int, *, dead: bool = False) -> str:
 
 @pytest.fixture
 def migrated(shell: Shell) -> Shell:
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     return shell
 
 

@@ -60,7 +60,7 @@ def test_the_readme_gives_the_commands_of_the_first_screen() -> None:
 
 
 def test_the_port_being_taken_is_one_line_even_by_a_server_that_shares_ports(shell: Shell) -> None:
-    shell.run("migrate")
+    shell.migrate()
     for share in (False, True):
         with socket.socket() as other:
             if share:
@@ -180,7 +180,7 @@ def test_an_administrator_logs_in_with_the_role(server: Server, shell: Shell) ->
 def test_outside_of_development_the_first_screen_is_one_line(shell: Shell, start: StartServer) -> None:
     variables = {"ENVIRONMENT": "production", "DATABASE_URL": "sqlite:///posts.db", "SECRET_KEY": os.urandom(32).hex()}
     shell.variables |= variables
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     server = start()
 
     assert server.screen == f"Postern is ready at http://127.0.0.1:{server.port} (production, 1 worker).\n"
@@ -197,7 +197,7 @@ def test_serve_can_migrate_first(shell: Shell, start: StartServer) -> None:
 
 
 def test_a_worker_that_cannot_start_stops_everything_with_one_more_line(shell: Shell, tmp_path: Path) -> None:
-    shell.run("migrate")
+    shell.migrate()
     # A module of that name in front of the real one, as a broken installation would have it.
     broken = tmp_path / "broken" / "litestar"
     broken.mkdir(parents=True)
@@ -228,7 +228,7 @@ def test_two_workers_show_a_caller_their_own_writes_at_once(
     if with_redis:
         shell.variables["REDIS_URL"] = request.getfixturevalue("redis_url")
     try:
-        assert shell.run("migrate").returncode == 0
+        shell.migrate()
         server = start("--workers", "2")
         assert len(server.workers()) == 2
         token = _sign_up(server, "ada@example.com")

@@ -47,7 +47,7 @@ def _is_spawned(process: int) -> bool:
 
 
 def test_the_first_worker_is_forked_and_the_others_are_spawned(shell: Shell, start: StartServer) -> None:
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     server = start("--workers", "2")
 
     assert sorted(map(_is_spawned, server.workers())) == [False, True]
@@ -62,7 +62,7 @@ def test_it_is_also_forked_when_the_schema_was_looked_at_on_a_server(
     databases = request.getfixturevalue("databases")
     shell.variables["DATABASE_URL"] = url = databases.create(backend, "_fork")
     try:
-        assert shell.run("migrate").returncode == 0
+        shell.migrate()
         server = start()
         (worker,) = server.workers()
 
@@ -74,7 +74,7 @@ def test_it_is_also_forked_when_the_schema_was_looked_at_on_a_server(
 
 
 def test_what_replaces_a_forked_worker_is_spawned(shell: Shell, start: StartServer) -> None:
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     server = start()
     (worker,) = server.workers()
     assert not _is_spawned(worker)
