@@ -33,7 +33,7 @@ ENV PATH=/opt/postern/bin:$PATH \
 USER 10001
 WORKDIR /var/lib/postern
 EXPOSE 8000
-# Requests in flight have 8 seconds (see `postern serve --help`), which is less than what Docker waits for.
+# It ends within 9 seconds, 5 of which it drains (DRAIN_SECONDS); Docker waits for 10.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/health/ready', timeout=2)"]
