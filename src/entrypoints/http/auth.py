@@ -13,6 +13,7 @@ from domain.shared.actor import Actor, Scope
 from domain.shared.errors import PosternError, Unauthenticated
 from domain.shared.ids import SessionId
 from entrypoints.http.exchange import Exchange
+from entrypoints.http.openapi import Operation
 
 _BEARER = re.compile(rb"bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE)
 """RFC 6750, section 2.1; the scheme is case-insensitive (RFC 9110, section 11.1)."""
@@ -122,6 +123,16 @@ class Authenticator:
         actor = self.caller(exchange, scope)
         if actor is None:
             raise Unauthenticated
+        return actor
+
+    def allowed(self, exchange: Exchange, operation: Operation) -> Actor:
+        """Return the caller, if they may do this at all. Raises what `signed_in` does, and `Forbidden`.
+
+        Handlers ask it before they look at parameters and body: who may not do a thing hears that, whatever they sent.
+        """
+        actor = self.signed_in(exchange, operation.scope)
+        if operation.permission is not None:
+            actor.require(operation.permission)
         return actor
 
     def _known(self, exchange: Exchange, credentials: bytes) -> _Known:

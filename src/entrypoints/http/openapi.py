@@ -22,8 +22,8 @@ from application.shared.idempotency import CallerGone, IdempotencyInFlight, Idem
 from application.shared.paging import DEFAULT_LIMIT, MAX_LIMIT, InvalidCursor
 from application.shared.rate_limit import RateLimited
 from domain.identity.errors import InvalidToken
-from domain.shared.actor import InsufficientScope, Scope
-from domain.shared.errors import Invalid, PosternError, Unauthenticated
+from domain.shared.actor import InsufficientScope, Permission, Scope
+from domain.shared.errors import Forbidden, Invalid, PosternError, Unauthenticated
 from entrypoints.http.bodies import BODY_LIMIT
 from entrypoints.http.coding import negotiated
 from entrypoints.http.components import drop_defaults, share
@@ -110,6 +110,8 @@ class Operation:
     auth: Auth = Auth.NONE
     scope: Scope | None = None
     """What an API key has to be good for; None where only a session will do. Told to the `Authenticator` too."""
+    permission: Permission | None = None
+    """What the caller's role has to allow, before anything else of the request is looked at."""
     body: type[msgspec.Struct] | None = None
     body_example: Json | None = None
     parameters: tuple[Parameter, ...] = ()
@@ -146,6 +148,7 @@ class Operation:
         found += [WeakTag] if self.guarded else []
         found += [InvalidCursor] if any(parameter.name == "cursor" for parameter in self.parameters) else []
         found += [Unauthenticated, InvalidToken, InsufficientScope] if self.auth is not Auth.NONE else []
+        found += [Forbidden] if self.permission is not None else []
         found += [StorageUnavailable] if self.stores else []
         if self.idempotent:
             found += [IdempotencyKeyReused, IdempotencyInFlight, IdempotentAnswerLost, CallerGone]

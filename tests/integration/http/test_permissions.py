@@ -143,3 +143,49 @@ async def test_who_may_call_what(untouched: World, method: str, path: str, opera
         await world.client.aclose()
 
     assert response.status_code == expected, response.text
+
+
+BODIES: dict[str, dict[str, Any]] = {
+    "nothing in it": {"json": {}},
+    "no JSON": {"content": b"[", "headers": {"content-type": "application/json"}},
+    "no JSON by its type": {"content": b"{}", "headers": {"content-type": "text/plain"}},
+    "none": {},
+}
+WITH_BODY = [route for route in ROUTES if route[2].body is not None]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize(("method", "path", "operation"), WITH_BODY, ids=[route[2].id for route in WITH_BODY])
+async def test_who_may_not_do_a_thing_hears_that_whatever_they_sent(
+    untouched: World, method: str, path: str, operation: Operation, caller: str
+) -> None:
+    expected = getattr(ROWS[operation.id], caller)
+    # Whose a thing is, is told once it is looked for, which takes a well-formed request.
+    by_role = expected == 403 and operation.permission is not None
+    if expected != 401 and not by_role:
+        return
+    where = f"{path.format(**untouched.owned)}?unknown=parameter"
+    for body, sent in BODIES.items():
+        headers = {**untouched.headers(caller), **sent.get("headers", {})}
+        response = await untouched.client.request(method, where, **{**sent, "headers": headers})
+        assert (body, response.status_code) == (body, expected)
+
+
+def test_every_route_that_is_refused_by_role_declares_the_permission() -> None:
+    refused = {id for id, row in ROWS.items() if row.admin < 400 and row.other == row.owner == 403}
+
+    assert refused == {operation.id for _, _, operation in ROUTES if operation.permission is not None}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_api_key_without_the_scope_hears_that_whatever_was_sent(untouched: World) -> None:
+    owner = untouched.accounts["owner"]
+    made = await untouched.client.post(
+        "/api/v1/auth/api-keys", json={"name": "reads", "scopes": ["posts:read"]}, headers=owner.auth
+    )
+    key = {"authorization": f"Bearer {made.json()['key']}"}
+    for method, path, operation in WITH_BODY:
+        if ROWS[operation.id].anonymous == 401:
+            response = await untouched.client.request(method, path.format(**untouched.owned), json={}, headers=key)
+            assert (operation.id, response.status_code) == (operation.id, 403)

@@ -27,7 +27,7 @@ from domain.identity.errors import (
     UsernameTaken,
     UserNotFound,
 )
-from domain.shared.actor import Actor
+from domain.shared.actor import Actor, Permission
 from domain.shared.errors import Forbidden
 from domain.shared.ids import UserId
 from entrypoints.http.auth import Authenticator
@@ -115,6 +115,7 @@ CREATE_USER: Final = Operation(
     tag="users",
     describes=CreateUser,
     auth=Auth.REQUIRED,
+    permission=Permission.MANAGE_USERS,
     body=CreateUserBody,
     body_example={
         "email": "alice@example.com",
@@ -136,6 +137,7 @@ REPLACE_USER: Final = Operation(
     tag="users",
     describes=ReplaceUser,
     auth=Auth.REQUIRED,
+    permission=Permission.MANAGE_USERS,
     parameters=(_USER_ID,),
     body=ReplaceUserBody,
     body_example={
@@ -169,6 +171,7 @@ DELETE_USER: Final = Operation(
     tag="users",
     describes=DeleteUser,
     auth=Auth.REQUIRED,
+    permission=Permission.MANAGE_USERS,
     parameters=(_USER_ID,),
     status=204,
     answer_description="The account is gone, and all that was its own.",
@@ -181,6 +184,7 @@ SUSPEND_USER: Final = Operation(
     tag="users",
     describes=SuspendUser,
     auth=Auth.REQUIRED,
+    permission=Permission.SUSPEND_USERS,
     parameters=(_USER_ID,),
     body=SuspendUserBody,
     body_example={"reason": "Spam"},
@@ -194,6 +198,7 @@ REINSTATE_USER: Final = Operation(
     tag="users",
     describes=ReinstateUser,
     auth=Auth.REQUIRED,
+    permission=Permission.SUSPEND_USERS,
     parameters=(_USER_ID,),
     status=204,
     answer_description="The account is active.",
@@ -205,6 +210,7 @@ LIST_AUDIT: Final = Operation(
     tag="audit",
     describes=ListAudit,
     auth=Auth.REQUIRED,
+    permission=Permission.READ_AUDIT,
     parameters=(*PAGE, id_parameter("user", "Only what this user did or had done to them.")),
     answer=AuditPageView,
     answer_description="A page of the trail.",
@@ -280,7 +286,7 @@ class AdministrationRoutes:
         return representation(exchange, body, resource_tag(user.version, body), PRIVATE)
 
     async def create_user(self, request: HttpRequest) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(request.scope))
+        actor = self._auth.allowed(Exchange.of(request.scope), CREATE_USER)
         refuse_parameters(request.scope["query_string"])
         raw = await receive(request)
         body = await decoded(raw, CreateUserBody)
@@ -294,7 +300,7 @@ class AdministrationRoutes:
 
     async def replace_user(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
-        actor = self._auth.signed_in(exchange)
+        actor = self._auth.allowed(exchange, REPLACE_USER)
         refuse_parameters(request.scope["query_string"])
         user_id = UserId(path_id(request.path_params, "user_id"))
         body = await read(request, ReplaceUserBody)
@@ -303,7 +309,7 @@ class AdministrationRoutes:
 
     async def delete_user(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
-        actor = self._auth.signed_in(exchange)
+        actor = self._auth.allowed(exchange, DELETE_USER)
         refuse_parameters(request.scope["query_string"])
         user_id = UserId(path_id(request.path_params, "user_id"))
         if_version = await expected_version(exchange, lambda: self._version_of(actor, user_id))
@@ -311,7 +317,7 @@ class AdministrationRoutes:
         return no_content()
 
     async def suspend_user(self, request: HttpRequest) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(request.scope))
+        actor = self._auth.allowed(Exchange.of(request.scope), SUSPEND_USER)
         refuse_parameters(request.scope["query_string"])
         user_id = UserId(path_id(request.path_params, "user_id"))
         body = await read(request, SuspendUserBody)
@@ -319,7 +325,7 @@ class AdministrationRoutes:
         return no_content()
 
     async def reinstate_user(self, request: HttpRequest) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(request.scope))
+        actor = self._auth.allowed(Exchange.of(request.scope), REINSTATE_USER)
         refuse_parameters(request.scope["query_string"])
         user_id = UserId(path_id(request.path_params, "user_id"))
         await self._use.reinstate_user.execute(ReinstateUserCommand(actor, user_id))
@@ -327,7 +333,7 @@ class AdministrationRoutes:
 
     async def list_audit(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
-        actor = self._auth.signed_in(exchange)
+        actor = self._auth.allowed(exchange, LIST_AUDIT)
         query = Query(request.scope["query_string"], _AUDIT_PARAMETERS)
         wanted, user = query.page(), query.id("user")
         query.check()

@@ -26,7 +26,7 @@ from domain.orders.errors import (
     OrderStepSkipped,
     OrderUnmoved,
 )
-from domain.shared.actor import Actor, Scope
+from domain.shared.actor import Actor, Permission, Scope
 from domain.shared.errors import Forbidden
 from domain.shared.ids import OrderId, UserId
 from entrypoints.http.auth import Authenticator
@@ -147,6 +147,7 @@ MOVE: Final = Operation(
     tag="orders",
     describes=MoveOrder,
     auth=Auth.REQUIRED,
+    permission=Permission.MANAGE_ORDERS,
     parameters=(_ORDER_ID,),
     body=MoveOrderBody,
     body_example={"status": "confirmed"},
@@ -239,7 +240,7 @@ class OrdersRoutes:
 
     async def move_order(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
-        actor = self._auth.signed_in(exchange, MOVE.scope)
+        actor = self._auth.allowed(exchange, MOVE)
         refuse_parameters(request.scope["query_string"])
         order_id = OrderId(path_id(request.path_params, "order_id"))
         body = await read(request, MoveOrderBody)

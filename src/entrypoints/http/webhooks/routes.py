@@ -29,7 +29,7 @@ from application.webhooks.views import (
     WebhookPageView,
     WebhookView,
 )
-from domain.shared.actor import Actor
+from domain.shared.actor import Actor, Permission
 from domain.shared.errors import Forbidden
 from domain.shared.ids import DeliveryId, WebhookId
 from domain.webhooks.delivery import DeliveryStatus
@@ -130,6 +130,7 @@ REGISTER: Final = Operation(
     tag="webhooks",
     describes=RegisterWebhook,
     auth=Auth.REQUIRED,
+    permission=Permission.MANAGE_WEBHOOKS,
     body=RegisterWebhookBody,
     body_example={"url": "https://hooks.example.com/postern", "event_types": ["post.*", "order.placed"]},
     status=201,
@@ -146,6 +147,7 @@ LIST: Final = Operation(
     tag="webhooks",
     describes=ListWebhooks,
     auth=Auth.REQUIRED,
+    permission=Permission.MANAGE_WEBHOOKS,
     parameters=PAGE,
     answer=WebhookPageView,
     answer_description="A page of webhooks.",
@@ -160,6 +162,7 @@ READ: Final = Operation(
     tag="webhooks",
     describes=GetWebhook,
     auth=Auth.REQUIRED,
+    permission=Permission.MANAGE_WEBHOOKS,
     parameters=(_WEBHOOK_ID,),
     answer=WebhookView,
     answer_description="The webhook.",
@@ -174,6 +177,7 @@ EDIT: Final = Operation(
     tag="webhooks",
     describes=EditWebhook,
     auth=Auth.REQUIRED,
+    permission=Permission.MANAGE_WEBHOOKS,
     parameters=(_WEBHOOK_ID,),
     body=EditWebhookBody,
     body_example={"enabled": False},
@@ -190,6 +194,7 @@ DELETE: Final = Operation(
     tag="webhooks",
     describes=DeleteWebhook,
     auth=Auth.REQUIRED,
+    permission=Permission.MANAGE_WEBHOOKS,
     parameters=(_WEBHOOK_ID,),
     status=204,
     answer_description="It is gone.",
@@ -202,6 +207,7 @@ ROTATE: Final = Operation(
     tag="webhooks",
     describes=RotateSecret,
     auth=Auth.REQUIRED,
+    permission=Permission.MANAGE_WEBHOOKS,
     parameters=(_WEBHOOK_ID,),
     answer=CreatedWebhookView,
     answer_description="The webhook, with its new secret.",
@@ -215,6 +221,7 @@ TEST: Final = Operation(
     tag="webhooks",
     describes=SendTestEvent,
     auth=Auth.REQUIRED,
+    permission=Permission.MANAGE_WEBHOOKS,
     parameters=(_WEBHOOK_ID,),
     status=202,
     answer=DeliveryView,
@@ -229,6 +236,7 @@ LIST_DELIVERIES: Final = Operation(
     tag="webhooks",
     describes=ListDeliveries,
     auth=Auth.REQUIRED,
+    permission=Permission.MANAGE_WEBHOOKS,
     parameters=(
         _WEBHOOK_ID,
         *PAGE,
@@ -253,6 +261,7 @@ READ_DELIVERY: Final = Operation(
     tag="webhooks",
     describes=GetDelivery,
     auth=Auth.REQUIRED,
+    permission=Permission.MANAGE_WEBHOOKS,
     parameters=(_WEBHOOK_ID, _DELIVERY_ID),
     answer=DeliveryDetailView,
     answer_description="The delivery.",
@@ -267,6 +276,7 @@ REPLAY: Final = Operation(
     tag="webhooks",
     describes=ReplayDelivery,
     auth=Auth.REQUIRED,
+    permission=Permission.MANAGE_WEBHOOKS,
     parameters=(_WEBHOOK_ID, _DELIVERY_ID),
     status=202,
     answer=DeliveryView,
@@ -281,6 +291,7 @@ REPLAY_FAILED: Final = Operation(
     tag="webhooks",
     describes=ReplayFailed,
     auth=Auth.REQUIRED,
+    permission=Permission.MANAGE_WEBHOOKS,
     parameters=(_WEBHOOK_ID,),
     body=ReplayFailedBody,
     body_example={"since": "2026-11-20T00:00:00Z"},
@@ -325,7 +336,7 @@ class WebhooksRoutes:
         ]
 
     async def register_webhook(self, request: HttpRequest) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(request.scope), REGISTER.scope)
+        actor = self._auth.allowed(Exchange.of(request.scope), REGISTER)
         refuse_parameters(request.scope["query_string"])
         raw = await receive(request)
         body = await decoded(raw, RegisterWebhookBody)
@@ -339,7 +350,7 @@ class WebhooksRoutes:
 
     async def list_webhooks(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
-        actor = self._auth.signed_in(exchange, LIST.scope)
+        actor = self._auth.allowed(exchange, LIST)
         query = Query(request.scope["query_string"], _PAGE_PARAMETERS)
         wanted = query.page()
         query.check()
@@ -381,7 +392,7 @@ class WebhooksRoutes:
 
     async def list_deliveries(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
-        actor = self._auth.signed_in(exchange, LIST_DELIVERIES.scope)
+        actor = self._auth.allowed(exchange, LIST_DELIVERIES)
         query = Query(request.scope["query_string"], _DELIVERY_PARAMETERS)
         webhook_id = WebhookId(query.path_id(request.path_params, "webhook_id"))
         wanted, status = query.page(), query.choice("status", _STATUSES)
@@ -412,7 +423,7 @@ class WebhooksRoutes:
 
     def _about_one(self, request: HttpRequest, operation: Operation) -> tuple[Exchange, Actor, WebhookId]:
         exchange = Exchange.of(request.scope)
-        actor = self._auth.signed_in(exchange, operation.scope)
+        actor = self._auth.allowed(exchange, operation)
         refuse_parameters(request.scope["query_string"])
         webhook_id: UUID = path_id(request.path_params, "webhook_id")
         return exchange, actor, WebhookId(webhook_id)
