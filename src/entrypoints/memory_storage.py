@@ -38,7 +38,7 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
     events, relay = MemoryEventLog(store), MemoryRelay(store)
 
     async def nothing(_: datetime) -> None:
-        """Do nothing: a post's own past is cut with each vote."""
+        """Do nothing: a post's own past is cut with each vote, and mailed tokens end with the process."""
 
     async def close() -> None:
         store.clear()
@@ -63,6 +63,7 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         orders=MemoryOrderReader(store),
         counters=MemoryCounterAudit(store),
         purge_past_ranks=nothing,
+        purge_one_time_tokens=nothing,
         events=events,
         retention=events,
         relay_queue=relay,

@@ -12,7 +12,7 @@ from adapters.sql.grouped import SqlGrouping
 from adapters.sql.health import SqlProbe
 from adapters.sql.idempotency import SqlKeptAnswers
 from adapters.sql.identity.audit import SqlAuditReader
-from adapters.sql.identity.credentials import SqlApiKeyReader
+from adapters.sql.identity.credentials import SqlApiKeyReader, purge_one_time_tokens
 from adapters.sql.identity.directory import SqlSessionReader, SqlUserReader
 from adapters.sql.identity.repositories import SqlAccountReader, SqlCredentialsReader
 from adapters.sql.identity.revocations import SqliteRevocationLog, SqlRevocationLog
@@ -89,6 +89,8 @@ class Storage:
     counters: CounterAudit
     purge_past_ranks: Callable[[datetime], Awaitable[object]]
     """Forgets which ranks posts had before votes, as far as nobody may ask for them at that moment."""
+    purge_one_time_tokens: Callable[[datetime], Awaitable[object]]
+    """Forgets mailed tokens that had ended by then."""
     events: EventLog
     retention: EventRetention
     """Of the same log."""
@@ -160,6 +162,7 @@ def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) ->
         orders=SqlOrderReader(database),
         counters=SqlCounterAudit(database),
         purge_past_ranks=purge,
+        purge_one_time_tokens=lambda now: purge_one_time_tokens(database, until=now),
         events=events,
         retention=SqlEventRetention(database),
         relay_queue=relay,

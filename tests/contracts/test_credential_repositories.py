@@ -126,6 +126,54 @@ async def test_a_new_token_replaces_the_one_of_its_purpose_and_no_other(storage:
         await find(storage, first)
 
 
+async def test_tokens_that_verify_an_address_stand_beside_each_other(storage: Storage) -> None:
+    alice = a_user()
+    first, second = (a_token(alice, Purpose.VERIFY_EMAIL, text=text) for text in ("first", "second"))
+    await given(storage, alice)
+    await put(storage, first)
+    await put(storage, second)
+
+    assert (await find(storage, first), await find(storage, second)) == (first, second)
+    async with storage.identity_units() as uow:
+        await uow.one_time_tokens.discard(alice.id, Purpose.VERIFY_EMAIL)
+        await uow.commit()
+    for token in (first, second):
+        with pytest.raises(InvalidOneTimeToken):
+            await find(storage, token)
+
+
+async def test_mailed_tokens_that_hold_are_not_purged_and_go_with_their_account(storage: Storage) -> None:
+    alice = a_user()
+    ended, good = (a_token(alice, Purpose.VERIFY_EMAIL, text=text) for text in ("ended", "good"))
+    good = replace(good, expires_at=LATER + timedelta(microseconds=1))
+    await given(storage, alice)
+    await put(storage, replace(ended, expires_at=LATER))
+    await put(storage, good)
+
+    await storage.purge_one_time_tokens(LATER)
+
+    assert await find(storage, good) == good
+    async with storage.identity_units() as uow:
+        user = await uow.users.get(alice.id)
+        await uow.users.remove(user, at=NOW)
+        await uow.commit()
+    with pytest.raises(InvalidOneTimeToken):
+        await find(storage, good)
+
+
+async def test_keys_of_a_user_are_loaded_the_newest_first(storage: Storage) -> None:
+    alice, bob = a_user("alice"), a_user("robert")
+    keys = [a_key(alice, text="1"), a_key(alice, text="2", at=LATER), a_key(bob, text="3")]
+    await given(storage, alice, bob)
+    for key in keys:
+        await add_key(storage, key)
+
+    async with storage.identity_units() as uow:
+        found = await uow.api_keys.list_of(alice.id)
+
+    assert [key.id for key in found] == [keys[1].id, keys[0].id]
+
+
 async def test_a_token_of_nobody_is_refused(storage: Storage) -> None:
     async with storage.identity_units() as uow:
         with pytest.raises(UserNotFound):

@@ -2,9 +2,15 @@
 
 from datetime import timedelta
 
-from application.identity.ports import RefreshTokens
+from adapters.security.keys import DerivedKeys
+from adapters.security.opaque import RandomRecoveryCodes
+from adapters.security.secret_box import AesGcmSecretBox
+from adapters.security.totp import PyotpTotpCodes
+from application.identity.open_session import OpenSession, OpenSessionCommand
+from application.identity.ports import Credentials, RefreshTokens
 from application.identity.refresh_session import RefreshSession, RefreshSessionCommand
 from application.identity.register import Register
+from application.identity.second_factor import SecondFactorDesk
 from application.identity.sign_up import SignUp, SignUpCommand
 from application.identity.tokens import TokenDesk
 from application.identity.views import TokenPairView
@@ -193,6 +199,33 @@ async def test_a_hundred_refreshes_of_one_token_make_one_successor(storage: Stor
     assert len({pair.access_token for pair in pairs}) == 1
     stored = await load_session(storage, session_id)
     assert (stored.generation, stored.current) == (1, refresh_tokens.hash(successor))
+
+
+async def test_twenty_log_ins_at_once_leave_as_many_sessions_as_an_account_may_have(
+    storage: Storage, clock: SettableClock
+) -> None:
+    alice = a_user()
+    await given(storage, alice, *(a_session(alice, created_at=NOW - timedelta(minutes=n)) for n in range(1, 6)))
+    found = Credentials(alice.id, alice.email, alice.username, alice.password_hash, is_active=True)
+    box = AesGcmSecretBox(keys=DerivedKeys("a key that everybody knows"))
+    second_factor = SecondFactorDesk(totp=PyotpTotpCodes(issuer="x"), box=box, recovery_codes=RandomRecoveryCodes())
+    use_case = OpenSession(
+        uow=storage.identity_units,
+        desk=desk(CountedRefreshTokens(), clock),
+        second_factor=second_factor,
+        clock=clock,
+        max_sessions=7,
+    )
+    opened = retried(storage.grouped(use_case))
+    command = OpenSessionCommand(found=found, matches=True, device=Device.of("curl/8.9", "192.0.2.7"))
+
+    pairs, failures = await race(WORKERS, lambda _: opened.execute(command))
+
+    assert (len(pairs), failures) == (WORKERS, [])
+    async with storage.identity_units() as uow:
+        left = await uow.sessions.list_live(alice.id, at=NOW)
+    assert len(left) == 7
+    assert {session.created_at for session in left} == {NOW}
 
 
 async def test_twenty_replays_after_the_grace_close_the_session_once(storage: Storage, clock: SettableClock) -> None:

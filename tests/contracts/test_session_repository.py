@@ -65,6 +65,20 @@ async def test_rotation_and_revocation_are_saved(storage: Storage) -> None:
     assert (stored.generation, stored.revoked_at, stored.version) == (1, LATER, 2)
 
 
+async def test_the_oldest_live_sessions_are_beyond_the_newest(storage: Storage) -> None:
+    alice, bob = a_user("alice"), a_user("robert")
+    live = [a_session(alice, created_at=NOW + timedelta(minutes=minute)) for minute in range(5)]
+    closed = a_session(alice, created_at=NOW - timedelta(days=1), revoked_at=NOW)
+    expired = a_session(alice, created_at=NOW - timedelta(days=40))
+    await given(storage, alice, bob, *live, closed, expired, a_session(bob))
+
+    async with storage.identity_units() as uow:
+        beyond = {session.id for session in await uow.sessions.beyond(alice.id, keep=3, at=NOW)}
+        none = await uow.sessions.beyond(alice.id, keep=5, at=NOW)
+
+    assert (beyond, none) == ({live[0].id, live[1].id}, [])
+
+
 async def test_as_many_exchanges_as_are_remembered_are_stored(storage: Storage) -> None:
     user = a_user()
     exchanges = tuple(NOW + timedelta(microseconds=count) for count in range(MAX_EARLIER_EXCHANGES))

@@ -4,7 +4,7 @@
 three mails and no logic in them; a template engine would be one more thing to keep safe.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -13,6 +13,7 @@ from typing import Final
 from adapters.mail.queue import MailQueue
 from adapters.mail.transport import Mail
 from application.identity.credentials import AccountMails
+from domain.identity.api_key import ApiKeyName
 from domain.identity.values import EmailAddress, Username
 
 _SUBJECTS: Final = {
@@ -46,9 +47,10 @@ class TemplatedAccountMails(AccountMails):
         link = f"{self._public_url}/verify-email{self._mark}token={token}"
         self._send("email_verification", to, {"username": username.value, "link": link, "token": token})
 
-    def password_was_reset(self, to: EmailAddress, username: Username) -> None:
+    def password_was_reset(self, to: EmailAddress, username: Username, ended: Sequence[ApiKeyName]) -> None:
         link = f"{self._public_url}/forgot-password"
-        self._send("password_was_reset", to, {"username": username.value, "link": link})
+        keys = ", ".join(name.value for name in ended) or "none"
+        self._send("password_was_reset", to, {"username": username.value, "link": link, "keys": keys})
 
     def _send(self, name: str, to: EmailAddress, values: Mapping[str, str]) -> None:
         subject = _SUBJECTS[name]

@@ -14,7 +14,7 @@ from application.identity.views import ApiKeyView, api_key_view
 from application.shared.errors import VersionConflict
 from domain.identity.api_key import ApiKey, ApiKeyHash
 from domain.identity.errors import ApiKeyNotFound, InvalidOneTimeToken, UserNotFound
-from domain.identity.one_time_token import OneTimeToken, OneTimeTokenHash, Purpose
+from domain.identity.one_time_token import REPLACED, OneTimeToken, OneTimeTokenHash, Purpose
 from domain.identity.second_factor import SecondFactor
 from domain.shared.ids import ApiKeyId, UserId
 
@@ -27,25 +27,27 @@ class MemoryOneTimeTokenRepository(OneTimeTokenRepository):
         await self._transaction.lock()
         if self._transaction.users.get(token.user_id) is None:
             raise UserNotFound
-        self._transaction.one_time_tokens.put((token.user_id, token.purpose), token)
+        if token.purpose in REPLACED:
+            await self.discard(token.user_id, token.purpose)
+        self._transaction.one_time_tokens.put(token.hash.digest, token)
 
     async def find(self, hash: OneTimeTokenHash, purpose: Purpose) -> OneTimeToken:
-        for token in self._transaction.one_time_tokens.values():
-            if token.hash == hash and token.purpose is purpose:
-                return token
-        raise InvalidOneTimeToken
+        token = self._transaction.one_time_tokens.get(hash.digest)
+        if token is None or token.purpose is not purpose:
+            raise InvalidOneTimeToken
+        return token
 
     async def spend(self, token: OneTimeToken) -> None:
         await self._transaction.lock()
-        key = (token.user_id, token.purpose)
-        stored = self._transaction.one_time_tokens.get(key)
-        if stored is None or stored.hash != token.hash:
+        if self._transaction.one_time_tokens.get(token.hash.digest) is None:
             raise InvalidOneTimeToken
-        self._transaction.one_time_tokens.remove(key)
+        self._transaction.one_time_tokens.remove(token.hash.digest)
 
     async def discard(self, user_id: UserId, purpose: Purpose) -> None:
         await self._transaction.lock()
-        self._transaction.one_time_tokens.remove((user_id, purpose))
+        held = [t for t in self._transaction.one_time_tokens.values() if t.user_id == user_id and t.purpose is purpose]
+        for token in held:
+            self._transaction.one_time_tokens.remove(token.hash.digest)
 
 
 class MemorySecondFactorRepository(SecondFactorRepository):
@@ -112,6 +114,11 @@ class MemoryApiKeyRepository(ApiKeyRepository):
             raise ApiKeyNotFound
         self._transaction.api_keys.remove(key.id)
         self._transaction.touch(key)
+
+    async def list_of(self, user_id: UserId) -> list[ApiKey]:
+        await self._transaction.lock()
+        keys = [key for key in self._transaction.api_keys.values() if key.user_id == user_id]
+        return [detached_api_key(key) for key in sorted(keys, key=lambda key: key.id, reverse=True)]
 
     async def count(self, user_id: UserId) -> int:
         await self._transaction.lock()

@@ -113,6 +113,10 @@ class MemorySessionRepository(SessionRepository):
         live = [s for s in self._transaction.sessions.values() if s.user_id == user_id and s.is_live(at)]
         return [detached_session(session) for session in sorted(live, key=lambda s: (s.created_at, s.id))]
 
+    async def beyond(self, user_id: UserId, *, keep: int, at: datetime) -> list[Session]:
+        live = await self.list_live(user_id, at=at)
+        return live[: max(0, len(live) - keep)]
+
     async def note_use(self, session_id: SessionId, generation: int) -> None:
         await self._transaction.lock()
         session = self._transaction.sessions.get(session_id)

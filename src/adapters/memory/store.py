@@ -24,7 +24,7 @@ from application.shared.errors import TransientFailure
 from application.shared.event_log import LoggedEvent
 from application.shared.idempotency import KeptAnswer
 from domain.identity.api_key import ApiKey
-from domain.identity.one_time_token import OneTimeToken, Purpose
+from domain.identity.one_time_token import OneTimeToken
 from domain.identity.second_factor import SecondFactor
 from domain.identity.session import Session
 from domain.identity.user import User
@@ -238,7 +238,7 @@ class MemoryStore:
         self.emails: dict[str, UserId] = {}
         self.usernames: dict[str, UserId] = {}
         self.sessions: dict[SessionId, Session] = {}
-        self.one_time_tokens: dict[tuple[UserId, Purpose], OneTimeToken] = {}
+        self.one_time_tokens: dict[bytes, OneTimeToken] = {}
         self.second_factors: dict[UserId, SecondFactor] = {}
         self.api_keys: dict[ApiKeyId, ApiKey] = {}
         self.posts: dict[PostId, PostRecord] = {}
@@ -316,7 +316,7 @@ class Transaction:
         self.emails: Overlay[str, UserId] = Overlay(store.emails)
         self.usernames: Overlay[str, UserId] = Overlay(store.usernames)
         self.sessions: Overlay[SessionId, Session] = Overlay(store.sessions)
-        self.one_time_tokens: Overlay[tuple[UserId, Purpose], OneTimeToken] = Overlay(store.one_time_tokens)
+        self.one_time_tokens: Overlay[bytes, OneTimeToken] = Overlay(store.one_time_tokens)
         self.second_factors: Overlay[UserId, SecondFactor] = Overlay(store.second_factors)
         self.api_keys: Overlay[ApiKeyId, ApiKey] = Overlay(store.api_keys)
         self.posts: Overlay[PostId, PostRecord] = Overlay(store.posts)
@@ -350,8 +350,8 @@ class Transaction:
         own = [r.post.id for r in self.posts.values() if r.post.author_id == user.id and not r.deleted]
         for post_id in sorted(own, reverse=True):
             self.remove_post(post_id)
-        for key in [key for key in (*self._store.one_time_tokens, *self.one_time_tokens.changes) if key[0] == user.id]:
-            self.one_time_tokens.remove(key)
+        for token in [token for token in self.one_time_tokens.values() if token.user_id == user.id]:
+            self.one_time_tokens.remove(token.hash.digest)
         for api_key in [k for k in self.api_keys.values() if k.user_id == user.id]:
             self.api_keys.remove(api_key.id)
         for place in [place for place in self._store.kept_answers if place[0] == user.id]:

@@ -154,20 +154,21 @@ class AuditRow(Row):
 
 
 class OneTimeTokenRow(Row):
-    """A token that was mailed; an account has one a purpose at the most."""
+    """A token that was mailed; an account may have several to verify its address."""
 
     __tablename__ = "one_time_tokens"
     __table_args__ = (
         CheckConstraint("purpose IN ('reset-password', 'verify-email')", name="purpose"),
+        Index(None, "user_id", "purpose"),
         _MYSQL,
     )
 
-    user_id: Mapped[UUID] = mapped_column(Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
-    purpose: Mapped[str] = mapped_column(String(16), primary_key=True)
-    token_hash: Mapped[bytes] = mapped_column(Digest, unique=True)
+    token_hash: Mapped[bytes] = mapped_column(Digest, primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(Id, ForeignKey("users.id", ondelete="CASCADE"))
+    purpose: Mapped[str] = mapped_column(String(16))
     email_key: Mapped[str] = mapped_column(CanonicalKey(EMAIL_KEY_BYTES))
     created_at: Mapped[datetime] = mapped_column(Moment)
-    expires_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
 
 
 class SecondFactorRow(Row):

@@ -1,11 +1,12 @@
 """The ports of what proves an identity besides the password: mailed tokens, second factors, API keys."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from application.identity.views import ApiKeyView
-from domain.identity.api_key import ApiKey, ApiKeyHash
+from domain.identity.api_key import ApiKey, ApiKeyHash, ApiKeyName
 from domain.identity.one_time_token import OneTimeToken, OneTimeTokenHash, Purpose
 from domain.identity.second_factor import RecoveryCodeHash, SecondFactor
 from domain.identity.values import EmailAddress, Username
@@ -15,7 +16,7 @@ from domain.shared.ids import ApiKeyId, UserId
 
 class OneTimeTokenRepository(Protocol):
     async def put(self, token: OneTimeToken) -> None:
-        """Store a token in the place of the one that its user had for its purpose.
+        """Store a token: beside those that its user has, or in their place where its purpose is one of `REPLACED`.
 
         Raises `UserNotFound`, here or in the commit. Lock the user first: two at once would be in each other's way.
         """
@@ -30,7 +31,7 @@ class OneTimeTokenRepository(Protocol):
         ...
 
     async def discard(self, user_id: UserId, purpose: Purpose) -> None:
-        """Take away what the user has for this purpose, if anything."""
+        """Take away all that the user has for this purpose, if anything."""
         ...
 
 
@@ -63,6 +64,10 @@ class ApiKeyRepository(Protocol):
 
     async def remove(self, key: ApiKey) -> None:
         """Take it away. Raises `ApiKeyNotFound` when somebody else did."""
+        ...
+
+    async def list_of(self, user_id: UserId) -> list[ApiKey]:
+        """Load and lock a user's keys, the newest first; expired ones too."""
         ...
 
     async def count(self, user_id: UserId) -> int:
@@ -183,4 +188,6 @@ class AccountMails(Protocol):
 
     def email_verification(self, to: EmailAddress, username: Username, token: str) -> None: ...
 
-    def password_was_reset(self, to: EmailAddress, username: Username) -> None: ...
+    def password_was_reset(self, to: EmailAddress, username: Username, ended: Sequence[ApiKeyName]) -> None:
+        """Tell that the password was changed, and which API keys ended with it."""
+        ...

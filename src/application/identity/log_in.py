@@ -29,7 +29,8 @@ class LogIn:
     An unknown address, a wrong password and a suspended account get the same answer after the same work, so that
     nobody learns who has an account; each is written to the audit trail. Where a second factor is in force, the right
     password alone gets `second-factor-required`, and `code` or `recovery_code` has to come with it; each is good for
-    one log-in. A password stored under weaker parameters is rehashed on the way.
+    one log-in. An account has 100 sessions at the most; the oldest ends for one more. A password stored under weaker
+    parameters is rehashed on the way.
     """
 
     def __init__(

@@ -1,16 +1,19 @@
 """Creating, listing and revoking API keys."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from application.identity.confirming import confirm_password
 from application.identity.credentials import ApiKeyReader, ApiKeys
-from application.identity.ports import IdentityUnits
+from application.identity.ports import CredentialsReader, IdentityUnits, PasswordHasher
 from application.identity.views import ApiKeyListView, CreatedApiKeyView, api_key_view
 from application.shared.clock import Clock
+from application.shared.errors import VersionConflict
 from application.shared.idempotency import Once
 from application.shared.ids import IdGenerator
 from domain.identity.api_key import API_KEYS_PER_USER, ApiKey, ApiKeyName
 from domain.identity.errors import InvalidToken, TooManyApiKeys, UserNotFound
+from domain.identity.values import Password
 from domain.shared.actor import Actor, Scope
 from domain.shared.ids import ApiKeyId
 
@@ -18,6 +21,7 @@ from domain.shared.ids import ApiKeyId
 @dataclass(frozen=True, slots=True)
 class CreateApiKeyCommand:
     actor: Actor
+    password: Password = field(repr=False)
     name: ApiKeyName
     scopes: frozenset[Scope]
     expires_at: datetime | None
@@ -25,20 +29,40 @@ class CreateApiKeyCommand:
 
 
 class CreateApiKey:
-    """Make a key for a program, good for the scopes it names and no more; it is shown this once.
+    """Make a key for a program, given the password: good for the scopes it names and no more, and shown this once.
 
     It may never do what only a session may: passwords, second factors, sessions, other keys. It ends when it expires,
-    when it is revoked, and with its account. Without `expires_at` it does not expire. An account has at most 100.
+    when it is revoked, when the password is reset by mail, and with its account. Without `expires_at` it does not
+    expire. An account has at most 100.
     """
 
-    def __init__(self, *, uow: IdentityUnits, keys: ApiKeys, ids: IdGenerator, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        uow: IdentityUnits,
+        credentials: CredentialsReader,
+        hasher: PasswordHasher,
+        keys: ApiKeys,
+        ids: IdGenerator,
+        clock: Clock,
+    ) -> None:
         self._uow = uow
+        self._credentials = credentials
+        self._hasher = hasher
         self._keys = keys
         self._ids = ids
         self._clock = clock
 
     async def execute(self, command: CreateApiKeyCommand) -> CreatedApiKeyView:
         command.actor.demand_scope(None)
+        found = await confirm_password(
+            command.actor,
+            command.password,
+            uow=self._uow,
+            credentials=self._credentials,
+            hasher=self._hasher,
+            clock=self._clock,
+        )
         now = self._clock.now()
         new = self._keys.new()
         key = ApiKey.create(
@@ -55,9 +79,11 @@ class CreateApiKey:
         async with self._uow() as uow:
             try:
                 # The lock on the account is what makes the count hold.
-                await uow.users.get(command.actor.user_id)
+                user = await uow.users.get(command.actor.user_id)
             except UserNotFound:
                 raise InvalidToken from None
+            if user.password_hash != found.password_hash:
+                raise VersionConflict  # Changed meanwhile, and a key made now would outlive a reset.
             await uow.idempotency.claim(command.once, view)
             if await uow.api_keys.count(command.actor.user_id) >= API_KEYS_PER_USER:
                 raise TooManyApiKeys

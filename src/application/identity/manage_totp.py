@@ -8,6 +8,7 @@ from application.identity.ports import CredentialsReader, IdentityUnits, Passwor
 from application.identity.second_factor import Proof, SecondFactorDesk
 from application.identity.views import RecoveryCodesView, TotpEnrolmentView, TotpStateView, totp_state_view
 from application.shared.clock import Clock
+from application.shared.errors import VersionConflict
 from domain.identity.errors import (
     InvalidToken,
     TotpAlreadyEnabled,
@@ -23,22 +24,42 @@ from domain.shared.actor import Actor
 @dataclass(frozen=True, slots=True)
 class EnrolTotpCommand:
     actor: Actor
+    password: Password = field(repr=False)
 
 
 class EnrolTotp:
-    """Get a secret for an authenticator app. It counts for nothing until it is confirmed with a first code.
+    """Get a secret for an authenticator app, given the password. It counts for nothing until a first code confirms it.
 
     Asked again before that, there is a new secret in the place of the old one.
     """
 
-    def __init__(self, *, uow: IdentityUnits, totp: TotpCodes, box: SecretBox, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        uow: IdentityUnits,
+        credentials: CredentialsReader,
+        hasher: PasswordHasher,
+        totp: TotpCodes,
+        box: SecretBox,
+        clock: Clock,
+    ) -> None:
         self._uow = uow
+        self._credentials = credentials
+        self._hasher = hasher
         self._totp = totp
         self._box = box
         self._clock = clock
 
     async def execute(self, command: EnrolTotpCommand) -> TotpEnrolmentView:
         command.actor.demand_scope(None)
+        found = await confirm_password(
+            command.actor,
+            command.password,
+            uow=self._uow,
+            credentials=self._credentials,
+            hasher=self._hasher,
+            clock=self._clock,
+        )
         user_id, now = command.actor.user_id, self._clock.now()
         secret = self._totp.new_secret()
         sealed = self._box.seal(secret, owner=user_id)
@@ -47,6 +68,8 @@ class EnrolTotp:
                 user = await uow.users.get(user_id)
             except UserNotFound:
                 raise InvalidToken from None
+            if user.password_hash != found.password_hash:
+                raise VersionConflict  # Changed meanwhile: what was confirmed is no longer the password.
             factor = await uow.second_factors.find(user_id)
             if factor is None:
                 await uow.second_factors.add(SecondFactor.enrol(user_id=user_id, sealed_secret=sealed, at=now))

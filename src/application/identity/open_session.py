@@ -10,7 +10,9 @@ from application.identity.tokens import TokenDesk
 from application.identity.views import TokenPairView
 from application.shared.clock import Clock
 from domain.identity.errors import InvalidCode, InvalidCredentials, SecondFactorRequired, UserNotFound
+from domain.identity.policies import SESSIONS_PER_USER
 from domain.identity.second_factor import CodeVerdict
+from domain.identity.session import RevocationReason
 from domain.identity.user import User
 from domain.identity.values import Device
 
@@ -28,15 +30,26 @@ class OpenSessionCommand:
 class OpenSession:
     """Open a session if the password was right and still is, for an account that may log in.
 
+    An account has 100 live ones at the most; the oldest is closed for one more.
+
     The part of logging in that comes after the hash. It waits for nothing but storage, so that it can share its commit
     with others, and be run again after a lost race without another hash.
     """
 
-    def __init__(self, *, uow: IdentityUnits, desk: TokenDesk, second_factor: SecondFactorDesk, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        uow: IdentityUnits,
+        desk: TokenDesk,
+        second_factor: SecondFactorDesk,
+        clock: Clock,
+        max_sessions: int = SESSIONS_PER_USER,
+    ) -> None:
         self._uow = uow
         self._desk = desk
         self._second_factor = second_factor
         self._clock = clock
+        self._max_sessions = max_sessions
 
     async def execute(self, command: OpenSessionCommand) -> TokenPairView:
         found, now = command.found, self._clock.now()
@@ -50,6 +63,10 @@ class OpenSession:
                 await uow.commit()
                 raise InvalidCredentials
             await self._demand_second_factor(uow, user, command.proof, at=now)
+            # The account is locked, so no other session of its is opened meanwhile.
+            for displaced in await uow.sessions.beyond(user.id, keep=self._max_sessions - 1, at=now):
+                displaced.revoke(RevocationReason.DISPLACED, at=now)
+                await uow.sessions.save(displaced)
             session, token = self._desk.open_session(user.id, command.device, at=now)
             await uow.sessions.add(session)
             await uow.commit()

@@ -75,6 +75,13 @@ class SessionRepository(Protocol):
         """Load and lock a user's live sessions, oldest first."""
         ...
 
+    async def beyond(self, user_id: UserId, *, keep: int, at: datetime) -> list[Session]:
+        """Load and lock a user's live sessions but for the newest `keep`.
+
+        It is all of them until the commit as long as the user is locked: whoever opens a session locks them first.
+        """
+        ...
+
     async def note_use(self, session_id: SessionId, generation: int) -> None:
         """Keep that the pair of this generation is used, if it is the session's newest; one atomic statement."""
         ...

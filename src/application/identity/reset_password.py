@@ -20,7 +20,9 @@ class ResetPasswordCommand:
 
 
 class ResetPassword:
-    """Set a new password with the token of a mail, which is spent by it. Every session of the account is closed.
+    """Set a new password with the token of a mail. Every session of the account is closed, and its API keys end.
+
+    The token is spent by it. A mail tells which keys ended.
 
     Whoever has the token reads the mail, so the address counts as verified from then on. A password that must not be
     chosen is refused without spending the token. A second factor stays in force.
@@ -65,9 +67,13 @@ class ResetPassword:
             for session in await uow.sessions.list_live(user.id, at=now):
                 session.revoke(RevocationReason.PASSWORD_CHANGED, at=now)
                 await uow.sessions.save(session)
+            keys = await uow.api_keys.list_of(user.id)
+            for key in keys:
+                key.revoke(at=now)
+                await uow.api_keys.remove(key)
             await uow.commit()
         try:
-            self._mails.password_was_reset(user.email, user.username)
+            self._mails.password_was_reset(user.email, user.username, [key.name for key in keys])
         except Overloaded:
             return  # The password is changed, and a notice that cannot be queued must not say otherwise.
 

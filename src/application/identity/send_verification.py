@@ -24,7 +24,7 @@ class SendVerificationCommand:
 class SendVerification:
     """Mail a link that proves that the caller reads their address; to a verified one nothing is sent.
 
-    The link is good for 24 hours and one use; a newer one replaces it.
+    The link is good for 24 hours, and so are those of the mails before.
     """
 
     def __init__(self, *, uow: IdentityUnits, tokens: OneTimeTokens, mails: AccountMails, clock: Clock) -> None:

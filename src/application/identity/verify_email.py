@@ -15,7 +15,10 @@ class VerifyEmailCommand:
 
 
 class VerifyEmail:
-    """Take the token of a verification mail, which is spent by it. Nobody needs to be signed in."""
+    """Take the token of a verification mail. Nobody needs to be signed in.
+
+    The token is good for its 24 hours, however often it comes: opened twice, a link says the same.
+    """
 
     def __init__(self, *, uow: IdentityUnits, tokens: OneTimeTokens, clock: Clock) -> None:
         self._uow = uow
@@ -31,7 +34,8 @@ class VerifyEmail:
             except UserNotFound:
                 raise InvalidOneTimeToken from None
             token.demand_good_for(user.email, at=now)
-            await uow.one_time_tokens.spend(token)
+            if user.email_verified:
+                return
             user.verify_email(at=now)
             await uow.users.save(user)
             await uow.commit()

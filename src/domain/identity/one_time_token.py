@@ -22,6 +22,9 @@ LIFETIMES: dict[Purpose, timedelta] = {
     Purpose.VERIFY_EMAIL: timedelta(hours=24),
 }
 
+REPLACED: frozenset[Purpose] = frozenset({Purpose.RESET_PASSWORD})
+"""Of these a new token voids the ones before: each is a way into the account. To verify an address, any will do."""
+
 
 @dataclass(frozen=True, slots=True)
 class OneTimeTokenHash:
@@ -36,7 +39,7 @@ class OneTimeTokenHash:
 
 @dataclass(frozen=True, slots=True)
 class OneTimeToken:
-    """A token that was sent to an address; an account has one a purpose at the most, and a new one replaces it."""
+    """A token that was sent to an address."""
 
     user_id: UserId
     purpose: Purpose

@@ -11,6 +11,9 @@ from domain.shared.text import canonical_key
 REFRESH_GRACE = timedelta(seconds=10)
 """How long a spent refresh token still yields the newest pair: several tabs, or an answer lost on the way."""
 
+SESSIONS_PER_USER = 100
+"""Live ones. The oldest is closed for the one that would be more."""
+
 SESSION_LIFETIME = timedelta(days=30)
 """Absolute, from sign-in: refreshing does not extend it."""
 

@@ -23,6 +23,8 @@ class RevocationReason(StrEnum):
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 - the name of a reason, not a secret
     SUSPENDED = "suspended"
     REVOKED = "revoked"
+    DISPLACED = "displaced"
+    """Its account has opened more sessions than it may have."""
     ACCOUNT_DELETED = "account-deleted"
 
 

@@ -139,6 +139,8 @@ class IdentityUseCases(RateLimits):
         providers.Singleton(
             EnrolTotp,
             uow=Infrastructure.storage.provided.identity_units,
+            credentials=Infrastructure.storage.provided.credentials,
+            hasher=Infrastructure.hasher,
             totp=Infrastructure.totp,
             box=Infrastructure.secret_box,
             clock=Infrastructure.clock,
@@ -171,6 +173,8 @@ class IdentityUseCases(RateLimits):
         providers.Singleton(
             CreateApiKey,
             uow=Infrastructure.storage.provided.identity_units,
+            credentials=Infrastructure.storage.provided.credentials,
+            hasher=Infrastructure.hasher,
             keys=Infrastructure.api_keys,
             ids=Infrastructure.ids,
             clock=Infrastructure.clock,

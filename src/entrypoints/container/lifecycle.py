@@ -37,6 +37,7 @@ async def running(container: Container) -> AsyncIterator[None]:
         storage, clock = container.storage(), container.clock()
         for name, purge in (
             ("purging past ranks", lambda: storage.purge_past_ranks(clock.now())),
+            ("purging mailed tokens", lambda: storage.purge_one_time_tokens(clock.now())),
             ("purging idempotency keys", container.idempotency().purge),
         ):
             sweeper = Periodic(name, purge, seconds=_SWEEP_SECONDS)

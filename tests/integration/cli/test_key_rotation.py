@@ -125,7 +125,7 @@ def _enrol(server: Server) -> Callable[[Server], None]:
     body = {"email": "careful@example.com", "password": PASSWORD}
     _, pair = server.request("POST", "/api/v1/auth/signup", body)
     auth = {"Authorization": f"Bearer {pair['access_token']}"}
-    _, enrolment = server.request("POST", "/api/v1/auth/totp", None, auth)
+    _, enrolment = server.request("POST", "/api/v1/auth/totp", {"password": PASSWORD}, auth)
     device = TOTP(enrolment["secret"])
     status, _ = server.request("POST", "/api/v1/auth/totp/confirm", {"code": device.now()}, auth)
     assert status == 200

@@ -197,7 +197,7 @@ async def hammer(site: Site, killings: list[Killing]) -> None:
 
 def api_key(site: Site, pair: Pair) -> tuple[str, dict[str, str]]:
     """Return the id of a new API key, and the header that carries it."""
-    body = {"name": "a program", "scopes": ["posts:read"]}
+    body = {"password": PASSWORD, "name": "a program", "scopes": ["posts:read"]}
     status, answer = site.servers[0].request("POST", "/api/v1/auth/api-keys", body, headers=pair.auth)
     assert status == 201, answer
     return answer["id"], {"Authorization": f"Bearer {answer['key']}"}

@@ -353,7 +353,7 @@ async def test_an_export_holds_everything_as_one_document(client: httpx.AsyncCli
     vote = await client.put(f"{API}/posts/{second}/vote", json={"dir": 1}, headers=alice.auth)
     assert vote.status_code == 200
     await log_in(client, alice)
-    key = {"name": "backup", "scopes": ["posts:read"]}
+    key = {"password": PASSWORD, "name": "backup", "scopes": ["posts:read"]}
     assert (await client.post(f"{API}/auth/api-keys", json=key, headers=alice.auth)).status_code == 201
 
     response = await client.get(f"{API}/users/me/export", headers=alice.auth)

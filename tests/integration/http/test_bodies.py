@@ -16,7 +16,7 @@ from entrypoints.http.identity.credential_schemas import CreateApiKeyBody
 from entrypoints.http.identity.schemas import EditProfileBody, SignUpBody
 from entrypoints.http.posts.schemas import EditPostBody
 from entrypoints.http.problems.errors import MalformedBody
-from tests.integration.http.conftest import Account, faults, problem
+from tests.integration.http.conftest import PASSWORD, Account, faults, problem
 
 POSTS = "/api/v1/posts"
 JSON = {"content-type": "application/json"}
@@ -138,7 +138,7 @@ async def test_faults_of_long_lists_are_twenty_at_the_most(
 ) -> None:
     bodies = {
         "orders": {"items": [{}] * number},
-        "auth/api-keys": {"name": "a", "scopes": ["x" * 3] * number},
+        "auth/api-keys": {"password": PASSWORD, "name": "a", "scopes": ["x" * 3] * number},
         "auth/signup": dict.fromkeys(map(str, range(number)), 1),
     }
     for path, body in bodies.items():
@@ -182,7 +182,7 @@ def test_a_member_that_is_twice_in_a_large_body_is_found() -> None:
 
 
 def test_a_fault_does_not_quote_a_megabyte() -> None:
-    body = {"name": "a", "scopes": ["x" * 1_000_000]}
+    body = {"password": PASSWORD, "name": "a", "scopes": ["x" * 1_000_000]}
     with pytest.raises(Invalid) as refused:
         decode(json.dumps(body).encode(), CreateApiKeyBody)
     assert len(refused.value.detail) < 500

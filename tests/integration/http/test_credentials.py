@@ -97,6 +97,55 @@ async def test_a_forgotten_password_is_reset_once_and_closes_every_session(
     assert (await client.get(ME, headers=bearer(pair["access_token"]))).json()["email_verified"] is True
     await tokens(RESET)
     assert outbox.mails[-1].subject == "Your password was changed"
+    assert "API keys that ended with it: none" in outbox.mails[-1].text
+
+
+async def test_api_keys_end_with_a_reset_password_and_the_mail_names_them(
+    client: httpx.AsyncClient, alice: Account, tokens: ReadMail, outbox: Outbox, container: Container
+) -> None:
+    keys = [await a_key(client, alice, "profile:read", name=name) for name in ("backup", "phone app")]
+    await forget(client, alice.email)
+    (token,) = await tokens(RESET)
+
+    assert (await client.post(f"{AUTH}/password/reset", json={"token": token, "password": OTHER})).status_code == 204
+
+    async with container.storage().identity_units() as uow:
+        assert await uow.api_keys.list_of(user_id(alice)) == []
+    for key in keys:
+        assert await container.storage().api_keys.by_hash(container.api_keys().hash(key["key"])) is None
+    await tokens(RESET)
+    assert "phone app" in outbox.mails[-1].text
+    assert "backup" in outbox.mails[-1].text
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("totp", {}), ("api-keys", {"name": "x", "scopes": ["posts:read"]})],
+)
+async def test_what_outlives_a_session_takes_the_password_once_more(
+    client: httpx.AsyncClient, alice: Account, path: str, body: dict[str, object]
+) -> None:
+    missing = await client.post(f"{AUTH}/{path}", json=body, headers=alice.auth)
+    wrong = await client.post(f"{AUTH}/{path}", json={**body, "password": OTHER}, headers=alice.auth)
+
+    assert (problem(missing), faults(missing)) == ((400, "invalid-input"), {"/password": "required"})
+    assert problem(wrong) == (403, "wrong-password")
+    assert (await client.get(f"{AUTH}/api-keys", headers=alice.auth)).json()["items"] == []
+
+
+async def test_the_hundred_and_first_session_ends_the_oldest(
+    client: httpx.AsyncClient, alice: Account, clock: SettableClock
+) -> None:
+    for _ in range(99):
+        clock.advance(timedelta(seconds=1))
+        assert (await log_in(client, alice)).status_code == 200
+    assert (await client.get(ME, headers=alice.auth)).status_code == 200
+
+    newest = (await log_in(client, alice)).json()
+
+    assert problem(await client.get(ME, headers=alice.auth)) == (401, "invalid-token")
+    listed = await client.get(f"{AUTH}/sessions?limit=100", headers=bearer(newest["access_token"]))
+    assert (len(listed.json()["items"]), listed.json()["next_cursor"]) == (100, None)
 
 
 async def test_whether_an_address_has_an_account_does_not_show(
@@ -199,7 +248,7 @@ async def test_a_suspended_account_gets_no_mail(
     assert await tokens(RESET) == []
 
 
-async def test_signing_up_mails_a_token_that_verifies_the_address_once(
+async def test_signing_up_mails_a_token_that_verifies_the_address(
     client: httpx.AsyncClient, alice: Account, tokens: ReadMail
 ) -> None:
     (token,) = await tokens(VERIFY)
@@ -208,8 +257,25 @@ async def test_signing_up_mails_a_token_that_verifies_the_address_once(
     assert (await client.post(f"{AUTH}/email/verify", json={"token": token})).status_code == 204
 
     assert (await client.get(ME, headers=alice.auth)).json()["email_verified"] is True
-    again = await client.post(f"{AUTH}/email/verify", json={"token": token})
-    assert problem(again) == (400, "invalid-one-time-token")
+    # The link was opened twice, or a mail scanner was first.
+    assert (await client.post(f"{AUTH}/email/verify", json={"token": token})).status_code == 204
+
+
+async def test_a_resend_does_not_void_the_link_before_within_its_time(
+    client: httpx.AsyncClient, alice: Account, tokens: ReadMail, clock: SettableClock
+) -> None:
+    await tokens(VERIFY)
+    clock.advance(timedelta(minutes=20))
+    assert (await client.post(f"{AUTH}/email/verify/resend", headers=alice.auth)).status_code == 202
+    first, second = await tokens(VERIFY)
+    assert first != second
+
+    assert (await client.post(f"{AUTH}/email/verify", json={"token": first})).status_code == 204
+    assert (await client.post(f"{AUTH}/email/verify", json={"token": second})).status_code == 204
+    clock.advance(timedelta(hours=23, minutes=50))
+    ended = await client.post(f"{AUTH}/email/verify", json={"token": first})
+    assert problem(ended) == (400, "invalid-one-time-token")
+    assert (await client.post(f"{AUTH}/email/verify", json={"token": second})).status_code == 204
 
 
 async def test_a_token_is_good_for_its_own_purpose_alone(
@@ -248,7 +314,7 @@ async def test_mails_lead_to_the_front_end(sign_up: SignUp, tokens: ReadMail, ou
 
 async def enabled(client: httpx.AsyncClient, account: Account, clock: SettableClock) -> tuple[TOTP, list[str]]:
     """Enrol and confirm; return the device and the recovery codes."""
-    enrolment = (await client.post(f"{AUTH}/totp", headers=account.auth)).json()
+    enrolment = (await client.post(f"{AUTH}/totp", json={"password": PASSWORD}, headers=account.auth)).json()
     device = TOTP(enrolment["secret"])
     assert pyotp.parse_uri(enrolment["uri"]).secret == enrolment["secret"]
     body = {"code": device.at(clock.now())}
@@ -275,8 +341,8 @@ async def test_with_a_second_factor_the_password_alone_is_not_enough(
 
 
 async def test_until_it_is_confirmed_it_counts_for_nothing(client: httpx.AsyncClient, alice: Account) -> None:
-    first = (await client.post(f"{AUTH}/totp", headers=alice.auth)).json()["secret"]
-    second = (await client.post(f"{AUTH}/totp", headers=alice.auth)).json()["secret"]
+    first = (await client.post(f"{AUTH}/totp", json={"password": PASSWORD}, headers=alice.auth)).json()["secret"]
+    second = (await client.post(f"{AUTH}/totp", json={"password": PASSWORD}, headers=alice.auth)).json()["secret"]
     assert first != second
     assert (await log_in(client, alice)).status_code == 200
     wrong = await client.post(f"{AUTH}/totp/confirm", json={"code": "000000"}, headers=alice.auth)
@@ -373,7 +439,8 @@ async def test_a_second_factor_in_force_is_neither_begun_nor_confirmed_again(
     nothing_begun = await client.post(f"{AUTH}/totp/confirm", json={"code": "000000"}, headers=alice.auth)
     assert problem(nothing_begun) == (404, "totp-not-enabled")
     await enabled(client, alice, clock)
-    assert problem(await client.post(f"{AUTH}/totp", headers=alice.auth)) == (409, "totp-enabled")
+    enrolled = await client.post(f"{AUTH}/totp", json={"password": PASSWORD}, headers=alice.auth)
+    assert problem(enrolled) == (409, "totp-enabled")
     again = await client.post(f"{AUTH}/totp/confirm", json={"code": "000000"}, headers=alice.auth)
     assert problem(again) == (409, "totp-enabled")
 
@@ -391,7 +458,7 @@ async def test_a_reset_password_does_not_get_around_the_second_factor(
 async def test_the_secret_is_not_stored_in_the_clear(
     client: httpx.AsyncClient, alice: Account, container: Container
 ) -> None:
-    secret = (await client.post(f"{AUTH}/totp", headers=alice.auth)).json()["secret"]
+    secret = (await client.post(f"{AUTH}/totp", json={"password": PASSWORD}, headers=alice.auth)).json()["secret"]
     async with container.storage().identity_units() as uow:
         factor = await uow.second_factors.find(user_id(alice))
     assert factor is not None
@@ -413,7 +480,7 @@ async def suspend(container: Container, account: Account) -> None:
 
 
 async def a_key(client: httpx.AsyncClient, account: Account, *scopes: str, **more: str) -> dict[str, str]:
-    body = {"name": "a script", "scopes": list(scopes), **more}
+    body = {"password": PASSWORD, "name": "a script", "scopes": list(scopes), **more}
     response = await client.post(f"{AUTH}/api-keys", json=body, headers=account.auth)
     assert response.status_code == 201, response.text
     assert response.headers["cache-control"] == "no-store"
@@ -466,9 +533,9 @@ async def test_a_scope_opens_its_own_door_and_no_other(
     ("method", "path", "body"),
     [
         ("GET", f"{AUTH}/api-keys", None),
-        ("POST", f"{AUTH}/api-keys", {"name": "more", "scopes": ["posts:read"]}),
+        ("POST", f"{AUTH}/api-keys", {"password": PASSWORD, "name": "more", "scopes": ["posts:read"]}),
         ("DELETE", f"{AUTH}/api-keys/019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b", None),
-        ("POST", f"{AUTH}/totp", None),
+        ("POST", f"{AUTH}/totp", {"password": PASSWORD}),
         ("GET", f"{AUTH}/totp", None),
         ("POST", f"{AUTH}/totp/confirm", {"code": "000000"}),
         ("DELETE", f"{AUTH}/totp", {"password": PASSWORD}),
@@ -550,12 +617,16 @@ async def test_the_last_use_is_kept_to_the_minute(
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ({"name": "x", "scopes": []}, {"/scopes": "length"}),
-        ({"name": " ", "scopes": ["posts:read"]}, {"/name": "length"}),
-        ({"name": "x", "scopes": ["everything"]}, {"/scopes/0": "enum"}),
-        ({"name": "x", "scopes": ["posts:read"], "expires_at": "2020-01-01T00:00:00Z"}, {"/expires_at": "past"}),
-        ({"name": "x", "scopes": ["posts:read"], "expires_at": "2030-01-01T00:00:00"}, None),
-        ({"scopes": ["posts:read"]}, {"/name": "required"}),
+        ({"password": PASSWORD, "name": "x", "scopes": []}, {"/scopes": "length"}),
+        ({"password": PASSWORD, "name": " ", "scopes": ["posts:read"]}, {"/name": "length"}),
+        ({"password": PASSWORD, "name": "x", "scopes": ["everything"]}, {"/scopes/0": "enum"}),
+        (
+            {"password": PASSWORD, "name": "x", "scopes": ["posts:read"], "expires_at": "2020-01-01T00:00:00Z"},
+            {"/expires_at": "past"},
+        ),
+        ({"password": PASSWORD, "name": "x", "scopes": ["posts:read"], "expires_at": "2030-01-01T00:00:00"}, None),
+        ({"password": PASSWORD, "scopes": ["posts:read"]}, {"/name": "required"}),
+        ({"name": "x", "scopes": ["posts:read"]}, {"/password": "required"}),
     ],
 )
 async def test_a_faulty_key_is_not_made(
@@ -567,11 +638,9 @@ async def test_a_faulty_key_is_not_made(
 
 
 async def test_an_account_has_a_hundred_keys_at_the_most(client: httpx.AsyncClient, alice: Account) -> None:
+    key = {"password": PASSWORD, "scopes": ["posts:read"]}
     answers = await asyncio.gather(
-        *(
-            client.post(f"{AUTH}/api-keys", json={"name": f"{n}", "scopes": ["posts:read"]}, headers=alice.auth)
-            for n in range(105)
-        )
+        *(client.post(f"{AUTH}/api-keys", json={**key, "name": f"{n}"}, headers=alice.auth) for n in range(105))
     )
     statuses = [answer.status_code for answer in answers]
     assert (statuses.count(201), statuses.count(409)) == (100, 5)

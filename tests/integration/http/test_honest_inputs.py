@@ -114,7 +114,7 @@ class TestTimes:
     async def test_what_is_no_time_is_refused_everywhere(
         self, client: httpx.AsyncClient, alice: Account, written: str
     ) -> None:
-        key = {"name": "x", "scopes": ["posts:read"], "expires_at": written}
+        key = {"password": PASSWORD, "name": "x", "scopes": ["posts:read"], "expires_at": written}
         query = await client.get("/api/v1/posts", params={"since": written})
         body = await client.post("/api/v1/auth/api-keys", json=key, headers=alice.auth)
 
@@ -137,7 +137,7 @@ class TestTimes:
     async def test_a_key_expires_at_any_time_of_rfc_3339(
         self, client: httpx.AsyncClient, alice: Account, written: str
     ) -> None:
-        key = {"name": "x", "scopes": ["posts:read"], "expires_at": written}
+        key = {"password": PASSWORD, "name": "x", "scopes": ["posts:read"], "expires_at": written}
         made = await client.post("/api/v1/auth/api-keys", json=key, headers=alice.auth)
 
         assert made.status_code == 201, made.text
@@ -406,7 +406,7 @@ class TestSomethingCanBeSeen:
             ("POST", "/api/v1/posts", {"text": text}, "/text"),
             ("POST", "/api/v1/posts", {"text": text * 400}, "/text"),
             ("PATCH", post, {"text": text}, "/text"),
-            ("POST", "/api/v1/auth/api-keys", {"name": text, "scopes": ["posts:read"]}, "/name"),
+            ("POST", "/api/v1/auth/api-keys", {"password": PASSWORD, "name": text, "scopes": ["posts:read"]}, "/name"),
             ("POST", "/api/v1/webhooks", {**hook, "description": text}, "/description"),
             ("PUT", f"/api/v1/users/{bob.id}/suspension", {"reason": text}, "/reason"),
             (

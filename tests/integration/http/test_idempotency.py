@@ -238,7 +238,7 @@ async def test_an_answer_to_a_post_that_is_gone_since_comes_back_too(
 async def test_a_key_is_shown_again_to_its_owner_and_its_api_key_works(
     client: httpx.AsyncClient, container: Container, alice: Account
 ) -> None:
-    body = {"name": "backup script", "scopes": ["posts:read"]}
+    body = {"password": PASSWORD, "name": "backup script", "scopes": ["posts:read"]}
     first = await client.post(API_KEYS, json=body, headers=keyed(alice))
     again = await client.post(API_KEYS, json=body, headers=keyed(alice))
     assert again.json()["key"] == first.json()["key"]

@@ -19,7 +19,16 @@ from entrypoints.container import Container
 from entrypoints.http.app import create_app
 from entrypoints.http.exchange import Application
 from tests.fakes import SettableClock
-from tests.integration.http.conftest import Account, a_container, bearer, faults, open_client, problem, publish
+from tests.integration.http.conftest import (
+    PASSWORD,
+    Account,
+    a_container,
+    bearer,
+    faults,
+    open_client,
+    problem,
+    publish,
+)
 
 EVENTS = "/api/v1/events"
 
@@ -319,7 +328,7 @@ async def test_bad_credentials_do_not_make_one_anybody(client: httpx.AsyncClient
 
 
 async def test_an_api_key_is_refused(client: httpx.AsyncClient, alice: Account) -> None:
-    body = {"name": "a program", "scopes": ["posts:read"]}
+    body = {"password": PASSWORD, "name": "a program", "scopes": ["posts:read"]}
     key = (await client.post("/api/v1/auth/api-keys", json=body, headers=alice.auth)).json()["key"]
 
     assert problem(await client.get(EVENTS, headers=bearer(key))) == (403, "insufficient-scope")

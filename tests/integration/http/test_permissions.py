@@ -23,6 +23,7 @@ ROUTES = [
     (method, path, operation) for method, path, operation in operations(create_litestar(a_container(SettableClock())))
 ]
 CALLERS = Row._fields
+A_KEY = {"password": PASSWORD, "name": "a key", "scopes": ["posts:read"]}
 AN_ORDER = {
     "items": [{"product_id": "sku-1", "quantity": 1}],
     "shipping_address": {"street": "1 Main Street", "city": "Springfield", "state": "IL", "zip": "62701"},
@@ -70,7 +71,9 @@ async def a_world(container: Container) -> World:
     await client.post("/api/v1/auth/login", json={"email": owner.email, "password": PASSWORD})
     sessions = (await client.get("/api/v1/auth/sessions", headers=owner.auth)).json()["items"]
     key = await client.post(
-        "/api/v1/auth/api-keys", json={"name": "a key", "scopes": ["posts:read"]}, headers=owner.auth
+        "/api/v1/auth/api-keys",
+        json=A_KEY,
+        headers=owner.auth,
     )
     assert key.status_code == 201, key.text
     placed = await client.post("/api/v1/orders", json=AN_ORDER, headers=owner.auth)
@@ -182,7 +185,9 @@ def test_every_route_that_is_refused_by_role_declares_the_permission() -> None:
 async def test_an_api_key_without_the_scope_hears_that_whatever_was_sent(untouched: World) -> None:
     owner = untouched.accounts["owner"]
     made = await untouched.client.post(
-        "/api/v1/auth/api-keys", json={"name": "reads", "scopes": ["posts:read"]}, headers=owner.auth
+        "/api/v1/auth/api-keys",
+        json=A_KEY,
+        headers=owner.auth,
     )
     key = {"authorization": f"Bearer {made.json()['key']}"}
     for method, path, operation in WITH_BODY:

@@ -151,7 +151,10 @@ async def test_an_api_key_counts_for_its_owner(open_service: Open) -> None:
     service = open_service(RATE_LIMIT_USER="2/minute")
     alice = await service.sign_up()
     made = await service.ask(
-        "POST", "/api/v1/auth/api-keys", headers=alice, json={"name": "a script", "scopes": ["posts:read"]}
+        "POST",
+        "/api/v1/auth/api-keys",
+        headers=alice,
+        json={"password": PASSWORD, "name": "a script", "scopes": ["posts:read"]},
     )
     key = bearer(made.json()["key"])
 

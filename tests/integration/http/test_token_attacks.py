@@ -292,7 +292,7 @@ async def forge(client: httpx.AsyncClient, container: Container, algorithm: str)
     pair = (await client.post("/api/v1/auth/signup", json=body)).json()
     key = await client.post(
         "/api/v1/auth/api-keys",
-        json={"name": "x", "scopes": ["posts:read"]},
+        json={"password": PASSWORD, "name": "x", "scopes": ["posts:read"]},
         headers={"authorization": f"Bearer {pair['access_token']}"},
     )
     secret = container.keys().access_tokens[0].secret

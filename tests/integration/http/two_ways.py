@@ -99,7 +99,7 @@ async def a_story(container: Container, *, posts: int = 1) -> Story:
             return made["access_token"], {"authorization": f"Bearer {made['access_token']}"}, made["user"]["id"]
 
         async def key(*scopes: str) -> str:
-            body = {"name": "a script", "scopes": scopes}
+            body = {"password": PASSWORD, "name": "a script", "scopes": scopes}
             return str((await client.post(f"{API}/auth/api-keys", json=body, headers=alices)).json()["key"])
 
         alice, alices, author_id = await sign_up("alice")

@@ -24,6 +24,7 @@ from adapters.mail.smtp import SmtpServer, SmtpTransport
 from adapters.mail.transport import DeliveryDelayed, DeliveryFailed, Mail, MailTransport
 from adapters.system.background import TaskBackground
 from application.shared.errors import Overloaded
+from domain.identity.api_key import ApiKeyName
 from domain.identity.values import EmailAddress, Username
 from tests.fakes import SettableClock
 from tests.waiting import until
@@ -149,13 +150,15 @@ async def test_the_three_mails_say_what_to_do_in_text_and_in_html() -> None:
     to, name = EmailAddress.parse("alice@example.org"), Username('<b>&"alice', "x")
     mails.password_reset(to, name, "the-token")
     mails.email_verification(to, name, "the-token")
-    mails.password_was_reset(to, name)
+    mails.password_was_reset(to, name, [ApiKeyName("backup & more")])
     await queue.close()
 
     reset, verification, notice = transport.delivered
     assert "https://app.example.com/reset-password#token=the-token" in reset.text
     assert "https://app.example.com/verify-email#token=the-token" in verification.html
     assert "https://app.example.com/forgot-password" in notice.text
+    assert "API keys that ended with it: backup & more" in notice.text
+    assert "API keys that ended with it: backup &amp; more" in notice.html
     for mail in transport.delivered:
         assert mail.to == "alice@example.org"
         assert '<b>&"alice' in mail.text

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import CursorResult, bindparam, delete, func, insert, or_, select, type_coerce, update
 
-from adapters.sql.database import Database
+from adapters.sql.database import AnyRow, Database
 from adapters.sql.errors import Named
 from adapters.sql.mapping import Values
 from adapters.sql.models import ApiKeyRow, OneTimeTokenRow, SecondFactorRow, UserRow, table_of
@@ -21,7 +21,7 @@ from application.identity.views import ApiKeyView
 from application.shared.errors import VersionConflict
 from domain.identity.api_key import ApiKey, ApiKeyHash, ApiKeyName
 from domain.identity.errors import ApiKeyNotFound, InvalidOneTimeToken, UserNotFound
-from domain.identity.one_time_token import OneTimeToken, OneTimeTokenHash, Purpose
+from domain.identity.one_time_token import REPLACED, OneTimeToken, OneTimeTokenHash, Purpose
 from domain.identity.second_factor import RecoveryCodeHash, SecondFactor
 from domain.identity.values import UserStatus
 from domain.shared.actor import Role, Scope
@@ -47,6 +47,15 @@ _FIND_TOKEN = select(_TOKENS).where(
 _DISCARD_TOKEN = delete(_TOKENS).where(_TOKENS.c.user_id == bindparam("of_user"), _TOKENS.c.purpose == bindparam("of"))
 _SPEND_TOKEN = _DISCARD_TOKEN.where(_TOKENS.c.token_hash == bindparam("hash", type_=_TOKENS.c.token_hash.type))
 
+_PURGE_BATCH = 500
+_ENDED = (
+    select(_TOKENS.c.token_hash)
+    .where(_TOKENS.c.expires_at <= bindparam("until", type_=Moment))
+    .order_by(_TOKENS.c.expires_at)
+    .limit(_PURGE_BATCH)
+)
+_FORGET_TOKEN = delete(_TOKENS).where(_TOKENS.c.token_hash == bindparam("at_hash", type_=_TOKENS.c.token_hash.type))
+
 _LOAD_FACTOR = select(_FACTORS).where(_FACTORS.c.user_id == bindparam("of_user")).with_for_update()
 _INSERT_FACTOR = insert(_FACTORS)
 _AS_LOADED = (_FACTORS.c.user_id == bindparam("of_user"), _FACTORS.c.version == bindparam("at_version"))
@@ -57,6 +66,7 @@ _INSERT_KEY = insert(_KEYS)
 _LOAD_KEY = (
     select(_KEYS).where(_KEYS.c.id == bindparam("at_id"), _KEYS.c.user_id == bindparam("of_user")).with_for_update()
 )
+_LOAD_KEYS = select(_KEYS).where(_KEYS.c.user_id == bindparam("of_user")).order_by(_KEYS.c.id.desc()).with_for_update()
 _DELETE_KEY = delete(_KEYS).where(_KEYS.c.id == bindparam("at_id"))
 _COUNT_KEYS = select(func.count()).select_from(_KEYS).where(_KEYS.c.user_id == bindparam("of_user"))
 _NOTE_USE = (
@@ -102,7 +112,8 @@ class SqlOneTimeTokenRepository(OneTimeTokenRepository):
         self._transaction = transaction
 
     async def put(self, token: OneTimeToken) -> None:
-        await self.discard(token.user_id, token.purpose)
+        if token.purpose in REPLACED:
+            await self.discard(token.user_id, token.purpose)
         values = {
             "user_id": token.user_id,
             "purpose": token.purpose.value,
@@ -134,6 +145,20 @@ class SqlOneTimeTokenRepository(OneTimeTokenRepository):
 
     async def discard(self, user_id: UserId, purpose: Purpose) -> None:
         await self._transaction.put(_DISCARD_TOKEN, {"of_user": user_id, "of": purpose.value})
+
+
+async def purge_one_time_tokens(database: Database, *, until: datetime) -> int:
+    """Forget tokens that ended at `until` or before, a bounded number of them; return how many."""
+    rows = await database.fetch_all(_ENDED, {"until": until})
+    if rows:
+        transaction = Transaction(database)
+        try:
+            # By key, so that two who do this at once do not wait for each other's ranges.
+            await transaction.execute_many(_FORGET_TOKEN, [{"at_hash": row.token_hash} for row in rows])
+            await transaction.commit()
+        finally:
+            await transaction.end()
+    return len(rows)
 
 
 class SqlSecondFactorRepository(SecondFactorRepository):
@@ -196,23 +221,17 @@ class SqlApiKeyRepository(ApiKeyRepository):
         row = (await self._transaction.execute(_LOAD_KEY, {"at_id": key_id, "of_user": user_id})).one_or_none()
         if row is None:
             raise ApiKeyNotFound
-        return ApiKey.restore(
-            id=ApiKeyId(row.id),
-            user_id=UserId(row.user_id),
-            name=ApiKeyName(row.name),
-            scopes=_scopes(row.scopes),
-            hash=ApiKeyHash(row.key_hash),
-            hint=row.hint,
-            created_at=row.created_at,
-            expires_at=row.expires_at,
-            last_used_at=row.last_used_at,
-        )
+        return _api_key(row)
 
     async def remove(self, key: ApiKey) -> None:
         result = await self._transaction.execute(_DELETE_KEY, {"at_id": key.id})
         if not isinstance(result, CursorResult) or result.rowcount != 1:
             raise ApiKeyNotFound
         self._transaction.touch(key)
+
+    async def list_of(self, user_id: UserId) -> list[ApiKey]:
+        rows = (await self._transaction.execute(_LOAD_KEYS, {"of_user": user_id})).all()
+        return [_api_key(row) for row in rows]
 
     async def count(self, user_id: UserId) -> int:
         return int((await self._transaction.execute(_COUNT_KEYS, {"of_user": user_id})).scalar_one())
@@ -254,6 +273,20 @@ class SqlApiKeyReader(ApiKeyReader):
             )
             for id, name, scopes, hint, created_at, expires_at, last_used_at in rows
         ]
+
+
+def _api_key(row: AnyRow) -> ApiKey:
+    return ApiKey.restore(
+        id=ApiKeyId(row.id),
+        user_id=UserId(row.user_id),
+        name=ApiKeyName(row.name),
+        scopes=_scopes(row.scopes),
+        hash=ApiKeyHash(row.key_hash),
+        hint=row.hint,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+    )
 
 
 def _factor_values(factor: SecondFactor) -> Values:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, insert, select, type_coerce, update
+from sqlalchemy import Integer, bindparam, delete, insert, select, type_coerce, update
 
 from adapters.sql.database import AnyRow, Database
 from adapters.sql.errors import Named
@@ -51,6 +51,8 @@ _LOCK_ACTIVE_ADMINS = (
     .with_for_update()
 )
 
+_AT_ONCE = 1_000
+"""Sessions that one log-in closes at the most: an account may have had more before there was a maximum."""
 _LOAD_SESSION = select(_SESSIONS).where(_SESSIONS.c.id == bindparam("at_id")).with_for_update()
 _LOAD_LIVE_SESSIONS = (
     select(_SESSIONS)
@@ -61,6 +63,18 @@ _LOAD_LIVE_SESSIONS = (
     )
     .order_by(_SESSIONS.c.created_at, _SESSIONS.c.id)
     .with_for_update()
+)
+# Without a lock: the sessions that stay are nobody's business, and those that go are loaded and locked by themselves.
+_SESSIONS_BEYOND = (
+    select(_SESSIONS.c.id)
+    .where(
+        _SESSIONS.c.user_id == bindparam("of_user"),
+        _SESSIONS.c.revoked_at.is_(None),
+        _SESSIONS.c.expires_at > bindparam("at", type_=Moment),
+    )
+    .order_by(_SESSIONS.c.created_at.desc(), _SESSIONS.c.id.desc())
+    .limit(_AT_ONCE)
+    .offset(bindparam("keep", type_=Integer))
 )
 _INSERT_SESSION = insert(_SESSIONS)
 _UPDATE_SESSION = update(_SESSIONS).where(
@@ -164,6 +178,10 @@ class SqlSessionRepository(SessionRepository):
     async def list_live(self, user_id: UserId, *, at: datetime) -> list[Session]:
         found = await self._transaction.run(_LOAD_LIVE_SESSIONS, {"of_user": user_id, "at": at})
         return [session_from(row) for row in found.rows]
+
+    async def beyond(self, user_id: UserId, *, keep: int, at: datetime) -> list[Session]:
+        found = await self._transaction.run(_SESSIONS_BEYOND, {"of_user": user_id, "at": at, "keep": keep})
+        return [await self.get(SessionId(row.id)) for row in found.rows]
 
     async def note_use(self, session_id: SessionId, generation: int) -> None:
         await self._transaction.execute(_NOTE_USE, {"at_id": session_id, "at_generation": generation})

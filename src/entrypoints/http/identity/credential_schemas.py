@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from application.identity.manage_api_keys import CreateApiKeyCommand
-from application.identity.manage_totp import ConfirmTotpCommand, DisableTotpCommand
+from application.identity.manage_totp import ConfirmTotpCommand, DisableTotpCommand, EnrolTotpCommand
 from application.identity.request_password_reset import RequestPasswordResetCommand
 from application.identity.reset_password import ResetPasswordCommand
 from application.identity.second_factor import Proof
@@ -88,6 +88,15 @@ class VerifyEmailBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
         return VerifyEmailCommand(self.token)
 
 
+class EnrolTotpBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Your password, since whoever holds an open session could lock you out with this."""
+
+    password: KnownPassword
+
+    def command(self, actor: Actor) -> EnrolTotpCommand:
+        return EnrolTotpCommand(actor, Password.attempt(self.password))
+
+
 class ConfirmTotpBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """A first code, to show that the app has the secret."""
 
@@ -116,8 +125,9 @@ class DisableTotpBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
 
 
 class CreateApiKeyBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """A new API key."""
+    """A new API key, and your password, since a key outlives the session that makes it."""
 
+    password: KnownPassword
     name: KeyName
     scopes: Annotated[
         list[Scope],
@@ -133,6 +143,7 @@ class CreateApiKeyBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, 
     def command(self, actor: Actor, once: Once[CreatedApiKeyView] | None) -> CreateApiKeyCommand:
         return CreateApiKeyCommand(
             actor=actor,
+            password=Password.attempt(self.password),
             name=ApiKeyName.parse(self.name),
             scopes=frozenset(self.scopes),
             expires_at=None if self.expires_at is None else expiry(self.expires_at),

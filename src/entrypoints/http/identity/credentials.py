@@ -57,6 +57,7 @@ from entrypoints.http.identity.credential_schemas import (
     ConfirmTotpBody,
     CreateApiKeyBody,
     DisableTotpBody,
+    EnrolTotpBody,
     ForgotPasswordBody,
     ResetPasswordBody,
     VerifyEmailBody,
@@ -112,7 +113,7 @@ RESET_PASSWORD: Final = Operation(
     body=ResetPasswordBody,
     body_example={"token": _TOKEN_EXAMPLE, "password": "two walruses in the library"},
     status=204,
-    answer_description="The password is changed, and every session is closed.",
+    answer_description="The password is changed, every session is closed, and the API keys have ended.",
     raises=(InvalidOneTimeToken, Overloaded, TransientFailure),
 )
 VERIFY_EMAIL: Final = Operation(
@@ -156,6 +157,8 @@ ENROL_TOTP: Final = Operation(
     tag="auth",
     describes=EnrolTotp,
     auth=Auth.REQUIRED,
+    body=EnrolTotpBody,
+    body_example={"password": "a walrus in the library"},
     answer=TotpEnrolmentView,
     answer_description="What the authenticator app needs to know.",
     answer_example={
@@ -163,7 +166,7 @@ ENROL_TOTP: Final = Operation(
         "uri": "otpauth://totp/postern:alice%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=postern",
     },
     headers=("Cache-Control",),
-    raises=(TotpAlreadyEnabled, TransientFailure),
+    raises=(TotpAlreadyEnabled, WrongPassword, Overloaded, TransientFailure),
 )
 CONFIRM_TOTP: Final = Operation(
     id="confirmTotp",
@@ -198,14 +201,19 @@ CREATE_API_KEY: Final = Operation(
     describes=CreateApiKey,
     auth=Auth.REQUIRED,
     body=CreateApiKeyBody,
-    body_example={"name": "backup script", "scopes": ["posts:read"], "expires_at": "2099-12-31T00:00:00Z"},
+    body_example={
+        "password": "a walrus in the library",
+        "name": "backup script",
+        "scopes": ["posts:read"],
+        "expires_at": "2099-12-31T00:00:00Z",
+    },
     status=201,
     answer=CreatedApiKeyView,
     answer_description="The key, shown this once.",
     answer_example={**_KEY_EXAMPLE, "key": "pk_7Qm2vX0cBf4kLr9sTn1wYz6hJd3gPa8uEi5oSxVbNqMt0C2f4H6k"},
     headers=("Cache-Control", "Location"),
     idempotent=True,
-    raises=(TooManyApiKeys, TransientFailure),
+    raises=(TooManyApiKeys, WrongPassword, Overloaded, TransientFailure),
 )
 LIST_API_KEYS: Final = Operation(
     id="listApiKeys",
@@ -302,7 +310,8 @@ class CredentialRoutes:
     async def enrol_totp(self, request: HttpRequest) -> Answer:
         actor = self._auth.signed_in(Exchange.of(request.scope))
         refuse_parameters(request.scope["query_string"])
-        return _secret(200, await self._use.enrol_totp.execute(EnrolTotpCommand(actor)))
+        body = await read(request, EnrolTotpBody)
+        return _secret(200, await self._use.enrol_totp.execute(body.command(actor)))
 
     async def confirm_totp(self, request: HttpRequest) -> Answer:
         actor = self._auth.signed_in(Exchange.of(request.scope))
