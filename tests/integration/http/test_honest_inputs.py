@@ -205,6 +205,20 @@ class TestAddressesBehindProxies:
         assert await self.seen(clock, headers) == client
         assert await self.seen(clock, headers, peer=self.STRANGER) == self.STRANGER
 
+    async def test_the_audit_trail_goes_by_it(self, clock: SettableClock) -> None:
+        container = a_container(clock, TRUSTED_PROXIES="10.0.0.0/8")
+        wrong = {"email": "alice@example.com", "password": "not this one at all"}
+        async with self.at(create_app(container), self.PROXY) as client:
+            body = {**wrong, "password": PASSWORD, "username": "alice"}
+            me = (await client.post("/api/v1/auth/signup", json=body)).json()
+            alice = Account(me["user"]["id"], body["email"], "alice", me["access_token"], me["refresh_token"])
+            admin = await with_role(container, client, alice, Role.ADMIN)
+            forwarded = {"forwarded": 'for="[2001:db8:cafe::17]:4711"'}
+            await client.post("/api/v1/auth/login", json=wrong, headers=forwarded)
+            trail = (await client.get("/api/v1/audit", headers=admin.auth)).json()["items"]
+
+        assert [entry["address"] for entry in trail if entry["event"] == "login.failed"] == ["2001:db8:cafe::17"]
+
     async def test_the_field_that_the_proxy_writes_is_the_one_that_counts(self, clock: SettableClock) -> None:
         both = {"forwarded": "for=203.0.113.9", "x-forwarded-for": "6.6.6.6"}
 
