@@ -6,6 +6,8 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from adapters.shared.cancellation import CancelledInCommit
+from adapters.sql.cancelled import go_on_alone
 from adapters.sql.database import Database
 from adapters.sql.idempotency import SqlIdempotencyKeys
 from adapters.sql.identity.audit import SqlAuditTrail
@@ -101,7 +103,13 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
         # A caller who hangs up in the middle must not keep the listeners from hearing of what is committed: a shared
         # cache would go on serving what it has. So from here on it runs to its end, whoever waits for it.
         self._committing = asyncio.ensure_future(self._commit())
-        await asyncio.shield(self._committing)
+        try:
+            await asyncio.shield(self._committing)
+        except asyncio.CancelledError:
+            if self._committing.cancelled():
+                raise
+            go_on_alone(self._committing)
+            raise CancelledInCommit from None
 
     async def _commit(self) -> None:
         events = await self.transaction.commit()

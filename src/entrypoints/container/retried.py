@@ -4,6 +4,7 @@ import asyncio
 import random
 from typing import TypeVar
 
+from adapters.system.deadline import ContextDeadline
 from application.shared.grouping import Grouping
 from application.shared.retry import Retried
 from application.shared.use_case import UseCase
@@ -15,4 +16,4 @@ R = TypeVar("R")
 def retried(use_case: UseCase[C, R], grouped: Grouping | None = None) -> UseCase[C, R]:
     """Run `use_case` again when it loses a race; with `grouped`, each attempt shares its commit with others."""
     attempt = use_case if grouped is None else grouped(use_case)
-    return Retried(attempt, sleep=asyncio.sleep, random=random.random)
+    return Retried(attempt, sleep=asyncio.sleep, random=random.random, deadline=ContextDeadline())

@@ -65,6 +65,7 @@ def create_app(container: Container) -> Application:
         telemetry=Telemetry(container.request_metrics(), container.request_log()),
         addresses=_addresses(settings),
         direct=posts.direct(),
+        deadline_seconds=settings.request_deadline_seconds,
         hsts_seconds=settings.hsts_max_age_seconds if settings.environment.is_exposed else 0,
         serving=container.serving(),
         bodies=bodies,

@@ -123,6 +123,10 @@ class Bodies:
         body = exchange.body = Body(self, receive, exchange)
         return body
 
+    def is_waited_for(self, exchange: Exchange) -> bool:
+        """Tell whether more of the body of an exchange is waited for."""
+        return exchange.body in self.waiting
+
     def hold(self, body: Body, size: int) -> None:
         """Count bytes that are kept until there are more. Raises when they are too many."""
         place, limits = body.place, self._limits

@@ -8,20 +8,26 @@ than a stack of middleware: each layer costs every request, and a stack is where
 import logging
 import random
 import re
+from asyncio import CancelledError, current_task
 from collections.abc import Awaitable, Iterable
 from time import perf_counter
 from typing import Final
 
+from adapters.shared.cancellation import CancelledInCommit
+from adapters.system.deadline import ContextDeadline
 from adapters.system.origin import ContextOrigins
 from adapters.system.serving import Serving
 from adapters.telemetry.metrics import RequestMetrics
 from application.identity.ports import Revocations
+from application.shared.errors import DeadlineExceeded, OutcomeUnknown
+from domain.shared.errors import PosternError
 from entrypoints.http.acceptance import accepts, accepts_json
 from entrypoints.http.addresses import ClientAddresses
 from entrypoints.http.api_keys import ApiKeyDoor
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.bodies import Bodies, ends_connection, guard_body, has_body
 from entrypoints.http.cors import Cors
+from entrypoints.http.deadlines import Deadlines
 from entrypoints.http.direct import DirectRoutes
 from entrypoints.http.exchange import Answer, Application, Exchange, Headers, Message, Receive, Scope, Send
 from entrypoints.http.hosts import HostPolicy
@@ -63,15 +69,19 @@ PREFLIGHT: Final = "preflight"
 class _Respond:
     """Sends an answer with what every answer carries, and without its content for a HEAD; the exchange keeps count."""
 
-    __slots__ = ("_exchange", "_scope", "_send")
+    __slots__ = ("_exchange", "_is_final", "_scope", "_send")
 
-    def __init__(self, exchange: Exchange, scope: Scope, send: Send) -> None:
+    def __init__(self, exchange: Exchange, scope: Scope, send: Send, *, is_final: bool = False) -> None:
+        """`is_final`: it is the answer for one that was given up."""
+        self._is_final = is_final
         self._exchange = exchange
         self._scope = scope
         self._send = send
 
     async def __call__(self, message: Message) -> None:
         exchange = self._exchange
+        if exchange.is_given_up and not self._is_final:
+            return
         if message["type"] == "http.response.start":
             status = exchange.status = message["status"]
             headers = [*message["headers"], *exchange.carried]
@@ -108,6 +118,7 @@ class Edge:
         hsts_seconds: int = 0,
         serving: Serving | None = None,
         bodies: Bodies | None = None,
+        deadline_seconds: float = 10.0,
     ) -> None:
         self._app = app
         self._auth = auth
@@ -119,6 +130,8 @@ class Edge:
         self._bodies = bodies or Bodies()
         self._event_streams = event_streams
         self._origins = ContextOrigins()
+        self._deadline = ContextDeadline()
+        self._deadlines = Deadlines(deadline_seconds, self._answer_for, self._bodies.is_waited_for)
         self._revocations = revocations
         self._hosts = HostPolicy(allowed_hosts)
         self._cors = Cors(cors_origins, cookie_path=cookie_path)
@@ -136,7 +149,7 @@ class Edge:
         self._closing = ((b"connection", b"close"),)
         self._carried = (*self._carried, *self._closing)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901 # each call more costs a cached answer
         """Take a request through everything that all requests pass, in this order, to whoever answers it.
 
         It awaits only where something may have to be waited for: every coroutine more costs a cached answer 0.3 µs.
@@ -157,12 +170,18 @@ class Edge:
             if answer is None:
                 credentials = exchange.fields.get(b"authorization")
                 if credentials is not None and not (auth and auth.recognise_at_once(exchange, credentials)):
-                    await self._recognise(exchange, credentials)
+                    await self._recognise(exchange, credentials, scope, send)
                 if limits is not None:
                     told = limits.take_at_once(method, path, exchange.address, exchange.user_id)
-                    exchange.carried += await self._limit(limits, method, path, exchange) if told is None else told
+                    exchange.carried += await self._limit(limits, exchange, scope, send) if told is None else told
                 answering = self._answer(exchange, scope, receive, send)
-                answer = answering if isinstance(answering, Answer) else await answering
+                if isinstance(answering, Answer):
+                    answer = answering
+                else:
+                    waiting = self._deadlines.waiting
+                    waiting[exchange] = current_task(), scope, send
+                    answer = await answering
+                    del waiting[exchange]
             if answer is not None:
                 # As `_Respond` would make it of the answer's own messages, in one go.
                 body = b"" if exchange.is_head else answer.body
@@ -172,28 +191,59 @@ class Edge:
                     headers.append(_CLOSE)
                 await send({"type": "http.response.start", "status": answer.status, "headers": headers})
                 await send({"type": "http.response.body", "body": body, "more_body": False})
-        except Exception as error:
-            if exchange.status:
-                # Half an answer is out; all that is left is to break off, which is the server's to do.
-                _log.error("%s %s broke off (request %s)", method, path, exchange.request_id)
-                self._bodies.release(exchange)
+        except (Exception, CancelledError) as error:
+            if not await self._refused(error, exchange, scope, send):
                 raise
-            exchange.failure = error
-            exchange.has_body = exchange.has_body or has_body(exchange)
-            problem = answer_for(error, exchange.request_id, method=method, path=path)
-            await problem(scope, receive, _Respond(exchange, scope, send))
         finally:
             metrics.in_flight -= 1
             self._telemetry.finish(scope, exchange, method, seconds=perf_counter() - began)
         if exchange.has_body:
             await self._bodies.drop(exchange, receive)
 
+    async def _refused(self, error: BaseException, exchange: Exchange, scope: Scope, send: Send) -> bool:
+        """Answer a request that has failed; False when the failure is the server's to deal with."""
+        self._deadlines.waiting.pop(exchange, None)
+        if exchange.is_given_up:
+            return True
+        if exchange.status:
+            # Half an answer is out; all that is left is to break off, which is the server's to do.
+            if isinstance(error, Exception):
+                _log.error("%s %s broke off (request %s)", scope["method"], scope["path"], exchange.request_id)
+            self._bodies.release(exchange)
+            return False
+        if exchange.is_overdue:
+            if (task := current_task()) is not None:
+                task.uncancel()
+            if isinstance(error, CancelledError):
+                error = _too_late(error)
+        if not isinstance(error, Exception):
+            return False
+        await self._refuse(error, exchange, scope, send)
+        return True
+
+    async def _refuse(
+        self, error: Exception, exchange: Exchange, scope: Scope, send: Send, *, is_final: bool = False
+    ) -> None:
+        exchange.failure = error
+        exchange.has_body = exchange.has_body or has_body(exchange)
+        problem = answer_for(error, exchange.request_id, method=_method(scope, exchange), path=scope["path"])
+        await problem(scope, None, _Respond(exchange, scope, send, is_final=is_final))
+
+    async def _answer_for(self, exchange: Exchange, scope: Scope, send: Send) -> None:
+        """Answer a request that was cancelled and does not come to its end: what it has done is not known."""
+        error = DeadlineExceeded() if scope["method"] in _READS else OutcomeUnknown("its time was over")
+        await self._refuse(error, exchange, scope, send, is_final=True)
+
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "There are no WebSockets here."})
         else:
-            await self._app(scope, receive, send)
+            self._deadlines.start()
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._deadlines.stop()
 
     def _begin(self, exchange: Exchange, scope: Scope, method: str, path: str) -> None:
         """Give the request an id, find out whose address it comes from, and what its answer carries in any case."""
@@ -218,8 +268,9 @@ class Edge:
             exchange.route = PREFLIGHT
         return answer
 
-    async def _recognise(self, exchange: Exchange, credentials: bytes) -> None:
+    async def _recognise(self, exchange: Exchange, credentials: bytes, scope: Scope, send: Send) -> None:
         """Leave on the exchange whose credentials it carries. Once, as it comes in: whoever asks is told at once."""
+        self._deadlines.waiting[exchange] = current_task(), scope, send
         if self._revocations is not None and not self._revocations.are_known():
             await self._revocations.catch_up()
         if self._api_keys is not None and self._api_keys.MARK in credentials:
@@ -227,9 +278,15 @@ class Edge:
         if self._auth is not None:
             self._auth.recognise(exchange, credentials)
 
-    async def _limit(self, limits: EdgeLimits, method: str, path: str, exchange: Exchange) -> Headers:
+        del self._deadlines.waiting[exchange]
+
+    async def _limit(self, limits: EdgeLimits, exchange: Exchange, scope: Scope, send: Send) -> Headers:
         """Count the request against its limits, and return the fields that tell of them."""
-        return ratelimit_fields(await limits.take(method, path, address=exchange.address, user_id=exchange.user_id))
+        self._deadlines.waiting[exchange] = current_task(), scope, send
+        method, path = scope["method"], scope["path"]
+        told = await limits.take(method, path, address=exchange.address, user_id=exchange.user_id)
+        del self._deadlines.waiting[exchange]
+        return ratelimit_fields(told)
 
     def _answer(
         self, exchange: Exchange, scope: Scope, receive: Receive, send: Send
@@ -248,6 +305,7 @@ class Edge:
             receive = self._bodies.begin(exchange, receive).receive
         # Only who writes leaves a trace, and asks where the request came from.
         self._origins.begin(scope.get("client"), exchange.fields, exchange.request_id)
+        self._deadline.begin(exchange)
         exchange.attach(scope)
         answering = None if reads else self._direct.find_write(method, path, exchange, scope, receive)
         return answering or self._app(scope, receive, _Respond(exchange, scope, send))
@@ -275,6 +333,16 @@ class Edge:
                 raise NotAcceptable("text/event-stream")
         elif not accepts_json(accept):
             raise NotAcceptable
+
+
+def _too_late(cancelled: CancelledError) -> PosternError:
+    if isinstance(cancelled, CancelledInCommit):
+        return OutcomeUnknown("its time was over while it was being committed")
+    return DeadlineExceeded()
+
+
+def _method(scope: Scope, exchange: Exchange) -> str:
+    return "HEAD" if exchange.is_head else str(scope["method"])  # which was made a GET of
 
 
 def _size(headers: Iterable[tuple[bytes, bytes]]) -> int:

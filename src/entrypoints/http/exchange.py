@@ -64,6 +64,12 @@ class Exchange:
     repeated: AbstractSet[bytes] = frozenset()
     carried: Headers = ()
     """Header fields that the answer carries, whatever it will be."""
+    due: float = 0.0
+    """When it must be answered, by `time.perf_counter`; 0 until it has waited for a moment."""
+    is_overdue: bool = False
+    """Its time was over, and it was cancelled."""
+    is_given_up: bool = False
+    """It did not end even so, and is answered for: what it sends itself goes nowhere."""
     status: int = 0
     """Of the answer, as it was sent; 0 before."""
     sent: int = 0

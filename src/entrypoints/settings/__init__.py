@@ -117,6 +117,12 @@ class Settings:
         expected="seconds from 0.05 to 3600",
         about="How long one statement may take.",
     )
+    request_deadline_seconds: float = setting(
+        values.seconds(0.5, 300),
+        default="10",
+        expected="seconds from 0.5 to 300",
+        about="How long a request may wait for everything together, once its body is there, before it is answered 503.",
+    )
     database_synchronous: str = setting(
         values.synchronous,
         default="full",
@@ -470,9 +476,11 @@ class Settings:
             url=self.database_url,
             pool_size=self.database_pool_size,
             max_overflow=self.database_max_overflow,
-            pool_timeout_seconds=self.database_pool_timeout_seconds,
-            connect_timeout_seconds=self.database_connect_timeout_seconds,
-            statement_timeout_seconds=self.database_statement_timeout_seconds,
+            # What goes on after the request was answered keeps a connection for nothing.
+            pool_timeout_seconds=min(self.database_pool_timeout_seconds, self.request_deadline_seconds),
+            connect_timeout_seconds=min(self.database_connect_timeout_seconds, self.request_deadline_seconds),
+            statement_timeout_seconds=min(self.database_statement_timeout_seconds, self.request_deadline_seconds),
+            lock_timeout_seconds=min(5.0, self.request_deadline_seconds / 2),
             survives_power_loss=self.database_synchronous == "full",
         )
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,15 @@ from tests.integration.cache.servers import free_port
 
 START_SECONDS = 60
 FILLER = "filler"
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """Make a folder that servers reach under users of their own: pytest's folders are of mode 0700."""
+    with tempfile.TemporaryDirectory(prefix="postern-server-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 @contextmanager
@@ -267,10 +277,6 @@ def _own(folder: Path, server: str) -> None:
         return
     for path in (folder, *folder.rglob("*")):
         shutil.chown(path, user, user)
-    # What leads there is pytest's, of mode 0700.
-    for parent in folder.parents:
-        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o011)
 
 
 def _children(parent: int) -> list[int]:

@@ -23,7 +23,16 @@ from entrypoints.storage import Storage, sql_storage
 from tests.backends import in_thread
 from tests.builders import a_post, a_user
 from tests.contracts.stories import given
-from tests.integration.faults.servers import SERVERS, DatabaseServer, fill, free, read_only, small_disk, writable
+from tests.integration.faults.servers import (
+    SERVERS,
+    DatabaseServer,
+    fill,
+    free,
+    open_folder,
+    read_only,
+    small_disk,
+    writable,
+)
 
 POSTS_UNTIL_FULL = 5_000
 LONG = "all work and no play " * 400
@@ -152,8 +161,8 @@ async def test_a_damaged_sqlite_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(SERVERS))
-async def test_a_server_whose_disk_is_full(kind: str, tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", 220) as disk:
+async def test_a_server_whose_disk_is_full(kind: str) -> None:
+    with open_folder() as folder, small_disk(folder / "disk", 220) as disk:
         server: DatabaseServer = SERVERS[kind](disk)
         try:
             in_thread(server.start)
@@ -177,11 +186,12 @@ async def test_a_server_whose_disk_is_full(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module", params=sorted(SERVERS))
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseServer]:
-    server: DatabaseServer = SERVERS[request.param](tmp_path_factory.mktemp(request.param))
-    in_thread(server.start)
-    yield server
-    in_thread(server.stop)
+def server(request: pytest.FixtureRequest) -> Iterator[DatabaseServer]:
+    with open_folder() as folder:
+        server: DatabaseServer = SERVERS[request.param](folder)
+        in_thread(server.start)
+        yield server
+        in_thread(server.stop)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import pytest
 
+from application.shared.deadline import Deadline
 from application.shared.errors import Overloaded, StorageUnavailable, TransientFailure, VersionConflict
 from application.shared.retry import Retried
 from domain.identity.errors import EmailTaken
@@ -82,3 +83,17 @@ async def test_what_would_fail_again_is_not_run_again(failure: PosternError) -> 
     with pytest.raises(type(failure)):
         await retried(use_case, waits).execute("answer")
     assert (use_case.runs, waits.seconds) == (1, [])
+
+
+class Passed(Deadline):
+    def seconds_left(self) -> float:
+        return 0.005
+
+
+async def test_nothing_is_tried_again_for_which_the_deadline_leaves_no_room() -> None:
+    use_case, waits = Failing(TransientFailure()), Waits()
+
+    with pytest.raises(TransientFailure):
+        await Retried(use_case, sleep=waits.sleep, random=lambda: 1.0, deadline=Passed()).execute("answer")
+    assert use_case.runs == 1
+    assert waits.seconds == []

@@ -64,6 +64,7 @@ JOBS: Final = frozenset(
         "entrypoints/cli/worker.py:_begin",
         "entrypoints/cli/worker.py:attend",
         "entrypoints/http/conditional.py:_compress_aside",
+        "entrypoints/http/deadlines.py:_give_up",
         "entrypoints/http/live/wire.py:__call__",
     }
 )

@@ -8,11 +8,13 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import URL, Connection, Engine, Executable, Result, event
 from sqlalchemy import Dialect as SqlAlchemyDialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.util import greenlet_spawn
 
+from adapters.sql.cancelled import is_cancelled
 from adapters.sql.compiled import AnyRow, Parameters, Rows, compiled
 from adapters.sql.connections import Connections, PoolState, Step, StepFailed, Unit
 from adapters.sql.dialects.base import Dialect, Limits
@@ -114,9 +116,11 @@ class PooledConnections(Connections):
         async def open_one() -> Lease:
             try:
                 connection = await greenlet_spawn(engine.connect)
-            except CAUGHT:
+            except OSError:
                 raise
             except Exception as error:
+                if isinstance(error, DBAPIError) and self._dialect.verdict(error) is not None:
+                    raise
                 # A server that accepts and closes, for one, makes uvloop or a driver raise what neither has a name for.
                 raise CannotConnect(f"{type(error).__name__}: {error}") from error
             return Lease(connection, autocommit=autocommit, is_demoted=self._dialect.is_demoted)
@@ -228,6 +232,10 @@ class _PooledUnit(Unit):
         if lease is None:
             return
         try:
+            if self._is_open and is_cancelled():
+                # Its time is over: the server rolls back what it has lost the connection to.
+                lease.forsake()
+                return
             if self._session is not None:
                 await lease.spawn(self._close_session)
             if self._is_open and not lease.lost:

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from adapters.shared.cancellation import CancelledInCommit
 from adapters.sql.errors import CAUGHT
 from adapters.sql.sqlite.caution import Caution
 from adapters.sql.sqlite.writer import SqliteWriter
@@ -87,7 +88,12 @@ class SqliteGroups:
         self._waiting.append(job)
         if self._leader is None:
             self._leader = loop.create_task(self._lead())
-        answer: R = await job.answer
+        try:
+            answer: R = await job.answer
+        except asyncio.CancelledError:
+            if job in self._waiting:  # It has not begun, and never will.
+                raise
+            raise CancelledInCommit from None
         return answer
 
     async def _lead(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Executable, Result
 from sqlalchemy.orm import Session
 
+from adapters.sql.cancelled import is_cancelled
 from adapters.sql.compiled import Parameters, Rows, compiled, rows_of
 from adapters.sql.connections import Unit
 from adapters.sql.sqlite.groups import Job
@@ -41,7 +42,12 @@ class OwnUnit(Unit):
         if self._has_turn:
             self._has_turn = False
             # Whoever closes may be cancelled in the middle; the turn is given only when the connection is free.
-            await asyncio.shield(asyncio.ensure_future(self._end()))
+            ending = asyncio.ensure_future(self._end())
+            if is_cancelled():
+                # Its time is over: it does not wait for a thread that waits for a lock.
+                self._writer.leave(ending)
+            else:
+                await asyncio.shield(ending)
 
     async def _begin(self) -> None:
         if not self._begun:

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from adapters.sql.cancelled import go_on_alone
 from adapters.sql.dialects.base import Limits
 from adapters.sql.errors import InDoubt
 from adapters.sql.sqlite.guard import FileGone, FileGuard, file_id
@@ -50,6 +51,7 @@ class SqliteWriter:
         self._turn_seconds = turn_seconds
         self._full = full
         self._turn = asyncio.Lock()
+        self._left: set[asyncio.Future[None]] = set()
         self._link: Link | None = None
         self._executor: ThreadPoolExecutor | None = None
 
@@ -73,7 +75,13 @@ class SqliteWriter:
             async with asyncio.timeout(self._turn_seconds):
                 await self._turn.acquire()
         except TimeoutError as error:
-            raise PoolTimeoutError from error
+            raise PoolTimeoutError("other writers kept the connection for too long") from error
+
+    def leave(self, ending: "asyncio.Future[None]") -> None:
+        """Have what gives the turn back, in the end, go on without anybody who waits for it."""
+        self._left.add(ending)
+        ending.add_done_callback(self._left.discard)
+        go_on_alone(ending)
 
     def give_turn(self) -> None:
         self._turn.release()
@@ -99,7 +107,12 @@ class SqliteWriter:
         if self._executor is None:
             self._begins()
             self._executor = ThreadPoolExecutor(1, "sqlite-write")
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._executor, work))
+        running = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            go_on_alone(running)
+            raise
 
     def _begin_waiting(self) -> None:
         if self._guard.known is not None:
