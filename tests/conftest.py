@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 from aio_pika import connect
 from aio_pika.exceptions import AMQPError
+from hypothesis import settings
 from redis import asyncio as redis_asyncio
 from redis.exceptions import RedisError
 
@@ -25,6 +26,11 @@ from tests.backends import BACKENDS, SQL_BACKENDS, Databases, missing, run_apart
 from tests.fakes import SettableClock
 
 OpenStorage = Callable[..., Storage]
+
+
+# A busy machine may take a second over any example.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 def pytest_collection_finish() -> None:

@@ -15,6 +15,8 @@ from tests.backends import Databases
 from tests.contracts.stories import given
 from tests.integration.cache.servers import RedisServer, until
 
+pytestmark = pytest.mark.faults
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

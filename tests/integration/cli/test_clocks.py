@@ -10,6 +10,8 @@ from adapters.sql.schema.migrate import upgrade
 from tests.backends import Databases, missing
 from tests.integration.cli.conftest import Server, StartServer, eventually
 
+pytestmark = pytest.mark.faults
+
 PASSWORD = "a quiet harbour at dawn"
 API = "/api/v1"
 _SECRET = "the same key for both instances, 48 bytes or more of it"

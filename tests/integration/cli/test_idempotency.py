@@ -24,6 +24,8 @@ from adapters.sql.schema.migrate import upgrade
 from tests.backends import PROCESSES, SQL_BACKENDS, Databases
 from tests.integration.cli.conftest import Server, Shell, StartServer
 
+pytestmark = pytest.mark.faults
+
 CLIENTS = 100
 PATIENCE_SECONDS = 90
 """For a client to get its answer; workers take seconds to come back on a busy machine."""

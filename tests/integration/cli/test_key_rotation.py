@@ -18,6 +18,9 @@ from pyotp.totp import TOTP
 from tests.integration.cli.conftest import Server, Shell, StartServer
 
 OLD, NEW = "the old key of forty bytes at the very least", "the new key of forty bytes at the very least"
+
+pytestmark = pytest.mark.faults
+
 PEM = (
     Ed25519PrivateKey.generate()
     .private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

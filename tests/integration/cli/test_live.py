@@ -21,6 +21,8 @@ from adapters.sql.schema.migrate import upgrade
 from tests.backends import Databases, in_thread
 from tests.integration.cli.conftest import Server, Shell, StartServer, eventually
 
+pytestmark = pytest.mark.faults
+
 PASSWORD = "a quiet harbour at dawn"
 FAST = {"PASSWORD_HASH_MEMORY_KIB": "8192", "PASSWORD_HASH_ITERATIONS": "1"}
 

@@ -13,6 +13,8 @@ import pytest
 
 from tests.integration.cli.conftest import Server, Shell, StartServer
 
+pytestmark = pytest.mark.faults
+
 LOG_INS = 200
 BODY = {"email": "ada@example.com", "password": "a quiet harbour at dawn"}
 ATTEMPTS = 8

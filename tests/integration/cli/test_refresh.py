@@ -9,6 +9,8 @@ from adapters.sql.schema.migrate import upgrade
 from tests.backends import SQL_BACKENDS, Databases
 from tests.integration.cli.conftest import Server, Shell, StartServer
 
+pytestmark = pytest.mark.faults
+
 PASSWORD = "a quiet harbour at dawn"
 REFRESH = "/api/v1/auth/refresh"
 TABS = 8

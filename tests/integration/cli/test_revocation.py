@@ -20,6 +20,8 @@ from adapters.sql.schema.migrate import upgrade
 from tests.backends import Databases
 from tests.integration.cli.conftest import Server, Shell, StartServer
 
+pytestmark = pytest.mark.faults
+
 PASSWORD = "a quiet harbour at dawn"
 CONNECTIONS = 12
 """To each instance at first, and as many again while one of its workers has none."""

@@ -2,10 +2,8 @@
 
 import asyncio
 import random
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -22,6 +20,7 @@ from entrypoints.http.app import create_app
 from tests.backends import in_thread
 from tests.fakes import SettableClock
 from tests.integration.http.conftest import PASSWORD, a_container, open_client, problem, settings
+from tests.tracing import untraced
 
 LOG_IN = "/api/v1/auth/login"
 FORGOT = "/api/v1/auth/password/forgot"
@@ -65,17 +64,6 @@ def auc(left: list[float], right: list[float]) -> float:
     return max(share, 1 - share)
 
 
-@contextmanager
-def untraced() -> Iterator[None]:
-    """Measure no coverage meanwhile: that takes several times as long as what is timed, and other tests cover it."""
-    tracer = sys.gettrace()
-    sys.settrace(None)
-    try:
-        yield
-    finally:
-        sys.settrace(tracer)
-
-
 def test_the_measure_tells_what_differs_from_what_does_not() -> None:
     draw = random.Random(1)
     same = [[draw.gauss(10, 1) for _ in range(SAMPLES)] for _ in range(2)]
@@ -104,6 +92,7 @@ async def test_no_classifier_tells_why_a_log_in_failed(tmp_path: Path) -> None:
         times: dict[str, list[float]] = {name: [] for name in attempts}
         texts = set()
         order = list(attempts)
+        # Measuring coverage takes several times as long as what is timed.
         with untraced():
             for _ in range(SAMPLES):
                 random.shuffle(order)

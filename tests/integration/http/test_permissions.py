@@ -12,11 +12,11 @@ import pytest_asyncio
 from domain.identity.values import Password
 from domain.shared.actor import Role
 from entrypoints.container import Container
-from entrypoints.http.app import create_app, create_litestar
+from entrypoints.http.app import create_litestar
 from entrypoints.http.openapi import Operation, operations
 from tests.builders import a_delivery, a_user, a_webhook
 from tests.fakes import SettableClock
-from tests.integration.http.conftest import BASE, PASSWORD, Account, a_container
+from tests.integration.http.conftest import BASE, PASSWORD, Account, a_container, build_app
 from tests.integration.http.permissions import ROWS, Row
 
 ROUTES = [
@@ -56,7 +56,7 @@ class World:
 
 
 async def a_world(container: Container) -> World:
-    client = httpx.AsyncClient(transport=httpx.ASGITransport(create_app(container)), base_url=BASE)
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(build_app(container)), base_url=BASE)
     world = World(client)
     for name, role in (
         ("other", Role.USER),

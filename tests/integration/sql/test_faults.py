@@ -27,6 +27,8 @@ from tests.integration.sql.conftest import (
     on_sqlite,
 )
 
+pytestmark = pytest.mark.faults
+
 SLEEP = {"mariadb": "SELECT SLEEP(5)", "mysql": "SELECT SLEEP(5)", "postgresql": "SELECT pg_sleep(5)"}
 
 
