@@ -134,7 +134,7 @@ class MetricsBoard:
         self._own: Path | None = None
         self._lock: int | None = None
         self._is_closed = False
-        self._lost = dict.fromkeys(("source", "sample", "file"), 0)
+        self._lost: dict[str, int] = {"source": 0, "sample": 0, "file": 0}
         self._told = -_TELL_SECONDS
 
     def add_source(self, source: Source) -> None:

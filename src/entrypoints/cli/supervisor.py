@@ -139,7 +139,7 @@ class Supervisor(MPServer):
             place.worker = self._start(place)
         self._tell()
 
-    def _serve_loop(self, *_: Any) -> None:
+    def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:  # noqa: ARG002 - kept from the start
         while not self.interrupt_signal and not self.interrupt_children:
             wait([self._wake_here, *self._awaited()], self._patience())
             self._take_wakes()

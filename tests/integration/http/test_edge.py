@@ -384,3 +384,17 @@ async def test_parallel_requests_keep_their_ids_apart(client: httpx.AsyncClient)
     answers = await asyncio.gather(*(client.get("/nowhere", headers={"x-request-id": str(n)}) for n in range(50)))
     assert [answer.json()["request_id"] for answer in answers] == [str(n) for n in range(50)]
     assert all(str(answer.url).startswith(BASE) for answer in answers)
+
+
+@pytest.mark.parametrize("path", ["/health/live", POSTS, "/nowhere", "/api/v1/users/me"])
+@pytest.mark.parametrize("headers", [{}, {"origin": "https://app.example.org"}])
+async def test_every_answer_of_a_server_that_is_about_to_stop_closes_its_connection(
+    container: Container, client: httpx.AsyncClient, path: str, headers: dict[str, str]
+) -> None:
+    assert "connection" not in (await client.get(path, headers=headers)).headers
+    container.serving().close_connections()
+    container.serving().close_connections()
+    assert (await client.get(path, headers=headers)).headers.get_list("connection") == ["close"]
+    assert (await client.get("/health/ready")).status_code == 200
+    container.serving().drain()
+    assert (await client.get("/health/ready")).json()["detail"] == "The server is about to stop."
