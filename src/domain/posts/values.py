@@ -36,8 +36,11 @@ class PostText:
             raise Invalid([FieldError("text", "format", "must not hold lone surrogates")]) from None
         if size > TEXT_MAX_BYTES:
             raise Invalid([FieldError("text", "length", "takes at most 1 MiB of UTF-8")])
-        demand_stream_safe(value, field="text")
-        demand_visible(value, field="text")
+        if not (
+            value.isascii() and "!" <= value[0] <= "~"
+        ):  # What is ASCII and begins with a letter or a sign is both.
+            demand_stream_safe(value, field="text")
+            demand_visible(value, field="text")
         return cls(value)
 
     def indexed(self) -> Self:

@@ -30,7 +30,9 @@ def test_a_text_is_trimmed() -> None:
     assert PostText.parse(" \n\u3000Hello,  world\t").value == "Hello,  world"
 
 
-@pytest.mark.parametrize("raw", ["", " ", "\n\t\u3000\u2028"])
+@pytest.mark.parametrize(
+    "raw", ["", " ", "\n\t\u3000\u2028", "\x7f", "\x01\x7f", "\u200b", "\u3164 \u2800", "\x7f\u0301"]
+)
 def test_a_blank_text_is_refused(raw: str) -> None:
     assert code(raw) == "blank"
 
