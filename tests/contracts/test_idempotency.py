@@ -27,7 +27,7 @@ from domain.identity.user import User
 from domain.orders.errors import OrderNotFound
 from domain.orders.values import OrderLine, OrderLines, ProductId, ShippingAddress
 from domain.posts.values import PostText
-from domain.shared.ids import OrderId
+from domain.shared.ids import OrderId, UserId
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_user, an_actor, an_id, an_order
 from tests.conftest import OpenStorage
@@ -81,6 +81,18 @@ class Shop:
             digest=digest,
             render=lambda view: view.id.encode(),
         )
+
+
+async def test_the_keys_of_an_account_are_counted_as_far_as_is_asked(storage: Storage, alice: User) -> None:
+    other = a_user("robert")
+    await given(storage, other)
+    for owner, key in ((alice, "a"), (alice, "b"), (alice, "c"), (other, "a")):
+        async with storage.orders_units() as uow:
+            await uow.idempotency.claim(Once(owner.id, IdempotencyKey(key), NOW, str.encode), "!")
+            await uow.commit()
+
+    assert [await storage.kept_answers.count(alice.id, limit=limit) for limit in (2, 3, 4)] == [2, 3, 3]
+    assert await storage.kept_answers.count(UserId(an_id()), limit=2) == 0
 
 
 @pytest.fixture

@@ -46,6 +46,9 @@ class MemoryKeptAnswers(KeptAnswers):
         if kept is not None and kept.at <= until:
             del self._store.kept_answers[owner, key.value]
 
+    async def count(self, owner: UserId, *, limit: int) -> int:
+        return min(limit, sum(1 for whose, _ in self._store.kept_answers if whose == owner))
+
     async def purge(self, *, until: datetime, limit: int) -> int:
         old = sorted((kept.at, place) for place, kept in self._store.kept_answers.items() if kept.at <= until)
         for _, place in old[:limit]:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import Integer, bindparam, delete, func, insert, select
 
 from adapters.sql.database import Database
 from adapters.sql.errors import Named
@@ -32,6 +32,10 @@ _UNTIL = _KEYS.c.created_at <= bindparam("until", type_=_KEYS.c.created_at.type)
 
 _CLAIM = insert(_KEYS)
 _FIND = select(_KEYS.c.answer, _KEYS.c.created_at).where(*_AT_KEY)
+# Of the primary key alone, and no further than anybody asks.
+_COUNT = select(func.count()).select_from(
+    select(_KEYS.c.owner_id).where(_AT_KEY[0]).limit(bindparam("rows", type_=Integer)).subquery("held")
+)
 _FORGET = delete(_KEYS).where(*_AT_KEY, _UNTIL)
 _OLDEST = (
     select(_KEYS.c.owner_id, _KEYS.c.idempotency_key)
@@ -80,6 +84,10 @@ class SqlKeptAnswers(KeptAnswers):
 
     async def forget(self, owner: UserId, key: IdempotencyKey, *, until: datetime) -> None:
         await self._delete([{"of_owner": owner, "at_key": key.value, "until": until}])
+
+    async def count(self, owner: UserId, *, limit: int) -> int:
+        row = await self._database.fetch_one(_COUNT, {"of_owner": owner, "rows": limit})
+        return 0 if row is None else int(row[0])
 
     async def purge(self, *, until: datetime, limit: int) -> int:
         rows = await self._database.fetch_all(_OLDEST, {"until": until, "rows": limit})

@@ -27,6 +27,12 @@ V_contra = TypeVar("V_contra", contravariant=True)
 IDEMPOTENCY_KEY_MAX_LENGTH = 255
 """Characters, each one byte."""
 KEPT_FOR = timedelta(hours=24)
+KEYS_PER_USER: Final = 10_000
+"""In 24 hours: each keeps an answer of up to a megabyte."""
+COUNTED_FROM: Final = 100
+"""So many requests with a key of one account pass a process before it asks storage how many are kept."""
+_COUNT_AGAIN = timedelta(minutes=1)
+_COUNTED_OWNERS: Final = 10_000
 _PURGE_BATCH = 500
 _ATTEMPTS = 3
 _PATIENCE = timedelta(seconds=1)
@@ -51,6 +57,15 @@ class IdempotentAnswerLost(Conflict):
 
     slug = "idempotent-answer-lost"
     title = "The request was carried out before, and its answer can no longer be read"
+
+
+class TooManyIdempotencyKeys(PosternError):
+    """The caller has used as many keys in 24 hours as are kept for one account."""
+
+    slug = "too-many-idempotency-keys"
+    title = "Too many idempotency keys within 24 hours"
+
+    retry_after_seconds: int = 300
 
 
 class CallerGone(Unauthenticated):
@@ -131,6 +146,10 @@ class KeptAnswers(Protocol):
         """Free a key that was claimed at `until` or before; do nothing when it was claimed anew since."""
         ...
 
+    async def count(self, owner: UserId, *, limit: int) -> int:
+        """Count an account's keys, `limit` at the most."""
+        ...
+
     async def purge(self, *, until: datetime, limit: int) -> int:
         """Free keys that were claimed at `until` or before, the oldest first, `limit` at the most; return how many."""
         ...
@@ -154,6 +173,16 @@ class Answered:
     replayed: bool
 
 
+@dataclass(slots=True)
+class _Count:
+    """What this process knows of an account's keys."""
+
+    seen: int = 0
+    kept: int = 0
+    at: datetime | None = None
+    """When they were counted."""
+
+
 _DIGEST_BYTES: Final = 32
 
 
@@ -169,8 +198,10 @@ class Idempotency:
     reads the database try out guesses at what the body holds (a password), at the price of one SHA-256 each.
     """
 
-    def __init__(self, *, kept: KeptAnswers, vault: AnswerVault, clock: Clock) -> None:
+    def __init__(self, *, kept: KeptAnswers, vault: AnswerVault, clock: Clock, max_keys: int = KEYS_PER_USER) -> None:
         self._kept = kept
+        self._max_keys = max_keys
+        self._counts: dict[UserId, _Count] = {}
         self._vault = vault
         self._clock = clock
         self._in_flight: set[tuple[UserId, str]] = set()
@@ -187,7 +218,7 @@ class Idempotency:
         """Carry `create` out, unless that was done under this key; `digest` (SHA-256) tells what is asked.
 
         Raises `IdempotencyKeyReused` when the key stands for another digest, `IdempotencyInFlight` while it is being
-        carried out elsewhere, `IdempotentAnswerLost`, and whatever `create` raises.
+        carried out elsewhere, `IdempotentAnswerLost`, `TooManyIdempotencyKeys`, and whatever `create` raises.
         """
         if len(digest) != _DIGEST_BYTES:
             raise ValueError("not a SHA-256 digest")
@@ -196,6 +227,7 @@ class Idempotency:
             raise IdempotencyInFlight
         self._in_flight.add(place)
         try:
+            await self._demand_room(owner, key)
             return await self._carry_out(create, owner, key, digest, render)
         finally:
             self._in_flight.discard(place)
@@ -232,6 +264,30 @@ class Idempotency:
             else:
                 return Answered(render(view), replayed=False)
         raise IdempotencyInFlight
+
+    async def _demand_room(self, owner: UserId, key: IdempotencyKey) -> None:
+        """Raise `TooManyIdempotencyKeys` for one key more than an account may have; what is kept is replayed.
+
+        Most accounts are never counted. One that is, is counted once a minute, and by this process in between; so
+        several processes together may let pass what they create within a minute.
+        """
+        count = self._counts.get(owner)
+        if count is None:
+            if len(self._counts) >= _COUNTED_OWNERS:
+                del self._counts[next(iter(self._counts))]
+            count = self._counts[owner] = _Count()
+        count.seen += 1
+        if count.seen <= min(COUNTED_FROM, self._max_keys):
+            return
+        now = self._clock.now()
+        if count.at is None or now - count.at >= _COUNT_AGAIN:
+            count.kept, count.at = await self._kept.count(owner, limit=self._max_keys), now
+        if count.kept >= self._max_keys:
+            kept = await self._kept.find(owner, key)
+            if kept is None or kept.at <= now - KEPT_FOR:
+                raise TooManyIdempotencyKeys
+        else:
+            count.kept += 1
 
     def _replay(self, kept: KeptAnswer, owner: UserId, key: IdempotencyKey, digest: bytes) -> Answered:
         try:

@@ -18,7 +18,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from application.shared.errors import Overloaded, StorageUnavailable
-from application.shared.idempotency import CallerGone, IdempotencyInFlight, IdempotencyKeyReused, IdempotentAnswerLost
+from application.shared.idempotency import (
+    CallerGone,
+    IdempotencyInFlight,
+    IdempotencyKeyReused,
+    IdempotentAnswerLost,
+    TooManyIdempotencyKeys,
+)
 from application.shared.paging import DEFAULT_LIMIT, MAX_LIMIT, InvalidCursor
 from application.shared.rate_limit import RateLimited
 from domain.identity.errors import InvalidToken
@@ -152,6 +158,7 @@ class Operation:
         found += [StorageUnavailable] if self.stores else []
         if self.idempotent:
             found += [IdempotencyKeyReused, IdempotencyInFlight, IdempotentAnswerLost, CallerGone]
+            found += [TooManyIdempotencyKeys]
         found += self.raises
         return list(dict.fromkeys(found))
 

@@ -11,7 +11,7 @@ import application
 import domain
 from application.events.live import TooManyStreams
 from application.shared.errors import Unavailable
-from application.shared.idempotency import IdempotencyKeyReused
+from application.shared.idempotency import IdempotencyKeyReused, TooManyIdempotencyKeys
 from application.shared.rate_limit import RateLimited
 from domain.shared.errors import (
     ERRORS_MAX,
@@ -26,7 +26,7 @@ from domain.shared.errors import (
 )
 
 FAMILIES = (Invalid, Unauthenticated, Forbidden, NotFound, Conflict, Stale, Unavailable)
-ALONE = (IdempotencyKeyReused, RateLimited, TooManyStreams)
+ALONE = (IdempotencyKeyReused, RateLimited, TooManyIdempotencyKeys, TooManyStreams)
 """Each a family of one."""
 
 

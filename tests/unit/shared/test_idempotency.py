@@ -12,6 +12,7 @@ from adapters.security.answer_vault import AesGcmAnswerVault
 from adapters.security.keys import DerivedKeys
 from application.shared.errors import TransientFailure
 from application.shared.idempotency import (
+    COUNTED_FROM,
     Answered,
     Idempotency,
     IdempotencyInFlight,
@@ -20,6 +21,7 @@ from application.shared.idempotency import (
     KeyContended,
     KeyTaken,
     Once,
+    TooManyIdempotencyKeys,
 )
 from domain.shared.errors import Invalid, NotFound
 from domain.shared.ids import UserId
@@ -27,6 +29,45 @@ from tests.builders import an_id
 from tests.fakes import SettableClock
 
 OWNER, KEY, ASKED = UserId(an_id()), IdempotencyKey("a-key"), sha256(b"asked").digest()
+
+
+async def test_one_key_more_than_an_account_may_have_is_refused_and_what_is_kept_is_replayed() -> None:
+    desk = Desk(max_keys=3)
+    for number in range(3):
+        desk.keep_under(f"key {number}")
+    for _ in range(3):  # Before a process asks storage for the first time.
+        await desk.ask(Creation(None), key="new")
+
+    with pytest.raises(TooManyIdempotencyKeys):
+        await desk.ask(Creation(None), key="one more")
+
+    replayed = await desk.ask(Creation(KeyTaken()), key="key 1")
+    assert replayed == Answered(b"kept", replayed=True)
+    desk.store.kept_answers.clear()
+    with pytest.raises(TooManyIdempotencyKeys):  # It is counted once a minute.
+        await desk.ask(Creation(None), key="one more")
+    desk.clock.advance(timedelta(minutes=1))
+    assert await desk.ask(Creation(None), key="one more") == Answered(b"created", replayed=False)
+
+
+async def test_an_account_is_counted_once_a_minute_and_only_from_its_hundredth_request_on() -> None:
+    desk = Desk()
+    for number in range(COUNTED_FROM):
+        await desk.ask(Creation(None), key=f"{number}")
+    assert desk.kept.counted == 0
+
+    for number in range(50):
+        await desk.ask(Creation(None), key=f"more {number}")
+
+    assert desk.kept.counted == 1
+
+
+class CountingKeptAnswers(MemoryKeptAnswers):
+    counted = 0
+
+    async def count(self, owner: UserId, *, limit: int) -> int:
+        self.counted += 1
+        return await super().count(owner, limit=limit)
 
 
 class Creation:
@@ -45,14 +86,21 @@ class Creation:
 
 
 class Desk:
-    def __init__(self) -> None:
+    def __init__(self, **options: int) -> None:
         self.clock = SettableClock()
         self.store = MemoryStore()
         self.vault = AesGcmAnswerVault(keys=DerivedKeys("a key that everybody knows"))
-        self.idempotency = Idempotency(kept=MemoryKeptAnswers(self.store), vault=self.vault, clock=self.clock)
+        self.kept = CountingKeptAnswers(self.store)
+        self.idempotency = Idempotency(kept=self.kept, vault=self.vault, clock=self.clock, **options)
 
-    async def ask(self, creation: Creation, *, digest: bytes = ASKED) -> Answered:
-        return await self.idempotency.carry_out(creation, owner=OWNER, key=KEY, digest=digest, render=str.encode)
+    async def ask(self, creation: Creation, *, digest: bytes = ASKED, key: str = KEY.value) -> Answered:
+        return await self.idempotency.carry_out(
+            creation, owner=OWNER, key=IdempotencyKey(key), digest=digest, render=str.encode
+        )
+
+    def keep_under(self, key: str) -> None:
+        sealed = self.vault.seal(ASKED + b"kept", owner=OWNER, key=IdempotencyKey(key))
+        self.store.kept_answers[OWNER, key] = KeptAnswer(sealed, self.clock.now())
 
     def keep(self, answer: bytes, *, age: timedelta = timedelta()) -> None:
         sealed = self.vault.seal(ASKED + answer, owner=OWNER, key=KEY)

@@ -18,7 +18,7 @@ import domain.shared.errors
 import domain.webhooks.errors
 from application.events.live import TooManyStreams
 from application.shared.errors import Unavailable
-from application.shared.idempotency import IdempotencyKeyReused
+from application.shared.idempotency import IdempotencyKeyReused, TooManyIdempotencyKeys
 from application.shared.rate_limit import RateLimited
 from domain.shared.errors import (
     Conflict,
@@ -59,6 +59,7 @@ STATUS_BY_FAMILY: Final[dict[type[PosternError], int]] = {
     UnsupportedMediaType: 415,
     IdempotencyKeyReused: 422,
     RateLimited: 429,
+    TooManyIdempotencyKeys: 429,
     TooManyTransfers: 429,
     HeadersTooLarge: 431,
     InternalError: 500,
@@ -238,6 +239,11 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
     "idempotency-in-flight": Explanation(
         "A request with the same `Idempotency-Key` is being carried out at this moment.",
         "Send it again after `Retry-After` seconds: once the other is done, this one gets its answer.",
+    ),
+    "too-many-idempotency-keys": Explanation(
+        "The account has used 10,000 values of `Idempotency-Key` within 24 hours, each of which keeps an answer. "
+        "Nothing was done. What was carried out under a key is still replayed.",
+        "Wait until the first of them are a day old, or send what may happen twice without a key.",
     ),
     "idempotent-answer-lost": Explanation(
         "A request with the same `Idempotency-Key` was carried out. Its answer was kept under a secret key that the "

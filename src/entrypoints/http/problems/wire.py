@@ -10,7 +10,7 @@ from litestar.response import Response
 
 from application.events.live import TooManyStreams
 from application.shared.errors import DeadlineExceeded, OutcomeUnknown, StorageUnavailable, Unavailable
-from application.shared.idempotency import CallerGone, IdempotencyInFlight
+from application.shared.idempotency import CallerGone, IdempotencyInFlight, TooManyIdempotencyKeys
 from application.shared.rate_limit import RateLimited
 from domain.identity.errors import InvalidToken, TokenReused
 from domain.orders.errors import CustomerGone
@@ -102,7 +102,14 @@ def _headers(error: PosternError) -> tuple[tuple[bytes, bytes], ...]:
         case UnsupportedMediaType():
             is_coded = isinstance(error, UnsupportedContentCoding)  # RFC 9110, section 12.5.3
             return ((b"accept-encoding", b"identity") if is_coded else (b"accept", b"application/json"),)
-        case Unavailable() | TooManyStreams() | TooManyTransfers() | IdempotencyInFlight() | RateLimited():
+        case (
+            Unavailable()
+            | TooManyStreams()
+            | TooManyTransfers()
+            | IdempotencyInFlight()
+            | TooManyIdempotencyKeys()
+            | RateLimited()
+        ):
             left = ratelimit_fields(error.standings) if isinstance(error, RateLimited) else ()
             return ((b"retry-after", b"%d" % error.retry_after_seconds), *left)
         case _:
