@@ -80,6 +80,10 @@ torture: $(DEVELOPMENT_READY) ## Cast 100,000 random votes from 8 processes on e
 torture-events: $(DEVELOPMENT_READY) ## Relay 10,000 events by 4 relays, killed and frozen, to brokers that go away (ARGS=)
 	PYTHONPATH=src:. $(BIN)/python -m tools.torture_events $(ARGS)
 
+.PHONY: torture-slow
+torture-slow: $(DEVELOPMENT_READY) ## Serve honest clients among 3,100 that are slow on purpose, for two minutes (ARGS=)
+	PYTHONPATH=src:. $(BIN)/python -m tools.torture_slow $(ARGS)
+
 .PHONY: torture-process
 torture-process: $(DEVELOPMENT_READY) ## Stop, kill and reload servers under load, 20 times each (ARGS="stops --times 50")
 	PYTHONPATH=src:. $(BIN)/python -m tools.torture_process $(ARGS)

@@ -34,10 +34,11 @@ def abort_connection(client: Address, server: Address) -> bool:
     except OSError:
         return False
     peer, port = (client[0], int(client[1])), int(server[1])
-    return any(_abort_if(number, peer, port) for number in numbers)
+    return any(abort_descriptor(number, peer, port) for number in numbers)
 
 
-def _abort_if(number: int, peer: tuple[str, int], port: int) -> bool:
+def abort_descriptor(number: int, peer: tuple[str, int], port: int) -> bool:
+    """Reset what is open as `number`, if it is the connection from `peer` to `port`; tell whether it was."""
     try:
         if not stat.S_ISSOCK(os.fstat(number).st_mode):
             return False

@@ -30,6 +30,8 @@ class Family:
 FAMILIES: Final = (
     Family("postern_http_requests_in_flight", "gauge", "Requests under way."),
     Family("postern_rate_limit_refusals_total", "counter", "Requests refused with 429, by limit.", ("limit",)),
+    Family("postern_connections", "gauge", "Connections of clients that are open."),
+    Family("postern_connections_ended_total", "counter", "Connections that were broken off, by why.", ("reason",)),
     Family("postern_live_streams", "gauge", "Streams of live events that are open."),
     Family("postern_webhook_attempts_total", "counter", "Requests sent to webhooks, by how they went.", ("result",)),
     Family("postern_webhook_deliveries_total", "counter", "Deliveries that came to an end, by which.", ("status",)),

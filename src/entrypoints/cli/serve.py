@@ -14,11 +14,12 @@ from typing import Any
 import click
 
 from adapters.sql.sqlite.guard import file_id
+from entrypoints.cli.descriptors import OPEN_FILES, allow_connections, connections_wanted
 from entrypoints.cli.failures import AddressUnavailable, CommandFailed
 from entrypoints.cli.loading import load_settings
 from entrypoints.cli.schema import bring_up_to_date, require_current_schema
 from entrypoints.cli.starting import fork_the_first
-from entrypoints.cli.worker import DATABASE_FILE, METRICS_DIRECTORY, allow_connections, load_app, serve_worker
+from entrypoints.cli.worker import DATABASE_FILE, METRICS_DIRECTORY, load_app, serve_worker
 from entrypoints.settings import MEMORY_URL, Environment, LogLevel, Settings
 from entrypoints.settings.command import own_command
 
@@ -28,8 +29,6 @@ NO_HOSTS = (
 )
 BACKLOG = 2048
 """Connections that the kernel holds ready for all workers together."""
-CONNECTIONS_PER_WORKER = 768
-"""Connections that a worker takes at once besides those of live streams; the others wait in the backlog."""
 HEADER_BYTES = 64 * 1024
 """What Granian buffers of a request's head; beyond it answers 431 by itself, and our own bound is lower."""
 HEADER_TIMEOUT_MS = 15_000
@@ -112,9 +111,14 @@ def run(settings: Settings, address: str) -> None:
     from adapters.system.server_state import ServerStateFile  # noqa: PLC0415
     from entrypoints.cli.supervisor import Supervisor  # noqa: PLC0415
 
-    # Streams must not take what ordinary requests need.
-    connections = CONNECTIONS_PER_WORKER + settings.live_max_streams
-    allow_connections(connections)
+    connections = allow_connections(settings)
+    if connections < connections_wanted(settings):
+        click.echo(
+            f"postern: each worker takes {connections} connections at once instead of {connections_wanted(settings)}: "
+            f"the system lets it open no more files; raise the hard limit (ulimit -Hn) to "
+            f"{connections_wanted(settings) + OPEN_FILES}",
+            err=True,
+        )
     # Of mode 0700: nobody else makes up numbers. It outlives every worker, and so does what they counted.
     with tempfile.TemporaryDirectory(prefix="postern-metrics-") as shared:
         os.environ[METRICS_DIRECTORY] = shared

@@ -17,12 +17,11 @@ import asyncio
 import gc
 import logging
 import os
-import resource
 import signal
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
@@ -32,6 +31,7 @@ from typing import Any, Final
 
 from adapters.sql.sqlite.guard import FileId
 from adapters.system.listening import SHARES_BY_KERNEL, hang_up_on_silent, keep_out, leave_to_others, listens
+from entrypoints.cli.descriptors import connections_of
 
 METRICS_DIRECTORY: Final = "POSTERN_METRICS_DIRECTORY"
 """Where the workers of one server leave their numbers for each other. `postern serve` makes it and tells its workers
@@ -39,8 +39,6 @@ by this variable; it is no setting, since nobody else has a use for it."""
 DATABASE_FILE: Final = "POSTERN_DATABASE_FILE"
 """Which file the SQLite database was when the server started, as `device:inode:path`, told in the same way: a worker
 that replaces one that died must not take another file for it."""
-OPEN_FILES: Final = 256
-"""Besides connections of callers: to the database, files, and what the runtime needs."""
 RETIRE: Final = signal.SIGUSR1
 """Tells a worker to end because another one has taken its place."""
 RETIRE_SECONDS: Final = 2.0
@@ -126,7 +124,11 @@ def _build(link: Link, end: "_End") -> Any:
         for line in error.message.splitlines():
             _log.error("a worker cannot start: %s", line)
         sys.exit(error.exit_code)
+    most = connections_of(settings)
+    # Where there are few connections, streams must leave some.
+    settings = replace(settings, live_max_streams=min(settings.live_max_streams, max(most // 2, 1)))
     container = Container(settings=settings)
+    _guard_connections(container, link.listener, most)
     directory = Path(os.environ[METRICS_DIRECTORY])
     container.metrics_directory.override(directory)
     if known := os.environ.get(DATABASE_FILE):
@@ -141,16 +143,29 @@ def _build(link: Link, end: "_End") -> Any:
     return app
 
 
-def allow_connections(connections: int) -> None:
-    """Let this process and those that it starts open as many files as so many connections take, as far as it may.
+def _guard_connections(container: Any, listener: int, most: int) -> None:
+    """Have connections looked after that no request tells of."""
+    from adapters.system.connection_guard import ConnectionGuard, ConnectionLimits  # noqa: PLC0415
+    from application.shared.rate_limit import place_of  # noqa: PLC0415
+    from entrypoints.http.addresses import is_within  # noqa: PLC0415
 
-    The usual soft limit of 1024 is for programs that use `select`; services are meant to raise it.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = connections + OPEN_FILES
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    settings = container.settings()
+    guard = ConnectionGuard(
+        listener,
+        ConnectionLimits(
+            most=most,
+            per_address=settings.connections_per_address,
+            answer_seconds=settings.answer_seconds,
+            answer_rate=settings.answer_min_rate,
+            stuck_per_address=settings.transfers_per_address,
+            stuck_in_all=settings.transfers_max,
+        ),
+        place_of=place_of,
+        is_exempt=lambda address: is_within(address, settings.trusted_proxies),
+        streams=container.live_peers(),
+    )
+    container.connection_guard.override(guard)
+    container.metrics_board().add_source(guard.samples)
 
 
 class _End:

@@ -29,6 +29,7 @@ from adapters.sql.fence import SqlCacheFence
 from adapters.sql.sqlite.guard import FileId
 from adapters.system.background import TaskBackground
 from adapters.system.clock import SharedClock, SystemClock
+from adapters.system.connection_guard import ConnectionGuard
 from adapters.system.ids import RandomUsernames, Uuid7Generator
 from adapters.system.serving import Serving
 from adapters.system.threads import AsyncioThreads
@@ -155,6 +156,12 @@ class Infrastructure(containers.DeclarativeContainer):
         public_url=settings.provided.mail_links,
         own_pages=settings.provided.mail_links_lead_here,
     )
+
+    # Connections of clients
+    live_peers: providers.Provider[set[tuple[str, int]]] = providers.Singleton(set)
+    """Those that listen to live events, by address and port."""
+    connection_guard: providers.Provider[ConnectionGuard | None] = providers.Object(None)
+    """Only where a server of ours runs the application; it overrides this."""
 
     # Storage, and the cache of own posts in front of it
     # Which file the server's first process found, so that no worker takes another one in its place for it.

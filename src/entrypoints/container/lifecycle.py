@@ -22,6 +22,9 @@ async def running(container: Container) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(container.storage().close)
         await _begin_telemetry(container, stack)
+        if (guard := container.connection_guard()) is not None:
+            stack.push_async_callback(guard.close)
+            await guard.start()
         for connection in (redis, counting):
             if connection is not None:
                 stack.push_async_callback(connection.close)

@@ -16,6 +16,7 @@ from entrypoints.container import Container
 from entrypoints.container.lifecycle import running
 from entrypoints.container.workers import watching, working
 from entrypoints.http.addresses import ClientAddresses, ProxyHeader
+from entrypoints.http.answers import Answers
 from entrypoints.http.api_keys import ApiKeyDoor
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.bodies import Bodies
@@ -53,7 +54,8 @@ def create_app(container: Container) -> Application:
     settings = container.settings()
     auth = _authenticator(container)
     posts = _posts(container, auth)
-    bodies = Bodies(_transfer_limits(settings))
+    transfers = _transfer_limits(settings)
+    bodies = Bodies(transfers)
     return Edge(
         _litestar(container, auth, posts, bodies),
         allowed_hosts=settings.allowed_hosts,
@@ -69,6 +71,7 @@ def create_app(container: Container) -> Application:
         hsts_seconds=settings.hsts_max_age_seconds if settings.environment.is_exposed else 0,
         serving=container.serving(),
         bodies=bodies,
+        answers=Answers(transfers),
     )
 
 
@@ -251,7 +254,7 @@ def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, relea
         *OrdersRoutes(orders, auth, creations, base=API).handlers(),
         *WebhooksRoutes(webhooks, auth, creations, base=API).handlers(),
         *EventSchemaRoutes(base=API).handlers(),
-        *LiveRoutes(container.live_hub(), auth, container.revocations(), base=API).handlers(),
+        *LiveRoutes(container.live_hub(), auth, container.revocations(), container.live_peers(), base=API).handlers(),
         *health_routes(components, container.clock(), container.notices(), version=release),
         *JwksRoutes(settings.signing_keys).handlers(),
         *MetricsRoutes(

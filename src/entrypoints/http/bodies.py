@@ -266,10 +266,11 @@ def guard_body(exchange: Exchange, length: bytes | None) -> None:
         if number > BODY_LIMIT:
             raise BodyTooLarge
         exchange.has_body = number > 0
+        exchange.has_large_body = number > KEPT_BYTES
         return
     if length is not None:
         # Two lengths are how requests are smuggled past a proxy (RFC 9112, section 6.3).
         raise BadRequest("Content-Length and Transfer-Encoding exclude each other.")
     if coding.strip(b" \t").lower() != b"chunked":
         raise UnsupportedTransferCoding
-    exchange.has_body = True
+    exchange.has_body = exchange.has_large_body = True

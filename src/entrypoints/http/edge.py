@@ -23,6 +23,7 @@ from application.shared.errors import DeadlineExceeded, OutcomeUnknown
 from domain.shared.errors import PosternError
 from entrypoints.http.acceptance import accepts, accepts_json
 from entrypoints.http.addresses import ClientAddresses
+from entrypoints.http.answers import WHOLE_BYTES, Answers
 from entrypoints.http.api_keys import ApiKeyDoor
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.bodies import Bodies, ends_connection, guard_body, has_body
@@ -32,7 +33,7 @@ from entrypoints.http.direct import DirectRoutes
 from entrypoints.http.exchange import Answer, Application, Exchange, Headers, Message, Receive, Scope, Send
 from entrypoints.http.hosts import HostPolicy
 from entrypoints.http.limits import EdgeLimits
-from entrypoints.http.problems.errors import HeadersTooLarge, NotAcceptable, UriTooLong
+from entrypoints.http.problems.errors import HeadersTooLarge, NotAcceptable, TooManyTransfers, UriTooLong
 from entrypoints.http.problems.wire import answer_for
 from entrypoints.http.ratelimit_fields import ratelimit_fields
 from entrypoints.http.telemetry import Telemetry
@@ -67,34 +68,69 @@ PREFLIGHT: Final = "preflight"
 
 
 class _Respond:
-    """Sends an answer with what every answer carries, and without its content for a HEAD; the exchange keeps count."""
+    """Sends an answer with what every answer carries, and without its content for a HEAD; the exchange keeps count.
 
-    __slots__ = ("_exchange", "_is_final", "_scope", "_send")
+    The start waits for the first of the content, which shows how much there is: a large answer may have to be refused.
+    """
 
-    def __init__(self, exchange: Exchange, scope: Scope, send: Send, *, is_final: bool = False) -> None:
+    __slots__ = ("_answers", "_exchange", "_is_final", "_is_refused", "_scope", "_send", "_start")
+
+    def __init__(
+        self, exchange: Exchange, scope: Scope, send: Send, answers: Answers, *, is_final: bool = False
+    ) -> None:
         """`is_final`: it is the answer for one that was given up."""
         self._is_final = is_final
         self._exchange = exchange
         self._scope = scope
         self._send = send
+        self._answers = answers
+        self._start: Message | None = None
+        self._is_refused = False
 
     async def __call__(self, message: Message) -> None:
         exchange = self._exchange
         if exchange.is_given_up and not self._is_final:
             return
         if message["type"] == "http.response.start":
-            status = exchange.status = message["status"]
-            headers = [*message["headers"], *exchange.carried]
-            if all(name != b"content-security-policy" for name, _ in message["headers"]):
-                headers.append(_DATA_POLICY)
-            if exchange.has_body and _is_last(exchange, self._scope):
-                headers.append(_CLOSE)
-            message = {"type": "http.response.start", "status": status, "headers": headers}
-        elif exchange.is_head:
-            message = {"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)}
+            self._start = message
+            return
+        body = b"" if exchange.is_head else message.get("body", b"")
+        more_body = message.get("more_body", False)
+        is_large = len(body) > WHOLE_BYTES
+        start, self._start = self._start, None
+        if start is not None and is_large and self._scope["method"] in _READS:
+            refusal = self._answers.refusal(exchange, len(body))
+            if refusal is not None:
+                await self._refuse(refusal)
+        if self._is_refused:
+            return
+        if start is not None:
+            start = self._begun(start)
+            if not is_large:
+                await self._send(start)
+        exchange.sent += len(body)
+        if is_large:
+            await self._answers.send(exchange, self._send, body, start=start, more_body=more_body)
         else:
-            exchange.sent += len(message.get("body", b""))
-        await self._send(message)
+            await self._send({"type": "http.response.body", "body": body, "more_body": more_body})
+
+    def _begun(self, start: Message) -> Message:
+        exchange = self._exchange
+        status = exchange.status = start["status"]
+        headers = [*start["headers"], *exchange.carried]
+        if all(name != b"content-security-policy" for name, _ in start["headers"]):
+            headers.append(_DATA_POLICY)
+        if (exchange.has_body and _is_last(exchange, self._scope)) or isinstance(exchange.failure, TooManyTransfers):
+            headers.append(_CLOSE)
+        return {"type": "http.response.start", "status": status, "headers": headers}
+
+    async def _refuse(self, refusal: PosternError) -> None:
+        """Send a problem in place of the answer."""
+        exchange, scope = self._exchange, self._scope
+        exchange.failure = refusal
+        problem = answer_for(refusal, exchange.request_id, method=scope["method"], path=scope["path"])
+        await problem(scope, None, self)
+        self._is_refused = True
 
 
 class Edge:
@@ -119,6 +155,7 @@ class Edge:
         serving: Serving | None = None,
         bodies: Bodies | None = None,
         deadline_seconds: float = 10.0,
+        answers: Answers | None = None,
     ) -> None:
         self._app = app
         self._auth = auth
@@ -128,6 +165,7 @@ class Edge:
         self._api_keys = api_keys
         self._direct = direct or DirectRoutes()
         self._bodies = bodies or Bodies()
+        self._answers = answers or Answers()
         self._event_streams = event_streams
         self._origins = ContextOrigins()
         self._deadline = ContextDeadline()
@@ -149,7 +187,7 @@ class Edge:
         self._closing = ((b"connection", b"close"),)
         self._carried = (*self._carried, *self._closing)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901 # each call more costs a cached answer
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901, PLR0912 # each call more costs a cached answer
         """Take a request through everything that all requests pass, in this order, to whoever answers it.
 
         It awaits only where something may have to be waited for: every coroutine more costs a cached answer 0.3 µs.
@@ -183,14 +221,15 @@ class Edge:
                     answer = await answering
                     del waiting[exchange]
             if answer is not None:
-                # As `_Respond` would make it of the answer's own messages, in one go.
-                body = b"" if exchange.is_head else answer.body
-                exchange.status, exchange.sent = answer.status, len(body)
-                headers = [*answer.fields, *exchange.carried, _DATA_POLICY]
-                if exchange.has_body and _is_last(exchange, scope):
-                    headers.append(_CLOSE)
-                await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-                await send({"type": "http.response.body", "body": body, "more_body": False})
+                if len(answer.body) > WHOLE_BYTES or exchange.has_large_body:
+                    await answer(scope, receive, _Respond(exchange, scope, send, self._answers))
+                else:
+                    # As `_Respond` would make it of the answer's own messages, in one go.
+                    body = b"" if exchange.is_head else answer.body
+                    exchange.status, exchange.sent = answer.status, len(body)
+                    headers = [*answer.fields, *exchange.carried, _DATA_POLICY]
+                    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+                    await send({"type": "http.response.body", "body": body, "more_body": False})
         except (Exception, CancelledError) as error:
             if not await self._refused(error, exchange, scope, send):
                 raise
@@ -227,7 +266,7 @@ class Edge:
         exchange.failure = error
         exchange.has_body = exchange.has_body or has_body(exchange)
         problem = answer_for(error, exchange.request_id, method=_method(scope, exchange), path=scope["path"])
-        await problem(scope, None, _Respond(exchange, scope, send, is_final=is_final))
+        await problem(scope, None, _Respond(exchange, scope, send, self._answers, is_final=is_final))
 
     async def _answer_for(self, exchange: Exchange, scope: Scope, send: Send) -> None:
         """Answer a request that was cancelled and does not come to its end: what it has done is not known."""
@@ -308,7 +347,7 @@ class Edge:
         self._deadline.begin(exchange)
         exchange.attach(scope)
         answering = None if reads else self._direct.find_write(method, path, exchange, scope, receive)
-        return answering or self._app(scope, receive, _Respond(exchange, scope, send))
+        return answering or self._app(scope, receive, _Respond(exchange, scope, send, self._answers))
 
     def _guard(self, scope: Scope, exchange: Exchange, path: str) -> None:
         """Raise for a request that must not go any further."""

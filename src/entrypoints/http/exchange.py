@@ -57,6 +57,8 @@ class Exchange:
     """The answer lasts as long as its reader listens, so that its duration is no latency."""
     has_body: bool = False
     """The request says that it has one."""
+    has_large_body: bool = False
+    """It is so large, or may be, that a connection is not kept when it is not wanted."""
     length: int | None = None
     """Of the body, in bytes, as the request tells it; None where it does not."""
     body: Any = None

@@ -15,5 +15,5 @@ class TransferLimits:
     """Bytes a second, on average, once the first seconds are over."""
     per_address: int = 32
     in_all: int = 256
-    bytes_per_address: int = 32 * 1_048_576
+    bytes_per_address: int = 16 * 1_048_576
     bytes_in_all: int = 64 * 1_048_576

@@ -257,6 +257,32 @@ class Settings:
         expected="bytes a second from 0 to 1000000000",
         about="The average rate that a body has to keep above, after its first 5 seconds.",
     )
+    answer_seconds: float = setting(
+        values.seconds(1, 3600),
+        default="30",
+        expected="seconds from 1 to 3600",
+        about="How long an answer may lie untaken before its connection is ended. Linux only.",
+    )
+    answer_min_rate: int = setting(
+        values.integer(0, 1_000_000_000),
+        default="240",
+        expected="bytes a second from 0 to 1000000000",
+        about="The average rate at which an answer has to be taken that takes longer than that.",
+    )
+    connections_max: int = setting(
+        values.integer(1, 1_000_000),
+        default="4096",
+        expected="a whole number from 1 to 1000000",
+        about="Connections that a worker takes at once besides those of live streams; fewer where the system does not "
+        "let it open as many files (ulimit -n).",
+    )
+    connections_per_address: int = setting(
+        values.integer(1, 1_000_000),
+        default="512",
+        expected="a whole number from 1 to 1000000",
+        about="How many of them one IPv4 address or IPv6 /64 may have; the longest silent ones beyond that are ended. "
+        "Not counted for TRUSTED_PROXIES. Linux only.",
+    )
     transfers_per_address: int = setting(
         values.integer(1, 100_000),
         default="32",
@@ -272,7 +298,7 @@ class Settings:
     )
     transfer_bytes_per_address: int = setting(
         values.integer(1_048_576, 1 << 40),
-        default="33554432",
+        default="16777216",
         expected="a whole number of bytes from 1048576 to 1099511627776",
         about="Bytes that a worker keeps of one address's unfinished bodies, and as many of its answers.",
     )

@@ -15,9 +15,10 @@ import pytest
 
 
 class Server:
-    def __init__(self, port: int, log: Path) -> None:
+    def __init__(self, port: int, log: Path, pid: int) -> None:
         self.port = port
         self.log = log
+        self.pid = pid
 
     def talk(self, *parts: bytes, answers: int = 1, patience: float = 0.5) -> tuple[bytes, bool]:
         """Send the parts, and return what comes back, and whether the server closed.
@@ -51,8 +52,11 @@ def _free_port() -> int:
 
 
 @contextmanager
-def served(folder: Path, **settings: str) -> Iterator[Server]:
-    """Serve the application over storage in memory, from `folder`, until the end of the block."""
+def served(folder: Path, *, open_files: int | None = None, **settings: str) -> Iterator[Server]:
+    """Serve the application over storage in memory, from `folder`, until the end of the block.
+
+    `open_files` limits how many files a process of it may have open.
+    """
     port = _free_port()
     log = folder / "log"
     environment = {
@@ -69,12 +73,14 @@ def served(folder: Path, **settings: str) -> Iterator[Server]:
     }
     with log.open("wb") as stream:
         command = [sys.executable, "-c", "from entrypoints.cli.main import main; main()", "serve"]
+        if open_files is not None:
+            command = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(open_files), *command]
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=stream, stderr=stream, start_new_session=True
         )
         try:
             _wait_until_it_listens(port, process, log)
-            yield Server(port, log)
+            yield Server(port, log, process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=20)

@@ -37,8 +37,8 @@ REFUSALS = {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    limits = {"RATE_LIMIT_SIGN_UP": "1/hour"}
-    with served(tmp_path_factory.mktemp("refusals"), RATE_LIMIT_ADDRESS="100000/minute", **limits) as server:
+    folder = tmp_path_factory.mktemp("refusals")
+    with served(folder, RATE_LIMIT_ADDRESS="100000/minute", RATE_LIMIT_SIGN_UP="1/hour") as server:
         status, _ = ask(server, "POST", "/api/v1/auth/signup", JSON, 2, is_chunked=False)
         assert status == 400  # It is counted all the same, so the next one is one too many.
         yield server

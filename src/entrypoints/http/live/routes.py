@@ -77,7 +77,10 @@ accepted, and neither is a token in the query.""",
 class LiveRoutes:
     """The handler and the table of it."""
 
-    def __init__(self, hub: LiveHub, auth: Authenticator, revocations: Revocations, *, base: str) -> None:
+    def __init__(
+        self, hub: LiveHub, auth: Authenticator, revocations: Revocations, peers: set[tuple[str, int]], *, base: str
+    ) -> None:
+        self._peers = peers
         self._hub = hub
         self._auth = auth
         self._revocations = revocations
@@ -104,7 +107,7 @@ class LiveRoutes:
             abort=lambda: abort_connection(peer, server),
         )
         exchange.is_stream = True
-        return EventStreamAnswer(stream, self._admission(exchange, actor))
+        return EventStreamAnswer(stream, self._admission(exchange, actor), peer=peer, peers=self._peers)
 
     def _has_lost(self, exchange: Exchange) -> bool:
         """Tell whether the caller's token is known to hold no more. In doubt it may: nothing is sent until it does."""

@@ -37,21 +37,35 @@ class EventStreamAnswer(Answer):
     is room for more (Granian holds one message, and the kernel a few megabytes at the most).
     """
 
-    __slots__ = ("_may_listen", "_stream")
+    __slots__ = ("_may_listen", "_peer", "_peers", "_stream")
 
-    def __init__(self, stream: LiveStream, may_listen: Callable[[], Awaitable[bool]]) -> None:
+    def __init__(
+        self,
+        stream: LiveStream,
+        may_listen: Callable[[], Awaitable[bool]],
+        *,
+        peer: tuple[str, int] | None,
+        peers: set[tuple[str, int]],
+    ) -> None:
         super().__init__(200, b"", HEADERS)
         self._stream = stream
         self._may_listen = may_listen
+        self._peer = None if peer is None else (peer[0], int(peer[1]))
+        self._peers = peers
+        """Where it is told whose connection is a stream's, while it lasts."""
 
     async def __call__(self, _scope: Any, receive: Receive, send: Send) -> None:
         stream = self._stream
         gone = asyncio.create_task(self._notice_the_end(receive), name="waiting for a live reader to go")
+        if self._peer is not None:
+            self._peers.add(self._peer)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
             while (piece := await stream.next()) is not None and await self._may_listen():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         finally:
+            if self._peer is not None:
+                self._peers.discard(self._peer)
             stream.close()
             await end([gone])
         if not stream.was_cut:

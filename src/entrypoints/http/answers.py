@@ -1,0 +1,73 @@
+"""Large answers as they go out: in pieces, so that what nobody takes is not kept twice, and within bounds.
+
+Granian keeps an answer that it is given whole until its client has taken it. Given in pieces, it takes the next one
+only when there is room (four pieces and 64 KiB, besides what the kernel keeps), so that the rest is counted here: a
+client who does not read holds what it has asked for, and an address only so much of that.
+
+Who takes nothing is ended by its connection; see `adapters.system.connection_guard`.
+"""
+
+from typing import Final
+
+from application.shared.errors import Overloaded
+from application.shared.rate_limit import place_of
+from domain.shared.errors import PosternError
+from entrypoints.http.exchange import Exchange, Message, Send
+from entrypoints.http.problems.errors import TooManyTransfers
+from entrypoints.http.transfers import TransferLimits
+
+WHOLE_BYTES: Final = 65_536
+"""Answers up to here are sent in one piece."""
+PIECE_BYTES: Final = 16_384
+
+
+class Answers:
+    """All large answers that this process is sending."""
+
+    def __init__(self, limits: TransferLimits | None = None) -> None:
+        self._limits = limits or TransferLimits()
+        self._number = 0
+        self._bytes = 0
+        self._of: dict[str, tuple[int, int]] = {}
+        """How many there are by address, and the bytes of them that nobody has taken."""
+
+    def refusal(self, exchange: Exchange, size: int) -> PosternError | None:
+        """Return why an answer of this size is not sent; None: it may be.
+
+        Who reads is refused, and may come again; what was written is done, and whoever did it is told.
+        """
+        limits = self._limits
+        number, held = self._of.get(place_of(exchange.address), (0, 0))
+        if number and (number >= limits.per_address or held + size > limits.bytes_per_address):
+            return TooManyTransfers()
+        if self._number and (self._number >= limits.in_all or self._bytes + size > limits.bytes_in_all):
+            return Overloaded()
+        return None
+
+    async def send(
+        self, exchange: Exchange, send: Send, body: bytes, *, start: Message | None = None, more_body: bool = False
+    ) -> None:
+        """Send a large piece of content as fast as it is taken; it is counted before `start` is sent."""
+        place = place_of(exchange.address)
+        left = len(body)
+        self._count(place, 1, left)
+        try:
+            if start is not None:
+                await send(start)
+            for position in range(0, len(body), PIECE_BYTES):
+                piece = body[position : position + PIECE_BYTES]
+                is_last = position + PIECE_BYTES >= len(body)
+                await send({"type": "http.response.body", "body": piece, "more_body": more_body or not is_last})
+                left -= len(piece)
+                self._count(place, 0, -len(piece))
+        finally:
+            self._count(place, -1, -left)
+
+    def _count(self, place: str, number: int, size: int) -> None:
+        self._number += number
+        self._bytes += size
+        numbers, sizes = self._of.get(place, (0, 0))
+        if numbers + number:
+            self._of[place] = numbers + number, sizes + size
+        else:
+            self._of.pop(place, None)
