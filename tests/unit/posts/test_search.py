@@ -280,6 +280,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_words_and_excerpts_take_linear_time(shape: str) -> None:
     assert grows_too_fast(lambda size: lambda: SearchableText.of(shape * size), 500) is None

@@ -72,6 +72,7 @@ def test_patterns_of_bytes_and_with_flags_are_judged() -> None:
     assert judge(r"(?:ka|KA)*x", method="match") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pattern", "text"), [(r"\s+$", " "), (r"a+b", "a")])
 def test_what_is_called_polynomial_is(pattern: str, text: str) -> None:
     compiled = re.compile(pattern)
@@ -112,6 +113,7 @@ def test_patterns_are_found_in_a_module_as_they_are_used(tmp_path: Path) -> None
     }
 
 
+@pytest.mark.slow  # It reads all of src/, and make lint looks at the same.
 def test_our_own_patterns_take_linear_time(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["regexes"])
     monkeypatch.chdir(Path(__file__).parents[3])
