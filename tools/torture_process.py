@@ -7,7 +7,7 @@ meanwhile, by part:
 - `stops`: the server is told to stop, at a random moment. Every connection that it has taken is answered, it ends with
   0 and within its time. Half of the times with DRAIN_SECONDS, when `/health/ready` is 503 at once.
 - `reloads`: SIGHUP. Not one request is dropped or refused, and every worker is a new one.
-- `kills`: a random worker is killed with -9, several times in the life of one server. Every post that was acknowledged
+- `kills`: a random worker is killed with -9, five times in the life of one server. Every post that was acknowledged
   is there, once; the server goes on.
 - `parents`: the parent is killed with -9, as it starts or as it serves idle connections, streams and half a request.
   No process of it is left after a second.
@@ -39,6 +39,8 @@ STOP_SECONDS: Final = 9.0
 """What a server has for its end, with a second of draining: see `entrypoints.cli.serve`."""
 ORPHAN_SECONDS: Final = 1.0
 START_SECONDS: Final = 60.0
+KILLS_OF_ONE: Final = 5
+"""Of the same server: pauses grow with each."""
 _chance: Final = random.Random()  # noqa: S311 - nothing here is a secret
 _ROOT: Final = Path(__file__).parent.parent
 _POSTERN: Final = "from entrypoints.cli.main import main; main()"
@@ -391,11 +393,22 @@ async def reloads(folder: Path, times: int) -> None:
 
 
 async def kills(folder: Path, times: int) -> None:
+    answered = posts = 0
+    for first in range(0, times, KILLS_OF_ONE):
+        tally = await _killed(folder, min(KILLS_OF_ONE, times - first))
+        answered, posts = answered + tally.total, posts + len(tally.acknowledged)
+    print(f"kills: {times}, {answered} answered, {posts} posts, 0 lost, 0 twice")  # noqa: T201
+
+
+async def _killed(folder: Path, times: int) -> Tally:
+    """Kill workers of one server: every third as soon as there is one again, the others in the midst of writes."""
     async with running(folder, WORKERS="2") as server:
         load = Load(server.port, survives_breaks=True)
         async with load:
-            for _ in range(times):
-                await asyncio.sleep(_chance.uniform(0.05, 0.5))
+            for number in range(times):
+                if number % 3 < 2:
+                    known = len(load.tally.acknowledged)
+                    await until(lambda: len(load.tally.acknowledged) > known + 10, 120)  # noqa: B023 - waited for here
                 await until(lambda: bool(server.workers()), 120)
                 os.kill(_chance.choice(server.workers()), signal.SIGKILL)
             await until(lambda: len(server.workers()) == 2, 120)
@@ -409,9 +422,7 @@ async def kills(folder: Path, times: int) -> None:
         assert server.log().count("is replaced") == times, server.log()
         server.process.send_signal(signal.SIGTERM)
         assert await server.end(STOP_SECONDS) == 0
-    print(  # noqa: T201
-        f"kills: {times}, {load.tally.total} answered, {len(load.tally.acknowledged)} posts, 0 lost, 0 twice"
-    )
+    return load.tally
 
 
 async def _texts(port: int, token: str) -> list[str]:
