@@ -84,6 +84,10 @@ torture-events: $(DEVELOPMENT_READY) ## Relay 10,000 events by 4 relays, killed 
 torture-slow: $(DEVELOPMENT_READY) ## Serve honest clients among 3,100 that are slow on purpose, for two minutes (ARGS=)
 	PYTHONPATH=src:. $(BIN)/python -m tools.torture_slow $(ARGS)
 
+.PHONY: torture-storage
+torture-storage: $(DEVELOPMENT_READY) ## Fill, freeze, lock, lose and kill databases of its own under load, and count (ARGS="sqlite mariadb")
+	PYTHONPATH=src:. $(BIN)/python -m tools.torture_storage $(ARGS)
+
 .PHONY: torture-process
 torture-process: $(DEVELOPMENT_READY) ## Stop, kill and reload servers under load, 20 times each (ARGS="stops --times 50")
 	PYTHONPATH=src:. $(BIN)/python -m tools.torture_process $(ARGS)
