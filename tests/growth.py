@@ -8,10 +8,9 @@ waiting for other processes does not count towards; the least of some tries is w
 import gc
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 RATIO_MAX: Final = 2.6
 """What twice the input may cost: twice, and something for what grows with the logarithm or by steps."""
@@ -20,51 +19,45 @@ FLOOR_SECONDS: Final = 0.004
 """Below them it does not matter how they grow, and noise would tell."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    instructions: int
-    seconds: float
-    """Of the processor."""
-
-
-def cost(work: Callable[[], object], *, tries: int = 3) -> Cost:
-    """Return what `work` costs."""
-    seconds = min(_seconds(work) for _ in range(tries))
-    return Cost(instructions(work), seconds)
-
-
 def _seconds(work: Callable[[], object]) -> float:
     began = time.thread_time()
     work()
     return time.thread_time() - began
 
 
-def instructions(work: Callable[[], object]) -> int:
-    """Return how many of the interpreter's instructions `work` takes in this thread."""
-    count = 0
+class _Counting:
+    """Counts the interpreter's instructions of this thread while it is entered."""
 
-    def local(frame: FrameType, event: str, argument: object) -> Any:
-        nonlocal count
-        if event == "opcode":
-            count += 1
-        return local
+    def __init__(self) -> None:
+        self.count = 0
 
-    def begin(frame: FrameType, event: str, argument: object) -> Any:
+    def __enter__(self) -> Self:
+        self._before, self._collects = sys.gettrace(), gc.isenabled()
+        gc.disable()
+        sys.settrace(self._begin)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._before)
+        if self._collects:
+            gc.enable()
+
+    def _begin(self, frame: FrameType, event: str, argument: object) -> Any:
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
-        return local
+        return self._local
 
-    before = sys.gettrace()
-    collects = gc.isenabled()
-    gc.disable()
-    sys.settrace(begin)
-    try:
+    def _local(self, frame: FrameType, event: str, argument: object) -> Any:
+        if event == "opcode":
+            self.count += 1
+        return self._local
+
+
+def instructions(work: Callable[[], object]) -> int:
+    """Return how many of the interpreter's instructions `work` takes in this thread."""
+    with _Counting() as counting:
         work()
-    finally:
-        sys.settrace(before)
-        if collects:
-            gc.enable()
-    return count
+    return counting.count
 
 
 def grows_too_fast(work_of: Callable[[int], Callable[[], object]], size: int) -> str | None:
@@ -81,3 +74,16 @@ def grows_too_fast(work_of: Callable[[int], Callable[[], object]], size: int) ->
         if seconds[1] <= max(FLOOR_SECONDS, RATIO_MAX * seconds[0]):
             return None
     return f"{seconds[0] * 1_000:.1f} ms become {seconds[1] * 1_000:.1f} ms"
+
+
+async def awaited_instructions(work: Callable[[], Awaitable[object]]) -> int:
+    """Return how many of the interpreter's instructions `work` takes in this thread, until it is done."""
+    with _Counting() as counting:
+        await work()
+    return counting.count
+
+
+async def awaited_seconds(work: Callable[[], Awaitable[object]]) -> float:
+    began = time.thread_time()
+    await work()
+    return time.thread_time() - began

@@ -349,6 +349,30 @@ def judge(pattern: str | bytes, flags: int = 0, method: str = _WHOLE) -> str | N
         return f"cannot be judged, it {error}"
 
 
+def pump(pattern: str, size: int) -> str:
+    """Return a text that `pattern` matches where its repetitions go on for about `size` characters, for tests."""
+    return _pumped(parser.parse(pattern), size)
+
+
+def _pumped(items: Iterable[Any], size: int) -> str:
+    parts: list[str] = []
+    for operator, argument in items:
+        if operator is sre.SUBPATTERN:
+            parts.append(_pumped(argument[3], size))
+        elif operator is sre.BRANCH:
+            parts.append(max((_pumped(branch, size) for branch in argument[1]), key=len))
+        elif operator in {sre.MAX_REPEAT, sre.MIN_REPEAT}:
+            least, most, inner = argument
+            once = _pumped(inner, size if most == 1 else 1)
+            endless = most is sre.MAXREPEAT or most > _UNROLLED
+            parts.append(once * (size // max(1, len(once)) if endless else max(least, min(most, 1))))
+        elif operator not in {sre.AT, sre.ASSERT, sre.ASSERT_NOT}:
+            automaton = _Automaton()
+            test = _test(automaton, operator, argument, 0)
+            parts.append(next((c for c in sorted(automaton.samples | set(_SAMPLES), reverse=True) if test(c)), "a"))
+    return "".join(parts)
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
     """A pattern where it stands, and the methods that it is used with."""

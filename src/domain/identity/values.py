@@ -29,6 +29,7 @@ USERNAME_MIN_LENGTH, USERNAME_MAX_LENGTH = 3, 32
 NAME_MAX_LENGTH = 100
 PASSWORD_MIN_LENGTH, PASSWORD_MAX_LENGTH = 12, 256
 """Characters after NFKC. The upper bound keeps the cost of one hash bounded."""
+PHONE_MAX_LENGTH = 16
 PHONE_PATTERN = r"^\+[1-9][0-9]{6,14}$"
 """E.164: a plus, a country code, 15 digits at the most; fewer than 7 reach nobody."""
 

@@ -25,12 +25,16 @@ from entrypoints.http.coding import (
     compress,
 )
 from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, Headers
-from entrypoints.http.problems.errors import WeakTag
+from entrypoints.http.problems.errors import HeadersTooLarge, WeakTag
 
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _LIST = re.compile(r'[ \t,]*(?:(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"[ \t]*(?:,[ \t,]*|$))+')
 _VERSIONED = re.compile(r"([1-9][0-9]{0,17})-[0-9a-f]{24}(?:-[a-z]{2,8})?")
 """A tag of a single resource, with the content coding behind it that the answer was sent in, if any: `-gzip`."""
+
+TAGS_MAX_LENGTH: Final = 4_096
+"""Characters of `If-Match` and `If-None-Match`: a hundred tags."""
+TAGS_SCHEMA: Final[dict[str, object]] = {"type": "string", "maxLength": TAGS_MAX_LENGTH}
 
 NEVER: Final = 0
 """A version that nothing has (they begin at 1): a precondition that no state satisfies."""
@@ -58,7 +62,12 @@ def bytes_tag(body: bytes) -> str:
 
 
 def _tags(value: str) -> list[tuple[bool, str]]:
-    """Return the entity tags of a header field as (is weak, opaque tag); none when it is malformed."""
+    """Return the entity tags of a header field as (is weak, opaque tag); none when it is malformed.
+
+    Raises `HeadersTooLarge` for a field that is longer than `TAGS_MAX_LENGTH`.
+    """
+    if len(value) > TAGS_MAX_LENGTH:
+        raise HeadersTooLarge
     if not _LIST.fullmatch(value):
         return []
     return [(weak == "W/", opaque) for weak, opaque in _TAG.findall(value)]

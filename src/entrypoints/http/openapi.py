@@ -33,8 +33,10 @@ from domain.shared.errors import Forbidden, Invalid, PosternError, Unauthenticat
 from entrypoints.http.bodies import BODY_LIMIT
 from entrypoints.http.coding import negotiated
 from entrypoints.http.components import drop_defaults, share
+from entrypoints.http.conditional import TAGS_SCHEMA
 from entrypoints.http.exchange import Answer, HttpRequest
 from entrypoints.http.idempotency import KEY_SCHEMA
+from entrypoints.http.paging import CURSOR_MAX_LENGTH
 from entrypoints.http.problems.catalogue import catalogue, status_of
 from entrypoints.http.problems.errors import (
     BadRequest,
@@ -75,7 +77,7 @@ class Parameter:
     """For a parameter that may be left out it stands in the description alone: Swagger UI sends every other one."""
 
 
-ID_SCHEMA: Final[Json] = {"type": "string", "format": "uuid"}
+ID_SCHEMA: Final[Json] = {"type": "string", "format": "uuid", "maxLength": 36}
 _EXAMPLE_ID: Final = "019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b"
 
 PAGE: Final = (
@@ -89,7 +91,7 @@ PAGE: Final = (
         "cursor",
         "query",
         "Where to go on: `next_cursor` of the page before, unchanged, with the same other parameters.",
-        {"type": "string"},
+        {"type": "string", "maxLength": CURSOR_MAX_LENGTH},
     ),
 )
 
@@ -440,7 +442,7 @@ def _parameter(parameter: Parameter) -> Json:
 
 
 def _conditional(name: str, description: str) -> Json:
-    return {"name": name, "in": "header", "required": False, "description": description, "schema": {"type": "string"}}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": TAGS_SCHEMA}
 
 
 def _responses(operation: Operation) -> Json:

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 from uuid import UUID
 
-from application.shared.paging import DEFAULT_LIMIT, MAX_LIMIT, PageRequest
+from application.shared.paging import DEFAULT_LIMIT, MAX_LIMIT, InvalidCursor, PageRequest
 from domain.shared.errors import FieldError, Invalid
 from domain.shared.text import is_stream_safe, too_many_marks
 from entrypoints.http.moments import moment
@@ -19,6 +19,8 @@ T = TypeVar("T")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _LIMIT = re.compile(r"[0-9]{1,3}", re.ASCII)
 PARAMETERS_MAX: Final = 50
+CURSOR_MAX_LENGTH: Final = 512
+"""Characters; more than any codec writes."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DEFAULT_PAGE = PageRequest()
 _NO_ID = UUID(int=0)
@@ -68,7 +70,10 @@ class Query:
                 self._faults.append(_fault("limit", "range", f"is a whole number from 1 to {MAX_LIMIT}"))
             else:
                 limit = int(raw)
-        return PageRequest(limit, self._values.get("cursor"))
+        cursor = self._values.get("cursor")
+        if cursor is not None and len(cursor) > CURSOR_MAX_LENGTH:
+            raise InvalidCursor
+        return PageRequest(limit, cursor)
 
     def id(self, name: str) -> UUID | None:
         raw = self._values.get(name)

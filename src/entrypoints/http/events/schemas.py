@@ -46,7 +46,7 @@ READ: Final = Operation(
     tag="events",
     description="JSON Schema 2020-12. It is what `dataschema` of an event leads to.",
     parameters=(
-        Parameter("type", "path", "The `type` of events.", {"type": "string"}, "post.published"),
+        Parameter("type", "path", "The `type` of events.", {"type": "string", "maxLength": 100}, "post.published"),
         Parameter("version", "path", "The version of the schema.", {"type": "integer", "minimum": 1}, 1),
     ),
     answer_description="The schema.",

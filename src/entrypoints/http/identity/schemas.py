@@ -21,6 +21,7 @@ from domain.identity.values import (
     NAME_MAX_LENGTH,
     PASSWORD_MAX_LENGTH,
     PASSWORD_MIN_LENGTH,
+    PHONE_MAX_LENGTH,
     PHONE_PATTERN,
     USERNAME_MAX_LENGTH,
     USERNAME_MIN_LENGTH,
@@ -126,7 +127,7 @@ RecoveryCode = Annotated[
 ]
 Phone = Annotated[
     str,
-    msgspec.Meta(pattern=PHONE_PATTERN, description="E.164.", examples=["+4915112345678"]),
+    msgspec.Meta(pattern=PHONE_PATTERN, max_length=PHONE_MAX_LENGTH, description="E.164.", examples=["+4915112345678"]),
     Parsed(PhoneNumber.parse),
 ]
 

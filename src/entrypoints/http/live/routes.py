@@ -19,6 +19,7 @@ from entrypoints.http.live.wire import HEADERS, EventStreamAnswer, position_of
 from entrypoints.http.openapi import Auth, Operation, Parameter, endpoint
 from entrypoints.http.paging import Query
 
+TYPES_MAX_LENGTH: Final = 2_000
 _KNOWN_PARAMETERS: Final = frozenset({"types"})
 _TYPES: Final = frozenset(TYPES)
 
@@ -55,14 +56,14 @@ accepted, and neither is a token in the query.""",
             "types",
             "query",
             "Only these types of events, separated by commas.",
-            {"type": "string"},
+            {"type": "string", "maxLength": TYPES_MAX_LENGTH},
             "post.published,vote.cast",
         ),
         Parameter(
             "Last-Event-ID",
             "header",
             "The `id` of the last event seen.",
-            {"type": "string", "pattern": "^[0-9]{1,18}$"},
+            {"type": "string", "pattern": "^[0-9]{1,18}$", "maxLength": 18},
             "42",
         ),
     ),
@@ -138,6 +139,8 @@ class LiveRoutes:
 
 def _types(text: str) -> frozenset[str]:
     """Read a list of types. Raises `Invalid` for one that there is not."""
+    if len(text) > TYPES_MAX_LENGTH:
+        raise Invalid([FieldError("?types", "length", f"takes at most {TYPES_MAX_LENGTH} characters")])
     found = frozenset(name.strip() for name in text.split(","))
     if not found <= _TYPES:
         raise Invalid([FieldError("?types", "choice", f"is a list of {', '.join(TYPES)}, separated by commas")])

@@ -51,7 +51,11 @@ PROBLEM: Final = Operation(
     summary="Explain a problem",
     tag="system",
     description="What a problem means, and what to do about it. JSON; a page for browsers.",
-    parameters=(Parameter("slug", "path", "The last part of a problem's `type`.", {"type": "string"}, "email-taken"),),
+    parameters=(
+        Parameter(
+            "slug", "path", "The last part of a problem's `type`.", {"type": "string", "maxLength": 100}, "email-taken"
+        ),
+    ),
     answer=ProblemDescription,
     answer_description="The problem.",
     cacheable=True,

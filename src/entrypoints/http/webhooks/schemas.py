@@ -16,6 +16,7 @@ from domain.shared.errors import FieldError, Invalid
 from domain.shared.ids import WebhookId
 from domain.webhooks.values import (
     DESCRIPTION_MAX_LENGTH,
+    EVENT_TYPE_MAX_LENGTH,
     EVENT_TYPE_PATTERN,
     EVENT_TYPES_MAX,
     TEST_EVENT,
@@ -42,7 +43,7 @@ Url = Annotated[
     Parsed(EndpointUrl.parse),
 ]
 Types = Annotated[
-    list[Annotated[str, msgspec.Meta(pattern=EVENT_TYPE_PATTERN)]],
+    list[Annotated[str, msgspec.Meta(pattern=EVENT_TYPE_PATTERN, max_length=EVENT_TYPE_MAX_LENGTH)]],
     msgspec.Meta(
         description="Exact types, `post.*` for all of one subject (those added later too), or `*` for everything.",
         examples=[["post.*", "order.placed"]],
