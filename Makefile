@@ -76,6 +76,10 @@ format: $(DEVELOPMENT_READY) ## Format, and fix what can be fixed safely
 torture: $(DEVELOPMENT_READY) ## Cast 100,000 random votes from 8 processes on every database, and count (ARGS=)
 	PYTHONPATH=src:. $(BIN)/python -m tools.torture_votes $(ARGS)
 
+.PHONY: torture-http
+torture-http: $(DEVELOPMENT_READY) ## Ask 50,000 generated requests, and hold each answer against the document (ARGS=--cases 200000)
+	PYTHONPATH=src:. $(BIN)/python -m tools.torture_http $(ARGS)
+
 .PHONY: torture-events
 torture-events: $(DEVELOPMENT_READY) ## Relay 10,000 events by 4 relays, killed and frozen, to brokers that go away (ARGS=)
 	PYTHONPATH=src:. $(BIN)/python -m tools.torture_events $(ARGS)
