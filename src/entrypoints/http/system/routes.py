@@ -1,5 +1,6 @@
 """The routes that describe the service: index, problems, the OpenAPI document and the pages that show it."""
 
+from asyncio import to_thread
 from collections.abc import Callable
 from functools import cached_property
 from html import escape
@@ -226,7 +227,9 @@ class SystemRoutes:
 
     async def openapi(self, request: HttpRequest) -> Answer:
         refuse_parameters(request.scope["query_string"])
-        return await at_last(self._encoded_document.answer(Exchange.of(request.scope), self._prepared))
+        # Making it takes 0.2 s, once.
+        document = await to_thread(lambda: self._encoded_document)
+        return await at_last(document.answer(Exchange.of(request.scope), self._prepared))
 
     @cached_property
     def _encoded_document(self) -> FixedRepresentation:
