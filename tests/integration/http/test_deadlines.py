@@ -154,8 +154,9 @@ async def test_an_answer_that_has_begun_is_not_broken_off() -> None:
     async def slow(scope: Any, receive: Any, send: Any) -> None:
         del scope, receive
         await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{", "more_body": True})
         await asyncio.sleep(0.5)
-        await send({"type": "http.response.body", "body": b"{}", "more_body": False})
+        await send({"type": "http.response.body", "body": b"}", "more_body": False})
 
     assert (await answered(slow, "GET"))[0] == 200
 
