@@ -207,6 +207,12 @@ class HonestClient:
         self._connection: http.client.HTTPConnection | None = None
 
     def run(self, until: float, found: Honest) -> None:
+        try:
+            self._run(until, found)
+        finally:
+            self._drop()
+
+    def _run(self, until: float, found: Honest) -> None:
         turn = 0
         due = time.monotonic()
         while (due := due + 1 / REQUESTS_A_SECOND) < until:
