@@ -84,7 +84,7 @@ def site(request: pytest.FixtureRequest, shell: Shell, start: StartServer, datab
 
 def signed_up(site: Site, name: str) -> Pair:
     email = f"{name}@example.org"
-    body = {"email": email, "password": PASSWORD, "username": name}
+    body = {"email": email, "password": PASSWORD, "username": f"{name}-1"}
     status, answer = site.servers[0].request("POST", "/api/v1/auth/signup", body)
     assert status == 201, answer
     return Pair(answer["access_token"], answer["refresh_token"], answer["user"]["id"], email)
