@@ -128,13 +128,14 @@ def _build(link: Link, end: "_End") -> Any:
     # Where there are few connections, streams must leave some.
     settings = replace(settings, live_max_streams=min(settings.live_max_streams, max(most // 2, 1)))
     container = Container(settings=settings)
-    _guard_connections(container, link.listener, most)
+    # Whatever is built before these are known is built without them: they come before anything is asked for.
     directory = Path(os.environ[METRICS_DIRECTORY])
     container.metrics_directory.override(directory)
     if known := os.environ.get(DATABASE_FILE):
         device, inode, file = known.split(":", 2)
         if file == str(settings.sqlite_file):  # A reload may have brought another database.
             container.database_file.override(FileId(int(device), int(inode)))
+    _guard_connections(container, link.listener, most)
     state = ServerStateFile(directory)
     container.notices().add_source(state.notices)
     container.metrics_board().add_source(state.samples)
