@@ -19,6 +19,8 @@ T = TypeVar("T")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _LIMIT = re.compile(r"[0-9]{1,3}", re.ASCII)
 PARAMETERS_MAX: Final = 50
+NAME_MAX: Final = 200
+"""Characters of an unknown name that are told, as of a member of a body."""
 CURSOR_MAX_LENGTH: Final = 512
 """Characters; more than any codec writes."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,7 +53,7 @@ class Query:
             raise Invalid([_fault("", "encoding", "is not percent-encoded UTF-8")]) from None
         for name, value in pairs:
             if name not in known:
-                self._faults.append(_fault(name, "unknown", "is not a parameter of this path"))
+                self._faults.append(_fault(name[:NAME_MAX], "unknown", "is not a parameter of this path"))
             elif name in self._values:
                 self._faults.append(_fault(name, "repeated", "is given more than once"))
             else:

@@ -162,6 +162,7 @@ async def test_links_lead_through_every_post_once_while_more_are_written(
         ("cursor=", {"?cursor": "cursor"}),
         ("cursor=nonsense", {"?cursor": "cursor"}),
         ("limit=x&page=2&colour=red", {"?limit": "type", "?page": "unknown", "?colour": "unknown"}),
+        (f"{'a' * 8_000}=1", {f"?{'a' * 200}": "unknown"}),
         ("limit=%ff", {"?": "encoding"}),
     ],
 )
