@@ -6,7 +6,7 @@ before it is normalised: its length first, then the length of its runs (UAX #15,
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
 from typing import Final, Literal
@@ -30,6 +30,8 @@ _WITH_NON_STARTERS: Final = (
 )
 """Where Unicode has, or may yet put, characters that combine; the rest are ideographs, Hangul and private use."""
 _LAST_OF_PLANE_0: Final = "\uffff"
+_TOGETHER: Final = 1_000
+"""Runs, of 31 characters at the most, that are normalised by one call."""
 _TAKEN_APART: Final = "\u0f73\u0f75\u0f81\uff9e\uff9f"
 """Starters by themselves that come to nothing but non-starters."""
 
@@ -66,13 +68,19 @@ def is_stream_safe(text: str) -> bool:
     if text.isascii():
         return True
     some, long = _runs()
-    if some.search(text) is None:
-        return True
-    # Without a run that is too long as it stands, taking it apart is fast.
-    return _is_safe(long.finditer(text)) and _is_safe(long.finditer(unicodedata.normalize("NFKD", text)))
+    around: list[str] = []
+    # From one place to the next, each a call by itself: one call for a megabyte keeps all other threads waiting.
+    for place in some.finditer(text):
+        for run in long.finditer(text, *place.span()):
+            if run.end() - run.start() > NON_STARTERS_MAX:
+                return False
+            # Only such a run can become too long, together with the marks that the letter before it brings along.
+            around.append(text[max(run.start() - 1, 0) : run.end()])
+    return all(_is_safe("".join(around[at : at + _TOGETHER]), long) for at in range(0, len(around), _TOGETHER))
 
 
-def _is_safe(runs: Iterable[re.Match[str]]) -> bool:
+def _is_safe(pieces: str, long: re.Pattern[str]) -> bool:
+    runs = long.finditer(unicodedata.normalize("NFKD", pieces))
     return all(run.end() - run.start() <= NON_STARTERS_MAX for run in runs)
 
 
@@ -93,7 +101,7 @@ def _runs() -> tuple[re.Pattern[str], re.Pattern[str]]:
     high = [mark for mark in marks if mark > _LAST_OF_PLANE_0]
     # 3 by the letter and 2 by each mark at the most.
     long = (NON_STARTERS_MAX - 3) // 2
-    some = re.compile(f"[{low}{high[0]}-{high[-1]}]{{{long}}}")  # regexes: a class of characters, counted
+    some = re.compile(f"[{low}{high[0]}-{high[-1]}]{{{long},}}")  # regexes: a class that only itself follows
     return some, re.compile(f"[{low}{''.join(_ranges(high))}]{{{long},}}")  # regexes: a class that only itself follows
 
 

@@ -4,6 +4,7 @@ import re
 import sys
 import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import example, given
@@ -96,6 +97,32 @@ def longest_run(text: str) -> int:
 @example("\u1f82" + "\u0f73" * 13 + "\u0301\u0301")
 def test_text_is_stream_safe_as_uax_15_has_it(text: str) -> None:
     assert is_stream_safe(text) is (longest_run(text) <= NON_STARTERS_MAX)
+
+
+@given(st.lists(st.sampled_from(["a", "\u1f82", "\ufdfa", "\U0001d15e", "\U0001d165"]).flatmap(
+    lambda before: st.integers(0, 31).map(lambda count: before + "\u0344" * (count // 4) + "\u0301" * count)
+), max_size=8).map("".join))  # fmt: skip
+def test_each_of_many_runs_is_looked_at(text: str) -> None:
+    assert is_stream_safe(text) is (longest_run(text) <= NON_STARTERS_MAX)
+
+
+@pytest.mark.parametrize("rest", ["\ufdfa" * 300_000, "\U0001d15e" * 250_000, "\u1f82" * 300_000])
+def test_a_run_of_marks_has_nothing_but_itself_normalised(rest: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other threads wait for as long as one call of C takes: for a megabyte that expands, half a second."""
+    lengths: list[int] = []
+    normalize = unicodedata.normalize
+
+    def counted(form: Literal["NFKD"], text: str) -> str:
+        lengths.append(len(text))
+        return normalize(form, text)
+
+    monkeypatch.setattr(unicodedata, "normalize", counted)
+    assert is_stream_safe(rest + "a" + "\u0301" * 20 + rest)
+    assert lengths == [21]
+    lengths.clear()
+    assert is_stream_safe(("a" + "\u0301" * 13) * 20_000)
+    assert len(lengths) > 1
+    assert max(lengths) <= 31_000
 
 
 @given(st.text(st.sampled_from("aé\u1f82" + MARKS + "\u0344\uff9e"), min_size=30, max_size=200))
