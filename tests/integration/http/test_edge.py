@@ -352,11 +352,22 @@ async def test_an_error_outside_of_the_routes_is_answered_all_the_same(caplog: p
 async def test_half_an_answer_is_broken_off(caplog: pytest.LogCaptureFixture) -> None:
     async def broken(_scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
         raise RuntimeError("in the middle")
 
     with pytest.raises(RuntimeError, match="in the middle"):
         await ask(Edge(broken, allowed_hosts=["*"], cors_origins=[]), "GET", "/health", [(b"host", b"x")])
     assert len(caplog.records) == 1
+
+
+async def test_an_answer_of_which_nothing_was_sent_is_a_500_yet() -> None:
+    async def broken(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("before its content")
+
+    told = await ask(Edge(broken, allowed_hosts=["*"], cors_origins=[]), "GET", "/health", [(b"host", b"x")])
+    assert told.status == 500
+    assert b"/problems/internal-error" in told.body
 
 
 async def test_a_body_that_breaks_off_is_not_our_fault(app: Application, caplog: pytest.LogCaptureFixture) -> None:
