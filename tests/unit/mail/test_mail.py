@@ -156,6 +156,8 @@ async def test_the_three_mails_say_what_to_do_in_text_and_in_html() -> None:
     reset, verification, notice = transport.delivered
     assert "https://app.example.com/reset-password#token=the-token" in reset.text
     assert "https://app.example.com/verify-email#token=the-token" in verification.html
+    assert "works once" in reset.text
+    assert "once" not in verification.text + verification.html, "it may be opened again"
     assert "https://app.example.com/forgot-password" in notice.text
     assert "API keys that ended with it: backup & more" in notice.text
     assert "API keys that ended with it: backup &amp; more" in notice.html
