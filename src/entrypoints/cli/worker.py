@@ -117,7 +117,7 @@ def _build(link: Link, end: "_End") -> Any:
     from entrypoints.http.app import create_app  # noqa: PLC0415
 
     try:
-        settings = load_settings()
+        settings = load_settings(tells_misspelt=link.is_successor)
         if link.is_successor:  # Settings or code may have changed since the parent has looked.
             require_current_schema(settings)
     except CommandFailed as error:

@@ -68,8 +68,10 @@ def test_a_reload_takes_new_settings_and_one_that_cannot_leaves_everything_as_it
 ) -> None:
     assert shell.run("migrate").returncode == 0
     settings = shell.folder / ".env"
+    settings.write_text("ALOWED_HOSTS=api.example.org\n")
     server = start(WORKERS="2")
     before = server.workers()
+    assert server.log.read_text().count("did you mean ALLOWED_HOSTS?") == 1
     assert _allowed(server, "api.example.org") == 400
 
     settings.write_text("ALLOWED_HOSTS=api.example.org\nDATABASE_POOL_SIZE=none\n")
@@ -81,9 +83,10 @@ def test_a_reload_takes_new_settings_and_one_that_cannot_leaves_everything_as_it
     assert _notices(server) == ["reload-abandoned"]
     assert _allowed(server, "api.example.org") == 400
 
-    settings.write_text("ALLOWED_HOSTS=api.example.org\n")
+    settings.write_text("ALLOWED_HOSTS=api.example.org\nDATABASE_POOL_SISE=5\n")
     server.process.send_signal(signal.SIGHUP)
     assert eventually(lambda: "reloaded" in server.log.read_text(), 120)
+    assert "did you mean DATABASE_POOL_SIZE?" in server.log.read_text()
     server.await_workers(2, without=before)
     assert _notices(server) == []
     assert _allowed(server, "api.example.org") == 200
