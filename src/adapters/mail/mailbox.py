@@ -5,6 +5,8 @@ import logging
 import os
 import secrets
 import tempfile
+import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -19,6 +21,7 @@ _log = logging.getLogger("postern.mail")
 
 KEPT: Final = 100
 """Mails; older ones are forgotten."""
+_TELL_SECONDS: Final = 60.0
 
 
 class StoredMail(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +73,23 @@ class FolderMailbox(MailTransport):
 
 
 class NoTransport(MailTransport):
-    """Where no mail server is configured: says so for each mail, and nothing of what is in it."""
+    """Where no mail server is configured: says so once a minute at most, and nothing of what is in a mail.
+
+    It is a warning: who runs it without mail has chosen to, and whatever sends a mail, such as signing up, works.
+    """
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._told: float | None = None
+        self._unsent = 0
 
     async def deliver(self, mail: Mail) -> None:
-        _log.error("a mail (%s) was not sent: SMTP_URL is not set", mail.subject)
+        self._unsent += 1
+        now = self._monotonic()
+        if self._told is None or now - self._told >= _TELL_SECONDS:
+            self._told = now
+            _log.warning(
+                "mails are not sent, since SMTP_URL is not set: %d so far, the last of them %s",
+                self._unsent,
+                mail.subject,
+            )

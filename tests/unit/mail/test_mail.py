@@ -185,9 +185,18 @@ async def test_the_mailbox_shows_the_newest_first_to_every_worker_and_forgets_th
     assert (found[0].to, found[0].text, found[0].html) == ("a@example.org", "text", "<p>html</p>")
 
 
-async def test_without_a_server_a_mail_is_missed_but_not_told(caplog: pytest.LogCaptureFixture) -> None:
-    await NoTransport().deliver(MAIL)
-    assert "SMTP_URL is not set" in caplog.text
+async def test_without_a_server_mails_are_missed_and_warned_of_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    now = 1000.0
+    transport = NoTransport(monotonic=lambda: now)
+    for _ in range(3):
+        await transport.deliver(MAIL)
+    now += 60
+    await transport.deliver(MAIL)
+
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    first, second = caplog.messages
+    assert "SMTP_URL is not set: 1 so far" in first
+    assert "SMTP_URL is not set: 4 so far" in second
     assert "Hello Alice" not in caplog.text
 
 
