@@ -305,8 +305,8 @@ _PREFACE: Final = f"""Accounts, posts, votes and orders behind one HTTP API.
 at most {BODY_LIMIT:,} bytes, and unknown fields are refused. Every answer carries `X-Request-Id`. HEAD works wherever
 GET does.
 
-**Errors** are problem details (RFC 9457); `errors` lists every faulty field at once, and `type` resolves to a page
-with the remedy.
+**Errors** are problem details (RFC 9457); `errors` lists the faulty fields at once, up to 20, and `type` resolves to a
+page with the remedy.
 
 **Lists** are keyset pages: follow `next_cursor` or the `Link` header.
 
