@@ -26,7 +26,7 @@ CODE := src tests migrations $(wildcard bench tools)
 
 .PHONY: help
 help: ## Show what there is to do
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
 run: $(RUNTIME_READY) ## Install, migrate and serve at http://127.0.0.1:8000 (PORT= HOST= DATABASE_URL= WORKERS=)
