@@ -37,6 +37,8 @@ _log = logging.getLogger("postern.live")
 POLL_SECONDS: Final = 0.2
 GATHER_SECONDS: Final = 0.0002
 GATHER_AT_LEAST_SECONDS: Final = 0.02
+_SETTLED: Final = 1_000
+"""Events that are given their positions at a time, before a stream begins."""
 PAGE: Final = 200
 """Events read at a time."""
 CATCH_UP_EVENTS: Final = 10_000
@@ -177,6 +179,9 @@ class LiveHub:
         """Begin to follow the log, from its end, unless it is being followed."""
         async with self._starting:
             if self._handing_out is None or self._handing_out.done():
+                # What nobody has looked at since has no position yet: it would be told as if it happened now.
+                while await self._events.settle(limit=_SETTLED) == _SETTLED:
+                    pass
                 self.position = await self._events.head()
                 self._handing_out = self._started(self._hand_out(), _HANDING_OUT)
             if self._sweeping is None or self._sweeping.done():

@@ -34,12 +34,17 @@ class FaultyLog(MemoryEventLog):
 
     is_down = False
     asked = 0
+    committed: tuple[Callable[[], object], ...] = ()
+    """What was committed and has no position yet."""
 
     async def settle(self, *, limit: int = 1000) -> int:
         self.asked += 1
         if self.is_down:
             raise StorageUnavailable
-        return await super().settle(limit=limit)
+        now, self.committed = self.committed[:limit], self.committed[limit:]
+        for happens in now:
+            happens()
+        return len(now)
 
 
 @dataclass
@@ -171,6 +176,16 @@ async def test_a_stream_begins_now_and_says_where_that_is(stage: Stage, hub: Liv
 
     assert await listener.events_to(after) == [after]
     assert listener.blocks[0] == Block(1, None, None)
+
+
+async def test_what_was_committed_while_nobody_listened_is_not_told_as_new(stage: Stage, hub: LiveHub) -> None:
+    """Where no relay runs, nobody else gives events their positions."""
+    stage.log.committed = (stage.happens,) * 2_500
+    listener = await listen(hub)
+    after = stage.happens()
+
+    assert await listener.events_to(after) == [after] == [2_501]
+    assert listener.blocks[0] == Block(2_500, None, None)
 
 
 async def test_an_event_is_an_envelope_on_one_line_under_its_type(stage: Stage, hub: LiveHub) -> None:
