@@ -7,6 +7,7 @@ client who does not read holds what it has asked for, and an address only so muc
 Who takes nothing is ended by its connection; see `adapters.system.connection_guard`.
 """
 
+from functools import partial
 from typing import Final
 
 from application.shared.errors import Overloaded
@@ -19,6 +20,8 @@ from entrypoints.http.transfers import TransferLimits
 WHOLE_BYTES: Final = 65_536
 """Answers up to here are sent in one piece."""
 PIECE_BYTES: Final = 16_384
+STREAM_BYTES: Final = 4 * 1_048_576
+"""What one of no known length counts for as long as it lasts: a page of texts is read, and kept while it is sent."""
 
 
 class Answers:
@@ -44,13 +47,21 @@ class Answers:
             return Overloaded()
         return None
 
+    def hold(self, exchange: Exchange) -> None:
+        """Count an answer of no known length until `exchange.let_go` is called."""
+        place = place_of(exchange.address)
+        self._count(place, 1, STREAM_BYTES)
+        exchange.let_go = partial(self._count, place, -1, -STREAM_BYTES)
+
     async def send(
         self, exchange: Exchange, send: Send, body: bytes, *, start: Message | None = None, more_body: bool = False
     ) -> None:
-        """Send a large piece of content as fast as it is taken; it is counted before `start` is sent."""
+        """Send a large piece of content as fast as it is taken; it is counted before `start` is sent, or with all."""
         place = place_of(exchange.address)
         left = len(body)
-        self._count(place, 1, left)
+        is_counted = exchange.let_go is None
+        if is_counted:
+            self._count(place, 1, left)
         try:
             if start is not None:
                 await send(start)
@@ -58,10 +69,12 @@ class Answers:
                 piece = body[position : position + PIECE_BYTES]
                 is_last = position + PIECE_BYTES >= len(body)
                 await send({"type": "http.response.body", "body": piece, "more_body": more_body or not is_last})
-                left -= len(piece)
-                self._count(place, 0, -len(piece))
+                if is_counted:
+                    left -= len(piece)
+                    self._count(place, 0, -len(piece))
         finally:
-            self._count(place, -1, -left)
+            if is_counted:
+                self._count(place, -1, -left)
 
     def _count(self, place: str, number: int, size: int) -> None:
         self._number += number

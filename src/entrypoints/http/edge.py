@@ -23,7 +23,7 @@ from application.shared.errors import DeadlineExceeded, OutcomeUnknown
 from domain.shared.errors import PosternError
 from entrypoints.http.acceptance import accepts, accepts_json
 from entrypoints.http.addresses import ClientAddresses
-from entrypoints.http.answers import WHOLE_BYTES, Answers
+from entrypoints.http.answers import STREAM_BYTES, WHOLE_BYTES, Answers
 from entrypoints.http.api_keys import ApiKeyDoor
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.bodies import Bodies, ends_connection, guard_body, has_body
@@ -98,10 +98,13 @@ class _Respond:
         more_body = message.get("more_body", False)
         is_large = len(body) > WHOLE_BYTES
         start, self._start = self._start, None
-        if start is not None and is_large and self._scope["method"] in _READS:
-            refusal = self._answers.refusal(exchange, len(body))
+        if start is not None and (is_large or exchange.is_unbounded) and self._scope["method"] in _READS:
+            refusal = self._answers.refusal(exchange, STREAM_BYTES if exchange.is_unbounded else len(body))
             if refusal is not None:
+                exchange.is_unbounded = False
                 await self._refuse(refusal)
+            elif exchange.is_unbounded:
+                self._answers.hold(exchange)
         if self._is_refused:
             return
         if start is not None:

@@ -55,6 +55,10 @@ class Exchange:
     """The answer is to be compressed, if it is long enough; see `coding`."""
     is_stream: bool = False
     """The answer lasts as long as its reader listens, so that its duration is no latency."""
+    is_unbounded: bool = False
+    """The answer is made as it is sent, and nobody knows how long it gets."""
+    let_go: Callable[[], None] | None = None
+    """Counts such an answer no more; None when it is not counted."""
     has_body: bool = False
     """The request says that it has one."""
     has_large_body: bool = False
@@ -153,12 +157,20 @@ class StreamedAnswer(Answer):
     ) -> "StreamedAnswer":
         return cls(status, await anext(pieces, b""), pieces, headers)
 
-    async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": self.status, "headers": list(self.headers)})
-        await send({"type": "http.response.body", "body": self._first, "more_body": True})
-        async for piece in self._rest:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
+        exchange = Exchange.of(scope)
+        exchange.is_unbounded = not exchange.is_head
+        try:
+            await send({"type": "http.response.start", "status": self.status, "headers": list(self.headers)})
+            await send({"type": "http.response.body", "body": self._first, "more_body": not exchange.is_head})
+            if exchange.is_head or exchange.status != self.status:  # Nothing is wanted of the rest, or it was refused.
+                return
+            async for piece in self._rest:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            if exchange.let_go is not None:
+                exchange.let_go()
 
 
 JSON_TYPE: Final = (b"content-type", b"application/json")

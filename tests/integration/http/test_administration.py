@@ -18,10 +18,11 @@ from domain.shared.actor import Role
 from domain.shared.ids import UserId
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
-from entrypoints.http.exchange import StreamedAnswer
+from entrypoints.http.exchange import Exchange, StreamedAnswer
 from entrypoints.http.identity.own_account import pieces_of
 from tests.builders import an_id
 from tests.fakes import SettableClock
+from tests.integration.http.asgi import scope_of
 from tests.integration.http.conftest import (
     PASSWORD,
     Account,
@@ -497,7 +498,11 @@ async def test_an_export_reads_no_further_than_it_has_sent() -> None:
         sent.append(message.get("body", b""))
         assert pages.read <= b"".join(sent).count(b"page") // 2 + 1
 
-    await answer(None, None, send)
+    scope = scope_of("GET", "/api/v1/users/me/export", [])
+    exchange = Exchange(scope)
+    exchange.status = answer.status
+    exchange.attach(scope)
+    await answer(scope, None, send)
 
     document = json.loads(b"".join(sent))
     assert [record["page"] for record in document["pages"]] == [number // 2 + 1 for number in range(100)]

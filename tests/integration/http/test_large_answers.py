@@ -2,14 +2,15 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from entrypoints.http.answers import PIECE_BYTES, WHOLE_BYTES, Answers
+from entrypoints.http.answers import PIECE_BYTES, STREAM_BYTES, WHOLE_BYTES, Answers
 from entrypoints.http.direct import DirectRoutes
 from entrypoints.http.edge import Edge
-from entrypoints.http.exchange import Answer, Exchange
+from entrypoints.http.exchange import Answer, Exchange, StreamedAnswer
 from entrypoints.http.transfers import TransferLimits
 from tests.integration.http.asgi import scope_of
 
@@ -52,12 +53,23 @@ class Service:
 
     def __init__(self, size: int = SIZE, **limits: int) -> None:
         self.content = bytes(range(256)) * (size // 256)
+        self.made = 0
+        """Pieces of the answers that are made as they are sent."""
 
         def read(_exchange: Exchange, _query: bytes) -> Answer:
             return Answer(200, self.content)
 
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"["
+            for at in range(0, size, size // 4):
+                self.made += 1
+                yield self.content[at : at + size // 4]
+
         async def app(scope: Any, receive: Any, send: Any) -> None:
-            await Answer(200, self.content)(scope, receive, send)
+            if scope["path"] == "/streamed":
+                await (await StreamedAnswer.begin(200, pieces(), ()))(scope, receive, send)
+            else:
+                await Answer(200, self.content)(scope, receive, send)
 
         self.edge = Edge(
             app,
@@ -151,6 +163,48 @@ async def test_what_all_do_not_take_is_bounded(path: str, limits: dict[str, int]
     await readers[2].take()
     assert readers[2].problem == (503, "overloaded")
     assert readers[2].header(b"retry-after") is not None
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"per_address": 2}, (429, "too-many-transfers")),
+        ({"bytes_per_address": 3 * STREAM_BYTES - 1}, (429, "too-many-transfers")),
+        ({"in_all": 2}, (503, "overloaded")),
+        ({"bytes_in_all": 3 * STREAM_BYTES - 1}, (503, "overloaded")),
+    ],
+)
+async def test_what_is_made_as_it_is_sent_is_bounded_from_its_beginning(
+    limits: dict[str, int], expected: tuple[int, str]
+) -> None:
+    service = Service(**limits)
+    first, second = await service.ask("/streamed"), await service.ask("/streamed")
+    made = service.made
+    third = await service.ask("/streamed")
+    await third.take()
+    assert third.problem == expected
+    assert service.made == made
+    assert third.task is not None
+    assert third.task.done()
+    await first.take()
+    assert first.content == b"[" + service.content
+    assert first.task is not None
+    assert second.task is not None
+    second.task.cancel()
+    await asyncio.gather(first.task, second.task, return_exceptions=True)
+    for _ in range(3):  # None of them is counted any more.
+        again = await service.ask("/streamed")
+        await again.take()
+        assert again.content == b"[" + service.content
+
+
+async def test_a_head_makes_nothing_of_what_is_made_as_it_is_sent() -> None:
+    service = Service(per_address=1)
+    await service.ask("/streamed")
+    reader = await service.ask("/streamed", method="HEAD")
+    await reader.take()
+    assert (reader.taken[0]["status"], reader.content) == (200, b"")
+    assert service.made == 0
 
 
 @PATHS

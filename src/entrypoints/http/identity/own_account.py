@@ -21,6 +21,7 @@ from domain.identity.errors import AccountChanged, LastAdmin, SessionNotFound, W
 from domain.identity.values import Password
 from domain.shared.actor import Actor
 from domain.shared.ids import SessionId
+from entrypoints.http.answers import WHOLE_BYTES
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.body import read
 from entrypoints.http.conditional import PRIVATE, bytes_tag, expected_version, representation
@@ -194,14 +195,24 @@ class OwnAccountRoutes:
 
 
 async def pieces_of(export: Export) -> AsyncIterator[bytes]:
-    """Write the document a batch at a time: no more than one is in memory, however long it gets."""
+    """Write the document some records at a time: no more than a batch is in memory, however long it gets."""
     before = b"{"
     for source in export.sources:
         yield before + _encoder.encode(source.name) + (b":[" if source.is_list else b":")
         separator = b""
         async for batch in source.batches(export.user_id):
-            if batch:
-                yield separator + b",".join([_encoder.encode(record) for record in batch])
+            # A page of texts is 4 MiB by itself: it is not encoded as one.
+            pieces: list[bytes] = []
+            size = 0
+            for record in batch:
+                piece = _encoder.encode(record)
+                pieces += separator, piece
                 separator = b","
+                size += len(piece)
+                if size >= WHOLE_BYTES:
+                    yield b"".join(pieces)
+                    pieces, size = [], 0
+            if pieces:
+                yield b"".join(pieces)
         before = b"]," if source.is_list else b","
     yield before.removesuffix(b",") + b"}"
