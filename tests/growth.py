@@ -69,11 +69,12 @@ def grows_too_fast(work_of: Callable[[int], Callable[[], object]], size: int) ->
     # What takes little time is not measured again; what takes a lot is, since a busy machine takes some of it.
     if _seconds(twice) <= FLOOR_SECONDS:
         return None
+    short = long = 0.0
     for _ in range(3):
-        seconds = min(_seconds(once) for _ in range(3)), min(_seconds(twice) for _ in range(3))
-        if seconds[1] <= max(FLOOR_SECONDS, RATIO_MAX * seconds[0]):
+        short, long = min(_seconds(once) for _ in range(3)), min(_seconds(twice) for _ in range(3))
+        if long <= max(FLOOR_SECONDS, RATIO_MAX * short):
             return None
-    return f"{seconds[0] * 1_000:.1f} ms become {seconds[1] * 1_000:.1f} ms"
+    return f"{short * 1_000:.1f} ms become {long * 1_000:.1f} ms"
 
 
 async def awaited_instructions(work: Callable[[], Awaitable[object]]) -> int:

@@ -96,10 +96,11 @@ class DatabaseServer:
         if not (self.folder / "data").exists():
             self._prepare()
         with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, **_as_user(self.name))
+            process = subprocess.Popen[bytes](self._command(), stdout=log, stderr=log, **_as_user(self.name))
+        self._process = process
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
-            assert self._process.poll() is None, (self.folder / "server.log").read_text()
+            assert process.poll() is None, (self.folder / "server.log").read_text()
             assert time.monotonic() < deadline, "the server did not start"
             time.sleep(0.05)
 

@@ -178,6 +178,7 @@ async def judged(world: World, make: Callable[[int], Request], size: int, *, cou
             return f"{few:,} instructions become {many:,}"
     if seconds <= FLOOR_SECONDS:
         return None
+    short = long = 0.0
     for _ in range(4):  # A busy machine takes time of its own, and each garbage collection does.
         long = min([await awaited_seconds(twice) for _ in range(3)])
         short = min([await awaited_seconds(once) for _ in range(3)])

@@ -114,8 +114,8 @@ class Service:
     ) -> Client:
         client = Client()
         scope = scope_of(method, path, [HOST, *headers]) | {"client": (address, 1)}
-        client.task = asyncio.ensure_future(self.edge(scope, client.receive, client.send))
-        self.tasks.append(client.task)
+        client.task = task = asyncio.ensure_future(self.edge(scope, client.receive, client.send))
+        self.tasks.append(task)
         return client
 
     async def look(self, after: float = 0.0) -> None:
