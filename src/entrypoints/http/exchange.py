@@ -1,5 +1,6 @@
 """One HTTP exchange: what the edge learned of a request in its single pass, and the answer that goes back."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeAlias
@@ -157,20 +158,30 @@ class StreamedAnswer(Answer):
     ) -> "StreamedAnswer":
         return cls(status, await anext(pieces, b""), pieces, headers)
 
-    async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         exchange = Exchange.of(scope)
         exchange.is_unbounded = not exchange.is_head
+        # Granian takes what is sent to a reader who has gone, and says nothing.
+        gone = asyncio.create_task(_end_of(receive), name="waiting for a reader of what is streamed to go")
         try:
             await send({"type": "http.response.start", "status": self.status, "headers": list(self.headers)})
             await send({"type": "http.response.body", "body": self._first, "more_body": not exchange.is_head})
             if exchange.is_head or exchange.status != self.status:  # Nothing is wanted of the rest, or it was refused.
                 return
             async for piece in self._rest:
+                if gone.done():
+                    return
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
+            gone.cancel()
             if exchange.let_go is not None:
                 exchange.let_go()
+
+
+async def _end_of(receive: AnyReceive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 JSON_TYPE: Final = (b"content-type", b"application/json")

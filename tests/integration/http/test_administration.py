@@ -502,7 +502,12 @@ async def test_an_export_reads_no_further_than_it_has_sent() -> None:
     exchange = Exchange(scope)
     exchange.status = answer.status
     exchange.attach(scope)
-    await answer(scope, None, send)
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError("it stays")
+
+    await answer(scope, receive, send)
 
     document = json.loads(b"".join(sent))
     assert [record["page"] for record in document["pages"]] == [number // 2 + 1 for number in range(100)]

@@ -22,6 +22,9 @@ class Reader:
 
     def __init__(self) -> None:
         self.taken: list[Any] = []
+        self.gone = asyncio.Event()
+        """Set to go away."""
+        self.is_asked = False
         self._turns = asyncio.Semaphore(0)
         self.task: asyncio.Task[None] | None = None
 
@@ -84,7 +87,11 @@ class Service:
         scope = scope_of(method, path, [(b"host", b"testserver")]) | {"client": (address, 1)}
 
         async def receive() -> Any:
-            return {"type": "http.request", "body": b"", "more_body": False}
+            if not reader.is_asked:
+                reader.is_asked = True
+                return {"type": "http.request", "body": b"", "more_body": False}
+            await reader.gone.wait()
+            return {"type": "http.disconnect"}
 
         reader.task = asyncio.ensure_future(self.edge(scope, receive, reader.send))
         await reader.take(0)
@@ -196,6 +203,18 @@ async def test_what_is_made_as_it_is_sent_is_bounded_from_its_beginning(
         again = await service.ask("/streamed")
         await again.take()
         assert again.content == b"[" + service.content
+
+
+async def test_nothing_more_is_made_for_who_has_gone() -> None:
+    service = Service()
+    reader = await service.ask("/streamed")
+    await reader.take(2)
+    made = service.made
+    reader.gone.set()
+    await reader.take()
+    assert reader.task is not None
+    assert reader.task.done()
+    assert service.made <= made + 1
 
 
 async def test_a_head_makes_nothing_of_what_is_made_as_it_is_sent() -> None:

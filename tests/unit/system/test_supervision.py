@@ -65,6 +65,7 @@ JOBS: Final = frozenset(
         "entrypoints/cli/worker.py:attend",
         "entrypoints/http/conditional.py:_compress_aside",
         "entrypoints/http/deadlines.py:_give_up",
+        "entrypoints/http/exchange.py:__call__",
         "entrypoints/http/live/wire.py:__call__",
     }
 )
