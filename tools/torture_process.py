@@ -20,6 +20,7 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -440,8 +441,10 @@ async def _texts(port: int, token: str) -> list[str]:
 
 async def parents(folder: Path, times: int) -> None:
     longest = 0.0
+    temporary = folder / "temporary"
+    temporary.mkdir()
     for time_ in range(times):
-        server = Running(folder, WORKERS="2")
+        server = Running(folder, WORKERS="2", TMPDIR=str(temporary))
         held: list[asyncio.StreamWriter] = []
         try:
             if time_ % 2:
@@ -455,6 +458,10 @@ async def parents(folder: Path, times: int) -> None:
             took = time.monotonic() - began
             assert took < ORPHAN_SECONDS, f"its workers lived for {took:.2f} s"
             longest = max(longest, took)
+            # Killed before it had any worker, it has nobody to clear up after it.
+            assert not held or not (left := list(temporary.glob("postern-metrics-*"))), f"it left {left}"
+            for remains in temporary.iterdir():
+                shutil.rmtree(remains)
         finally:
             for writer in held:
                 writer.close()

@@ -17,6 +17,7 @@ import asyncio
 import gc
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -284,6 +285,8 @@ def _end_with_the_parent(end: _End) -> None:
 
     def follow() -> None:
         wait([parent.sentinel])
+        # The parent's to remove, had it ended by itself. Nothing reads what is written from now on.
+        shutil.rmtree(os.environ[METRICS_DIRECTORY], ignore_errors=True)
         end.orphaned()
 
     threading.Thread(target=follow, name="parent-watch", daemon=True).start()
