@@ -1,5 +1,6 @@
 """Servers as processes: pinned to a core, measured from /proc, ended in order. Linux only."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -128,11 +129,12 @@ class Server:
         """Wait until its processes take next to no CPU time, `most_seconds` at the most."""
         deadline = time.monotonic() + most_seconds
         idle, before = 0, self.cpu_seconds()
-        # Twice in a row: on a busy machine it may once not have been let.
+        # Twice in a row, and asleep: on a busy machine it may have work to do and not be let.
         while idle < 2 and time.monotonic() < deadline:
             time.sleep(_SETTLE_STEP)
             now = self.cpu_seconds()
-            idle = idle + 1 if now - before < _SETTLE_STEP / 10 else 0
+            is_idle = now - before < _SETTLE_STEP / 10 and not any(map(_is_runnable, self.processes()))
+            idle = idle + 1 if is_idle else 0
             before = now
 
     def forget_memory_peak(self) -> None:
@@ -187,6 +189,15 @@ def cpu_seconds(pid: int) -> float:
         return 0.0
     fields = line.rpartition(")")[2].split()  # A name in parentheses comes first, and may hold anything.
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _is_runnable(pid: int) -> bool:
+    """Tell whether a thread of a process runs or waits for a processor (state R, proc_pid_stat(5))."""
+    states = []
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):  # It has just ended.
+            states.append(stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0])
+    return "R" in states
 
 
 def _status_kib(pid: int, name: str) -> int:
