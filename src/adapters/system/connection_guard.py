@@ -6,8 +6,7 @@ kernel knows (`TCP_INFO`, see tcp(7)). What is ended:
 - a connection whose answer is not taken: too slowly, or of an address (or of all) that has too many of those;
 - what an address has too many of: first connections that are silent, longest first, then the newest;
 - silent connections when nearly all that the process takes are there, or when descriptors run out. A server that cannot
-  accept for want of a descriptor asks the kernel again and again; so one is kept in reserve, by which connections that
-  cannot be served are taken and closed.
+  accept for want of a descriptor asks the kernel again and again; so accepting pauses until there are some.
 
 Live streams are silent by nature and have rules of their own, so their connections are left alone. Linux only.
 """
@@ -29,6 +28,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.system.connections import abort_descriptor
+from adapters.system.listening import keep_out
 from adapters.system.periodic import Periodic
 
 _log = logging.getLogger("postern.connections")
@@ -45,6 +45,8 @@ SILENT_SECONDS: Final = 1.0
 SEND_BUFFER_BYTES: Final = 131_072
 """What the kernel keeps of an answer; it takes as much again for its own account. At 100 ms to the client and back,
 this is a megabyte a second. Without a bound, it is up to 4 MB for each connection."""
+SOON_SECONDS: Final = 0.05
+WAKES: Final = 4
 USER_TIMEOUT_SECONDS: Final = 10.0
 """How much longer than an answer may lie the kernel keeps trying."""
 _LOG_SECONDS: Final = 60.0
@@ -126,6 +128,8 @@ class ConnectionGuard:
         self._ended = Ended()
         self._logged_at = -_LOG_SECONDS
         self._reserve: int | None = None
+        """A descriptor by which the others can be listed when there is no other."""
+        self._accepting: _Accepting | None = None
         self._looking = Periodic("looking after connections", self.look, seconds=LOOK_SECONDS)
 
     async def start(self) -> None:
@@ -139,6 +143,7 @@ class ConnectionGuard:
             milliseconds = int((self._limits.answer_seconds + USER_TIMEOUT_SECONDS) * 1000)
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         self._reserve = _spare()
+        self._accepting = _Accepting(self._listener)
         await self._looking.start()
 
     async def close(self) -> None:
@@ -147,6 +152,9 @@ class ConnectionGuard:
         for connection in self._known.values():
             connection.borrowed.detach()
         self._known.clear()
+        if self._accepting is not None:
+            self._accepting.close()
+            self._accepting = None
         if self._reserve is not None:
             os.close(self._reserve)
             self._reserve = None
@@ -158,27 +166,33 @@ class ConnectionGuard:
 
     async def look(self) -> None:
         """Look at every connection once, and end what is to be ended."""
-        descriptors = self._descriptors()
+        descriptors, free = self._descriptors()
         await self._note(descriptors)
         self._end_stuck()
         self._end_surplus_of_addresses()
         self._end_silent(len(self._known) - self._limits.most * 9 // 10, "nearly full")
-        self._free_descriptors(len(descriptors))
+        await self._free_descriptors(free)
         self._tell()
 
-    def _descriptors(self) -> list[int]:
+    def _descriptors(self) -> tuple[list[int], int]:
+        """List what is open, and tell how many descriptors are free."""
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         try:
-            return _open_descriptors()
+            found = _open_descriptors()
         except OSError as error:
             if error.errno != errno.EMFILE:
                 raise
-        # Not even a descriptor to read the list with.
+        else:
+            # One of them was that of the list itself.
+            return found, sys.maxsize if limit == resource.RLIM_INFINITY else limit - len(found) + 1
+        if self._accepting is not None:
+            self._accepting.pause()  # or the server would take what is free now
         if self._reserve is not None:
             os.close(self._reserve)
         try:
-            return _open_descriptors()
+            return _open_descriptors(), 0
         except OSError:
-            return [*self._known]
+            return [*self._known], 0
         finally:
             self._reserve = _spare()
 
@@ -309,35 +323,33 @@ class ConnectionGuard:
         for connection in silent[:number]:
             self._end(connection, reason)
 
-    def _free_descriptors(self, used: int) -> None:
+    async def _free_descriptors(self, free: int) -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft == resource.RLIM_INFINITY:
-            return
-        free = soft - used
-        if free >= LOW_DESCRIPTORS:
-            return
-        if hard == resource.RLIM_INFINITY or hard > soft:
+        if free < LOW_DESCRIPTORS and (hard == resource.RLIM_INFINITY or hard > soft):
             more = soft + 1_024 if hard == resource.RLIM_INFINITY else min(soft + 1_024, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
-            return
+            free += more - soft
         self._end_silent(LOW_DESCRIPTORS - free, "descriptors run out")
-        if free <= 0:
-            self._turn_away()
-
-    def _turn_away(self) -> None:
-        """Take what waits to be accepted, and close it: there is no descriptor to serve it with."""
-        if self._reserve is None:
+        accepting = self._accepting
+        if accepting is None:
             return
-        os.close(self._reserve)
-        self._reserve = None
-        with _borrowed(self._listener) as listener:
-            try:
-                while True:
-                    refused, _ = listener.accept()
-                    refused.close()
-                    self._ended.counts["no descriptor"] += 1
-            except OSError:  # Nobody waits any more, or the server took the descriptor.
-                pass
+        if free <= 0:
+            await self._pause(accepting)
+        elif accepting.has_paused:
+            accepting.resume()
+            # What has waited may take them all in a moment; half a second of asking in vain is too much.
+            await asyncio.sleep(SOON_SECONDS)
+            _, free = self._descriptors()
+            if free <= 0:
+                await self._pause(accepting)
+
+    async def _pause(self, accepting: "_Accepting") -> None:
+        accepting.pause()
+        # The kernel wants a descriptor before it says that nobody waits: the server gets one to hear that by.
+        if self._reserve is not None:
+            os.close(self._reserve)
+            self._reserve = None
+        await asyncio.sleep(SOON_SECONDS)
         self._reserve = _spare()
 
     def _end(self, connection: Connection, reason: str) -> None:
@@ -356,6 +368,70 @@ class ConnectionGuard:
         _log.warning("connections were ended (%s); %d are open", "; ".join(news), len(self._known))
         self._logged_at = now
         told.update(counts)
+
+
+class _Accepting:
+    """Lets the server accept, or has it wait while connections stay in the backlog.
+
+    While it pauses, the server's descriptor is another socket, where nothing comes. It is woken by each connection to
+    the one before, as the kernel watches sockets and not descriptors, finds nothing, and sleeps.
+    """
+
+    def __init__(self, listener: int) -> None:
+        self.has_paused = False
+        """It pauses, or connections may still wait from when it did."""
+        self._listener = listener
+        self._kept = socket.socket(fileno=os.dup(listener))
+        self._nothing = socket.socket()
+        self._nothing.bind(("127.0.0.1", 0))
+        keep_out(self._nothing.fileno())
+        self._nothing.listen(1)
+        self._nothing.setblocking(False)
+
+    def pause(self) -> None:
+        """Have the server wait, unless it does already, or does not listen any more."""
+        if not self._is(self._kept):
+            return
+        os.dup2(self._nothing.fileno(), self._listener, inheritable=False)
+        if not self.has_paused:
+            _log.warning("no descriptors are left: accepting connections pauses")
+        self.has_paused = True
+
+    def resume(self) -> None:
+        """Go on, unless the listening socket was left to others since; call it again while it `has_paused`."""
+        if self._is(self._nothing):
+            os.dup2(self._kept.fileno(), self._listener, inheritable=False)
+        self.has_paused = self._is(self._kept) and self._waiting() > 0
+        if self.has_paused:
+            self._wake()
+
+    def close(self) -> None:
+        self.resume()
+        self._kept.close()
+        self._nothing.close()
+
+    def _is(self, other: socket.socket) -> bool:
+        """Tell whether the server's descriptor is this socket."""
+        try:
+            return os.fstat(self._listener).st_ino == os.fstat(other.fileno()).st_ino
+        except OSError:  # The server has stopped.
+            return False
+
+    def _waiting(self) -> int:
+        """Return how many connections wait to be accepted: of a socket that listens, that is where `unacked` is."""
+        raw = self._kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
+        waiting: int = _INFO.unpack_from(raw)[0]
+        return waiting
+
+    def _wake(self) -> None:
+        """Have the server look at its backlog. The kernel may give a connection to another worker, so try some."""
+        for _ in range(WAKES):
+            try:
+                with socket.socket(self._kept.family) as knock:
+                    knock.setblocking(False)
+                    knock.connect_ex(self._kept.getsockname())
+            except OSError:  # No descriptor: the next connection wakes it.
+                return
 
 
 @contextmanager
