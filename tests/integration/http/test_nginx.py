@@ -18,7 +18,7 @@ CONFIGURATION = Path(__file__).parents[3] / "docs" / "nginx.conf"
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/sbin")
     if nginx is None:
-        pytest.skip("no nginx")
+        missing("nginx is not installed")
     if not CONFIGURATION.exists():
         missing("no configuration")
     folder = tmp_path_factory.mktemp("nginx")
