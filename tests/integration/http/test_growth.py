@@ -41,7 +41,7 @@ LEGAL: Final = 1_000
 LONG: Final = 30_000
 """Characters of one that is long, where time is measured; twice as many are 60 kB to 360 kB of a body."""
 INSTRUCTIONS_MAX: Final = 4_000_000
-SECONDS_MAX: Final = 0.15
+SECONDS_MAX: Final = 0.5
 """For a request of twice `LONG`, on the slowest machine that is thought of: some 20 times what it takes."""
 
 SHAPES: Final[dict[str, str]] = {
