@@ -78,6 +78,10 @@ class Tally:
         return sum(self.answered.values())
 
 
+ANSWER_SECONDS = 20
+"""More than a server takes for any answer; a connection that is silent for longer is broken."""
+
+
 class Connection:
     """A connection of HTTP/1.1 that tells an answer from a connection that ended without one."""
 
@@ -105,11 +109,12 @@ class Connection:
         fields = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
         head = f"{method} {path} HTTP/1.1\r\n{_HEADERS}{fields}Content-Length: {len(content)}\r\n\r\n"
         try:
-            self._writer.write(head.encode() + content)
-            await self._writer.drain()
-            answer_head = await self._reader.readuntil(b"\r\n\r\n")
-            status, fields_ = _read_head(answer_head)
-            answer = await self._reader.readexactly(int(fields_.get("content-length", "0")))
+            async with asyncio.timeout(ANSWER_SECONDS):
+                self._writer.write(head.encode() + content)
+                await self._writer.drain()
+                answer_head = await self._reader.readuntil(b"\r\n\r\n")
+                status, fields_ = _read_head(answer_head)
+                answer = await self._reader.readexactly(int(fields_.get("content-length", "0")))
         except (OSError, asyncio.IncompleteReadError) as error:
             self.close()
             raise Broken(f"{method} {path}: {error!r}") from error
