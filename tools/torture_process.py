@@ -79,7 +79,7 @@ class Tally:
 
 
 ANSWER_SECONDS = 20
-"""More than a server takes for any answer; a connection that is silent for longer is broken."""
+"""More than a server takes for any answer; a connection that is silent for longer is a failure."""
 
 
 class Connection:
@@ -115,6 +115,8 @@ class Connection:
                 answer_head = await self._reader.readuntil(b"\r\n\r\n")
                 status, fields_ = _read_head(answer_head)
                 answer = await self._reader.readexactly(int(fields_.get("content-length", "0")))
+        except TimeoutError:  # Neither an answer nor an end: what nobody may meet, killed workers or not.
+            raise AssertionError(f"{method} {path}: silent for {ANSWER_SECONDS} s") from None
         except (OSError, asyncio.IncompleteReadError) as error:
             self.close()
             raise Broken(f"{method} {path}: {error!r}") from error
