@@ -256,8 +256,8 @@ def ends_connection(exchange: Exchange) -> bool:
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 
 
-def guard_body(exchange: Exchange, length: bytes | None) -> None:
-    """Raise for a body without a certain end, or too large by what its length says."""
+def guard_body(exchange: Exchange, length: bytes | None) -> bool:
+    """Raise for a body without a certain end, or too large by what its length says; tell whether there is one."""
     coding = exchange.fields.get(b"transfer-encoding")
     if coding is None:
         if length is None or not _LENGTH.fullmatch(length):
@@ -267,10 +267,11 @@ def guard_body(exchange: Exchange, length: bytes | None) -> None:
             raise BodyTooLarge
         exchange.has_body = number > 0
         exchange.has_large_body = number > KEPT_BYTES
-        return
+        return number > 0
     if length is not None:
         # Two lengths are how requests are smuggled past a proxy (RFC 9112, section 6.3).
         raise BadRequest("Content-Length and Transfer-Encoding exclude each other.")
     if coding.strip(b" \t").lower() != b"chunked":
         raise UnsupportedTransferCoding
     exchange.has_body = exchange.has_large_body = True
+    return True

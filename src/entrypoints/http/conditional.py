@@ -88,7 +88,7 @@ def representation(exchange: Exchange, body: bytes, tag: str, headers: Headers) 
 
     The tag is that of the compressed bytes where the answer will be compressed, which is done once it is complete.
     """
-    if exchange.codes and len(body) >= CODED_MIN_BYTES:
+    if len(body) >= CODED_MIN_BYTES and exchange.codes:
         tag = coded_tag(tag)
     validated = (*headers, (b"etag", tag.encode()))
     if not_modified(exchange, tag):

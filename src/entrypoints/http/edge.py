@@ -205,8 +205,9 @@ class Edge:
         self._begin(exchange, scope, method, path)
         auth, limits, metrics = self._auth, self._limits, self._telemetry.metrics
         metrics.in_flight += 1
+        has_body = False  # as the exchange has it: what is only a default of its class takes long to be looked up
         try:
-            self._guard(scope, exchange, path)
+            has_body = self._guard(scope, exchange, path)
             answer = self._preflight(exchange) if method == "OPTIONS" else None
             if answer is None:
                 credentials = exchange.fields.get(b"authorization")
@@ -224,11 +225,11 @@ class Edge:
                     answer = await answering
                     del waiting[exchange]
             if answer is not None:
-                if len(answer.body) > WHOLE_BYTES or exchange.has_large_body:
+                if len(answer.body) > WHOLE_BYTES or (has_body and exchange.has_large_body):
                     await answer(scope, receive, _Respond(exchange, scope, send, self._answers))
                 else:
                     # As `_Respond` would make it of the answer's own messages, in one go.
-                    body = b"" if exchange.is_head else answer.body
+                    body = b"" if method == "HEAD" else answer.body
                     exchange.status, exchange.sent = answer.status, len(body)
                     headers = [*answer.fields, *exchange.carried, _DATA_POLICY]
                     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -236,10 +237,11 @@ class Edge:
         except (Exception, CancelledError) as error:
             if not await self._refused(error, exchange, scope, send):
                 raise
+            has_body = exchange.has_body
         finally:
             metrics.in_flight -= 1
             self._telemetry.finish(scope, exchange, method, seconds=perf_counter() - began)
-        if exchange.has_body:
+        if has_body:
             await self._bodies.drop(exchange, receive)
 
     async def _refused(self, error: BaseException, exchange: Exchange, scope: Scope, send: Send) -> bool:
@@ -352,8 +354,8 @@ class Edge:
         answering = None if reads else self._direct.find_write(method, path, exchange, scope, receive)
         return answering or self._app(scope, receive, _Respond(exchange, scope, send, self._answers))
 
-    def _guard(self, scope: Scope, exchange: Exchange, path: str) -> None:
-        """Raise for a request that must not go any further."""
+    def _guard(self, scope: Scope, exchange: Exchange, path: str) -> bool:
+        """Raise for a request that must not go any further; tell whether it has a body."""
         fields = exchange.fields
         headers = scope["headers"]
         if len(headers) > FIELDS_LIMIT or _size(headers) > HEADERS_LIMIT:
@@ -362,12 +364,12 @@ class Edge:
             raise UriTooLong
         if fields.get(b"host") not in self._hosts.passed:
             self._hosts.check(exchange, path, scope["http_version"])
-        length = fields.get(b"content-length")
-        if length is not None or b"transfer-encoding" in fields:
-            guard_body(exchange, length)
         accept = fields.get(b"accept")
+        length = fields.get(b"content-length")
+        has_body = (length is not None or b"transfer-encoding" in fields) and guard_body(exchange, length)
         if accept is not None and accept != b"*/*" and path.startswith("/api/"):
             self._guard_acceptance(accept, path)
+        return has_body
 
     def _guard_acceptance(self, accept: bytes, path: str) -> None:
         if path in self._event_streams:

@@ -426,14 +426,15 @@ class PostsRoutes:
 
     async def read_post(self, exchange: Exchange, query_string: bytes, id: str) -> Answer:
         viewer = _viewer(self._auth.recognised(exchange, READ.scope))
-        if b"accept-encoding" in exchange.fields:
-            exchange.codes = wants_gzip(exchange)
+        codes = b"accept-encoding" in exchange.fields and wants_gzip(exchange)
+        if codes:
+            exchange.codes = True
         refuse_parameters(query_string)
         post_id = PostId(path_id({"post_id": id}, "post_id"))
         post = await self._use.get_post.execute(GetPostQuery(post_id, viewer))
         body = _encoder.encode(post)
         answer = representation(exchange, body, resource_tag(post.version, body), PER_VIEWER)
-        return await coded(answer) if exchange.codes else answer
+        return await coded(answer) if codes else answer
 
     async def edit_post(self, request: HttpRequest) -> Answer:
         exchange = Exchange.of(request.scope)
