@@ -134,6 +134,7 @@ def a_post(
     updated_at: datetime | None = None,
     version: int = 1,
     reply_to: Post | None = None,
+    replies: int = 0,
 ) -> Post:
     return Post.restore(
         id=PostId(an_id(created_at)) if id is None else id,
@@ -143,6 +144,7 @@ def a_post(
         updated_at=created_at if updated_at is None else updated_at,
         version=version,
         reply_to=None if reply_to is None else reply_to.id,
+        replies=replies,
     )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from application.shared.retry import Retried
 from application.shared.use_case import UseCase
@@ -11,18 +11,12 @@ from domain.identity.session import Session
 from domain.identity.user import User
 from domain.posts.post import Post
 from domain.shared.errors import PosternError
-from domain.shared.events import Aggregate
 from domain.shared.ids import PostId, SessionId, UserId
 from entrypoints.storage import Storage
 from tests.builders import NOW
 
 C = TypeVar("C")
 R = TypeVar("R")
-
-
-def fields_of(aggregate: Aggregate) -> dict[str, Any]:
-    """Return every field of an aggregate by name; its events are not a field."""
-    return {name: getattr(aggregate, name) for name in sorted(type(aggregate).__slots__)}
 
 
 async def given(storage: Storage, *aggregates: User | Session | Post) -> None:

@@ -17,8 +17,9 @@ from domain.identity.values import UserStatus
 from domain.shared.actor import Role, Scope
 from domain.shared.ids import ApiKeyId
 from entrypoints.storage import Storage
+from tests.aggregates import fields_of
 from tests.builders import NOW, a_user, an_id
-from tests.contracts.stories import fields_of, given, race
+from tests.contracts.stories import given, race
 
 LATER = NOW + timedelta(minutes=5, microseconds=7)
 

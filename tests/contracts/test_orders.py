@@ -15,8 +15,9 @@ from domain.orders.values import ShippingAddress
 from domain.shared.actor import Role
 from domain.shared.ids import OrderId
 from entrypoints.storage import Storage
+from tests.aggregates import fields_of
 from tests.builders import NOW, a_user, an_actor, an_id, an_order
-from tests.contracts.stories import fields_of, given, race, retried
+from tests.contracts.stories import given, race, retried
 from tests.fakes import SettableClock
 
 LATER = NOW + timedelta(seconds=7, microseconds=1)

@@ -9,8 +9,9 @@ from domain.posts.errors import AuthorGone, PostNotFound
 from domain.posts.values import TEXT_MAX_BYTES, PostText
 from domain.shared.ids import PostId
 from entrypoints.storage import Storage
+from tests.aggregates import fields_of
 from tests.builders import NOW, a_post, a_user, an_actor, an_id
-from tests.contracts.stories import fields_of, given, load_post
+from tests.contracts.stories import given, load_post
 
 LATER = NOW + timedelta(minutes=5, microseconds=7)
 

@@ -19,8 +19,8 @@ from domain.shared.ids import PostId, SessionId, UserId
 from domain.shared.text import canonical_key
 from entrypoints.memory_storage import memory_storage
 from entrypoints.storage import Storage
+from tests.aggregates import fields_of
 from tests.builders import NOW, a_hash, a_post, a_session, a_user, an_id
-from tests.contracts.stories import fields_of
 
 NAMES = [
     *("alice", "ALICE", "Álice", "strasse", "Straße", "ange", "änge", "bob"),

@@ -10,8 +10,9 @@ from domain.identity.errors import SessionNotFound, UserNotFound
 from domain.identity.session import MAX_EARLIER_EXCHANGES, RevocationReason, SpentToken
 from domain.shared.ids import SessionId
 from entrypoints.storage import Storage
+from tests.aggregates import fields_of
 from tests.builders import NOW, a_hash, a_session, a_user, an_id
-from tests.contracts.stories import fields_of, given, load_session
+from tests.contracts.stories import given, load_session
 
 LATER = NOW + timedelta(minutes=5, microseconds=7)
 

@@ -9,9 +9,10 @@ from domain.identity.errors import UserNotFound
 from domain.posts.values import PostText
 from domain.shared.errors import PosternError
 from entrypoints.storage import Storage
+from tests.aggregates import fields_of
 from tests.builders import NOW, a_post, a_session, a_user, an_actor
 from tests.conftest import OpenStorage
-from tests.contracts.stories import changed, fields_of, given, load_post, load_user
+from tests.contracts.stories import changed, given, load_post, load_user
 
 
 async def test_what_is_not_committed_is_not_stored(storage: Storage) -> None:

@@ -23,9 +23,10 @@ from domain.webhooks.delivery import Delivery, DeliveryStatus, Outcome
 from domain.webhooks.endpoint import DisabledReason, WebhookEndpoint
 from domain.webhooks.errors import DeliveryNotFound, WebhookNotFound
 from entrypoints.storage import Storage
+from tests.aggregates import fields_of
 from tests.builders import NOW, a_delivery, a_user, a_webhook, an_actor, an_id
 from tests.conftest import OpenStorage
-from tests.contracts.stories import fields_of, given
+from tests.contracts.stories import given
 from tests.fakes import CountedIds, SettableClock
 
 LATER = NOW + timedelta(seconds=7, microseconds=1)

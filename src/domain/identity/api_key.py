@@ -43,35 +43,20 @@ class ApiKeyHash:
             raise ValueError("a SHA-256 digest has 32 bytes")
 
 
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class ApiKey(Aggregate):
     """A key of one account. It is created and revoked, and never changed in between."""
 
-    __slots__ = ("created_at", "expires_at", "hash", "hint", "id", "last_used_at", "name", "scopes", "user_id")
-
-    def __init__(
-        self,
-        *,
-        id: ApiKeyId,
-        user_id: UserId,
-        name: ApiKeyName,
-        scopes: frozenset[Scope],
-        hash: ApiKeyHash,
-        hint: str,
-        created_at: datetime,
-        expires_at: datetime | None,
-        last_used_at: datetime | None,
-    ) -> None:
-        super().__init__()
-        self.id = id
-        self.user_id = user_id
-        self.name = name
-        self.scopes = scopes
-        self.hash = hash
-        self.hint = hint
-        """Its last four characters, to tell one from another in a list."""
-        self.created_at = created_at
-        self.expires_at = expires_at
-        self.last_used_at = last_used_at
+    id: ApiKeyId
+    user_id: UserId
+    name: ApiKeyName
+    scopes: frozenset[Scope]
+    hash: ApiKeyHash
+    hint: str
+    """Its last four characters, to tell one from another in a list."""
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
 
     @classmethod
     def create(
@@ -107,33 +92,6 @@ class ApiKey(Aggregate):
         )
         key._record(ApiKeyCreated(at=at, user_id=user_id, api_key_id=id))
         return key
-
-    @classmethod
-    def restore(
-        cls,
-        *,
-        id: ApiKeyId,
-        user_id: UserId,
-        name: ApiKeyName,
-        scopes: frozenset[Scope],
-        hash: ApiKeyHash,
-        hint: str,
-        created_at: datetime,
-        expires_at: datetime | None,
-        last_used_at: datetime | None,
-    ) -> Self:
-        """Bring a stored key back: nothing is decided and no event is recorded."""
-        return cls(
-            id=id,
-            user_id=user_id,
-            name=name,
-            scopes=scopes,
-            hash=hash,
-            hint=hint,
-            created_at=created_at,
-            expires_at=expires_at,
-            last_used_at=last_used_at,
-        )
 
     def revoke(self, *, at: datetime) -> None:
         """Record the end; the repository removes it."""

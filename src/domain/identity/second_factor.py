@@ -34,46 +34,21 @@ class RecoveryCodeHash:
             raise ValueError("a SHA-256 digest has 32 bytes")
 
 
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class SecondFactor(Aggregate):
     """One account's second factor. It counts for nothing until it is confirmed with a first code."""
 
-    __slots__ = (
-        "blocked_until",
-        "confirmed_at",
-        "created_at",
-        "failures",
-        "last_step",
-        "recovery",
-        "sealed_secret",
-        "user_id",
-        "version",
-    )
-
-    def __init__(
-        self,
-        *,
-        user_id: UserId,
-        sealed_secret: bytes,
-        confirmed_at: datetime | None,
-        last_step: int | None,
-        recovery: frozenset[RecoveryCodeHash],
-        failures: int,
-        blocked_until: datetime | None,
-        created_at: datetime,
-        version: int,
-    ) -> None:
-        super().__init__()
-        self.user_id = user_id
-        self.sealed_secret = sealed_secret
-        """The shared secret, encrypted; only the adapter that sealed it can read it."""
-        self.confirmed_at = confirmed_at
-        self.last_step = last_step
-        """The newest time step a code was accepted for (RFC 6238, section 5.2): none is accepted twice."""
-        self.recovery = recovery
-        self.failures = failures
-        self.blocked_until = blocked_until
-        self.created_at = created_at
-        self.version = version
+    user_id: UserId
+    sealed_secret: bytes
+    """The shared secret, encrypted; only the adapter that sealed it can read it."""
+    confirmed_at: datetime | None
+    last_step: int | None
+    """The newest time step a code was accepted for (RFC 6238, section 5.2): none is accepted twice."""
+    recovery: frozenset[RecoveryCodeHash]
+    failures: int
+    blocked_until: datetime | None
+    created_at: datetime
+    version: int
 
     @classmethod
     def enrol(cls, *, user_id: UserId, sealed_secret: bytes, at: datetime) -> Self:
@@ -87,33 +62,6 @@ class SecondFactor(Aggregate):
             blocked_until=None,
             created_at=at,
             version=1,
-        )
-
-    @classmethod
-    def restore(
-        cls,
-        *,
-        user_id: UserId,
-        sealed_secret: bytes,
-        confirmed_at: datetime | None,
-        last_step: int | None,
-        recovery: frozenset[RecoveryCodeHash],
-        failures: int,
-        blocked_until: datetime | None,
-        created_at: datetime,
-        version: int,
-    ) -> Self:
-        """Bring a stored factor back: nothing is decided and no event is recorded."""
-        return cls(
-            user_id=user_id,
-            sealed_secret=sealed_secret,
-            confirmed_at=confirmed_at,
-            last_step=last_step,
-            recovery=recovery,
-            failures=failures,
-            blocked_until=blocked_until,
-            created_at=created_at,
-            version=version,
         )
 
     @property

@@ -50,58 +50,25 @@ MAX_EARLIER_EXCHANGES: Final = 64
 """How many exchanges within one grace are remembered; of more, the oldest count as long past."""
 
 
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Session(Aggregate):
     """`open` begins a session, `restore` brings a stored one back."""
 
-    __slots__ = (
-        "created_at",
-        "current",
-        "device",
-        "earlier_exchanges",
-        "expires_at",
-        "generation",
-        "id",
-        "last_used_at",
-        "newest_used",
-        "revoked_at",
-        "spent",
-        "user_id",
-        "version",
-    )
-
-    def __init__(
-        self,
-        *,
-        id: SessionId,
-        user_id: UserId,
-        device: Device,
-        current: RefreshTokenHash,
-        generation: int,
-        spent: SpentToken | None,
-        earlier_exchanges: tuple[datetime, ...],
-        newest_used: bool,
-        created_at: datetime,
-        last_used_at: datetime,
-        expires_at: datetime,
-        revoked_at: datetime | None,
-        version: int,
-    ) -> None:
-        super().__init__()
-        self.id = id
-        self.user_id = user_id
-        self.device = device
-        self.current = current
-        self.generation = generation
-        self.spent = spent
-        self.earlier_exchanges = earlier_exchanges
-        """When the tokens before the spent one were exchanged, the latest last: as far back as the grace went then."""
-        self.newest_used = newest_used
-        """Whether the access token of the present generation has been used, so that its pair has arrived."""
-        self.created_at = created_at
-        self.last_used_at = last_used_at
-        self.expires_at = expires_at
-        self.revoked_at = revoked_at
-        self.version = version
+    id: SessionId
+    user_id: UserId
+    device: Device
+    current: RefreshTokenHash
+    generation: int
+    spent: SpentToken | None
+    earlier_exchanges: tuple[datetime, ...]
+    """When the tokens before the spent one were exchanged, the latest last: as far back as the grace went then."""
+    newest_used: bool
+    """Whether the access token of the present generation has been used, so that its pair has arrived."""
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    version: int
 
     @classmethod
     def open(
@@ -124,41 +91,6 @@ class Session(Aggregate):
         )
         session._record(SessionOpened(at=at, user_id=user_id, session_id=id))
         return session
-
-    @classmethod
-    def restore(
-        cls,
-        *,
-        id: SessionId,
-        user_id: UserId,
-        device: Device,
-        current: RefreshTokenHash,
-        generation: int,
-        spent: SpentToken | None,
-        earlier_exchanges: tuple[datetime, ...],
-        newest_used: bool,
-        created_at: datetime,
-        last_used_at: datetime,
-        expires_at: datetime,
-        revoked_at: datetime | None,
-        version: int,
-    ) -> Self:
-        """Bring a stored session back: nothing is decided and no event is recorded."""
-        return cls(
-            id=id,
-            user_id=user_id,
-            device=device,
-            current=current,
-            generation=generation,
-            spent=spent,
-            earlier_exchanges=earlier_exchanges,
-            newest_used=newest_used,
-            created_at=created_at,
-            last_used_at=last_used_at,
-            expires_at=expires_at,
-            revoked_at=revoked_at,
-            version=version,
-        )
 
     def is_live(self, at: datetime) -> bool:
         return self.revoked_at is None and at < self.expires_at

@@ -1,5 +1,6 @@
 """The user aggregate."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
@@ -29,53 +30,22 @@ class Unset:
 UNSET = Unset()
 
 
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class User(Aggregate):
     """An account. `sign_up` and `create` make a new one; `restore` brings a stored one back and decides nothing."""
 
-    __slots__ = (
-        "created_at",
-        "email",
-        "email_verified",
-        "id",
-        "name",
-        "password_hash",
-        "phone",
-        "role",
-        "status",
-        "updated_at",
-        "username",
-        "version",
-    )
-
-    def __init__(
-        self,
-        *,
-        id: UserId,
-        email: EmailAddress,
-        email_verified: bool,
-        username: Username,
-        name: PersonName | None,
-        phone: PhoneNumber | None,
-        password_hash: str,
-        role: Role,
-        status: UserStatus,
-        created_at: datetime,
-        updated_at: datetime,
-        version: int,
-    ) -> None:
-        super().__init__()
-        self.id = id
-        self.email = email
-        self.email_verified = email_verified
-        self.username = username
-        self.name = name
-        self.phone = phone
-        self.password_hash = password_hash
-        self.role = role
-        self.status = status
-        self.created_at = created_at
-        self.updated_at = updated_at
-        self.version = version
+    id: UserId
+    email: EmailAddress
+    email_verified: bool
+    username: Username
+    name: PersonName | None
+    phone: PhoneNumber | None
+    password_hash: str
+    role: Role
+    status: UserStatus
+    created_at: datetime
+    updated_at: datetime
+    version: int
 
     @classmethod
     def sign_up(
@@ -139,39 +109,6 @@ class User(Aggregate):
         )
         user._record(UserCreated(at=at, user_id=id, username=username.value, role=role, by=by.user_id))
         return user
-
-    @classmethod
-    def restore(
-        cls,
-        *,
-        id: UserId,
-        email: EmailAddress,
-        email_verified: bool,
-        username: Username,
-        name: PersonName | None,
-        phone: PhoneNumber | None,
-        password_hash: str,
-        role: Role,
-        status: UserStatus,
-        created_at: datetime,
-        updated_at: datetime,
-        version: int,
-    ) -> Self:
-        """Bring a stored account back: nothing is validated anew and no event is recorded."""
-        return cls(
-            id=id,
-            email=email,
-            email_verified=email_verified,
-            username=username,
-            name=name,
-            phone=phone,
-            password_hash=password_hash,
-            role=role,
-            status=status,
-            created_at=created_at,
-            updated_at=updated_at,
-            version=version,
-        )
 
     @property
     def is_active(self) -> bool:

@@ -1,5 +1,6 @@
 """The order aggregate."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
@@ -17,35 +18,21 @@ def may_see(actor: Actor, customer_id: UserId | None) -> bool:
     return actor.user_id == customer_id or actor.may(Permission.MANAGE_ORDERS)
 
 
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Order(Aggregate):
     """`place` makes a new order, `restore` brings a stored one back. Only its status ever changes.
 
     An order outlives the account of its customer: it then has neither a customer nor an address.
     """
 
-    __slots__ = ("address", "created_at", "customer_id", "id", "lines", "status", "updated_at", "version")
-
-    def __init__(
-        self,
-        *,
-        id: OrderId,
-        customer_id: UserId | None,
-        lines: OrderLines,
-        address: ShippingAddress | None,
-        status: OrderStatus,
-        created_at: datetime,
-        updated_at: datetime,
-        version: int,
-    ) -> None:
-        super().__init__()
-        self.id = id
-        self.customer_id = customer_id
-        self.lines = lines
-        self.address = address
-        self.status = status
-        self.created_at = created_at
-        self.updated_at = updated_at
-        self.version = version
+    id: OrderId
+    customer_id: UserId | None
+    lines: OrderLines
+    address: ShippingAddress | None
+    status: OrderStatus
+    created_at: datetime
+    updated_at: datetime
+    version: int
 
     @classmethod
     def place(cls, *, id: OrderId, by: Actor, lines: OrderLines, address: ShippingAddress, at: datetime) -> Self:
@@ -61,31 +48,6 @@ class Order(Aggregate):
         )
         order._record(OrderPlaced(at=at, order_id=id, customer_id=by.user_id, version=1))
         return order
-
-    @classmethod
-    def restore(
-        cls,
-        *,
-        id: OrderId,
-        customer_id: UserId | None,
-        lines: OrderLines,
-        address: ShippingAddress | None,
-        status: OrderStatus,
-        created_at: datetime,
-        updated_at: datetime,
-        version: int,
-    ) -> Self:
-        """Bring a stored order back: nothing is validated anew and no event is recorded."""
-        return cls(
-            id=id,
-            customer_id=customer_id,
-            lines=lines,
-            address=address,
-            status=status,
-            created_at=created_at,
-            updated_at=updated_at,
-            version=version,
-        )
 
     def show_to(self, actor: Actor) -> None:
         """Raise `OrderNotFound` to whom it is not to know of."""

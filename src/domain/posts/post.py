@@ -1,5 +1,6 @@
 """The post aggregate."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
@@ -11,6 +12,7 @@ from domain.shared.events import Aggregate
 from domain.shared.ids import PostId, UserId
 
 
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Post(Aggregate):
     """`publish` makes a new post, `restore` brings a stored one back.
 
@@ -19,61 +21,30 @@ class Post(Aggregate):
     long as the post is locked, because deleting depends on it.
     """
 
-    __slots__ = ("author_id", "created_at", "id", "replies", "reply_to", "text", "updated_at", "version")
-
-    def __init__(
-        self,
-        *,
-        id: PostId,
-        author_id: UserId,
-        text: PostText,
-        created_at: datetime,
-        updated_at: datetime,
-        version: int,
-        reply_to: PostId | None = None,
-        replies: int = 0,
-    ) -> None:
-        super().__init__()
-        self.id = id
-        self.author_id = author_id
-        self.text = text
-        self.created_at = created_at
-        self.updated_at = updated_at
-        self.version = version
-        self.reply_to = reply_to
-        self.replies = replies
+    id: PostId
+    author_id: UserId
+    text: PostText
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    reply_to: PostId | None
+    replies: int
 
     @classmethod
     def publish(cls, *, id: PostId, by: Actor, text: PostText, at: datetime, reply_to: PostId | None = None) -> Self:
         """Make a new post; with `reply_to`, an answer to that one."""
-        post = cls(id=id, author_id=by.user_id, text=text, created_at=at, updated_at=at, version=1, reply_to=reply_to)
+        post = cls(
+            id=id,
+            author_id=by.user_id,
+            text=text,
+            created_at=at,
+            updated_at=at,
+            version=1,
+            reply_to=reply_to,
+            replies=0,
+        )
         post._record(PostPublished(at=at, post_id=id, author_id=by.user_id, version=1, reply_to=reply_to))
         return post
-
-    @classmethod
-    def restore(
-        cls,
-        *,
-        id: PostId,
-        author_id: UserId,
-        text: PostText,
-        created_at: datetime,
-        updated_at: datetime,
-        version: int,
-        reply_to: PostId | None = None,
-        replies: int = 0,
-    ) -> Self:
-        """Bring a stored post back: nothing is validated anew and no event is recorded."""
-        return cls(
-            id=id,
-            author_id=author_id,
-            text=text,
-            created_at=created_at,
-            updated_at=updated_at,
-            version=version,
-            reply_to=reply_to,
-            replies=replies,
-        )
 
     @property
     def is_answered(self) -> bool:

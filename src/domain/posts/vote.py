@@ -41,34 +41,21 @@ class Tally:
 NO_VOTES = Tally()
 
 
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Ballot(Aggregate):
     """One voter before one post: what they said so far, and the tally that it is part of.
 
     A post has one vote a voter at the most. Casting sets it, so that casting twice is casting once.
     """
 
-    __slots__ = ("author_id", "direction", "post_id", "post_version", "published_at", "tally", "voter_id")
-
-    def __init__(
-        self,
-        *,
-        post_id: PostId,
-        author_id: UserId,
-        post_version: int,
-        published_at: datetime,
-        voter_id: UserId,
-        direction: Direction,
-        tally: Tally,
-    ) -> None:
-        super().__init__()
-        self.post_id = post_id
-        self.author_id = author_id
-        self.post_version = post_version
-        """What the voter can have read."""
-        self.published_at = published_at
-        self.voter_id = voter_id
-        self.direction = direction
-        self.tally = tally
+    post_id: PostId
+    author_id: UserId
+    post_version: int
+    """What the voter can have read."""
+    published_at: datetime
+    voter_id: UserId
+    direction: Direction
+    tally: Tally
 
     @property
     def hot(self) -> int:

@@ -45,6 +45,7 @@ class Outcome:
         return cls(status_code=status_code, error=error, retry_after=retry_after)
 
 
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Delivery(Aggregate):
     """`queue` makes a new delivery, `restore` brings a stored one back.
 
@@ -52,53 +53,19 @@ class Delivery(Aggregate):
     run out may be taken over, and its first holder's result is not kept any more.
     """
 
-    __slots__ = (
-        "attempts",
-        "body",
-        "claim",
-        "created_at",
-        "endpoint_id",
-        "event_id",
-        "event_type",
-        "id",
-        "last_attempt_at",
-        "last_error",
-        "last_status_code",
-        "next_attempt_at",
-        "status",
-    )
-
-    def __init__(
-        self,
-        *,
-        id: DeliveryId,
-        endpoint_id: WebhookId,
-        event_id: UUID,
-        event_type: str,
-        body: bytes,
-        status: DeliveryStatus,
-        attempts: int,
-        next_attempt_at: datetime | None,
-        claim: UUID | None,
-        last_attempt_at: datetime | None,
-        last_status_code: int | None,
-        last_error: str | None,
-        created_at: datetime,
-    ) -> None:
-        super().__init__()
-        self.id = id
-        self.endpoint_id = endpoint_id
-        self.event_id = event_id
-        self.event_type = event_type
-        self.body = body
-        self.status = status
-        self.attempts = attempts
-        self.next_attempt_at = next_attempt_at
-        self.claim = claim
-        self.last_attempt_at = last_attempt_at
-        self.last_status_code = last_status_code
-        self.last_error = last_error
-        self.created_at = created_at
+    id: DeliveryId
+    endpoint_id: WebhookId
+    event_id: UUID
+    event_type: str
+    body: bytes
+    status: DeliveryStatus
+    attempts: int
+    next_attempt_at: datetime | None
+    claim: UUID | None
+    last_attempt_at: datetime | None
+    last_status_code: int | None
+    last_error: str | None
+    created_at: datetime
 
     @classmethod
     def queue(
@@ -118,41 +85,6 @@ class Delivery(Aggregate):
             last_status_code=None,
             last_error=None,
             created_at=at,
-        )
-
-    @classmethod
-    def restore(
-        cls,
-        *,
-        id: DeliveryId,
-        endpoint_id: WebhookId,
-        event_id: UUID,
-        event_type: str,
-        body: bytes,
-        status: DeliveryStatus,
-        attempts: int,
-        next_attempt_at: datetime | None,
-        claim: UUID | None,
-        last_attempt_at: datetime | None,
-        last_status_code: int | None,
-        last_error: str | None,
-        created_at: datetime,
-    ) -> Self:
-        """Bring a stored delivery back: nothing is validated anew."""
-        return cls(
-            id=id,
-            endpoint_id=endpoint_id,
-            event_id=event_id,
-            event_type=event_type,
-            body=body,
-            status=status,
-            attempts=attempts,
-            next_attempt_at=next_attempt_at,
-            claim=claim,
-            last_attempt_at=last_attempt_at,
-            last_status_code=last_status_code,
-            last_error=last_error,
-            created_at=created_at,
         )
 
     def note(self, outcome: Outcome, *, at: datetime, random: float) -> None:

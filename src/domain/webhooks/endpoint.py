@@ -1,5 +1,6 @@
 """The endpoint aggregate: where deliveries go, and of what."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self
@@ -30,6 +31,7 @@ class DisabledReason(StrEnum):
     """Nothing but failures, for `FAILING_DISABLES_AFTER`."""
 
 
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class WebhookEndpoint(Aggregate):
     """`register` makes a new endpoint, `restore` brings a stored one back.
 
@@ -37,56 +39,20 @@ class WebhookEndpoint(Aggregate):
     lies up to it was before the endpoint's time.
     """
 
-    __slots__ = (
-        "created_at",
-        "description",
-        "disabled_reason",
-        "enabled",
-        "event_types",
-        "failing_since",
-        "from_position",
-        "id",
-        "previous_secret",
-        "previous_until",
-        "secret",
-        "updated_at",
-        "url",
-        "version",
-    )
-
-    def __init__(
-        self,
-        *,
-        id: WebhookId,
-        url: EndpointUrl,
-        event_types: EventTypes,
-        description: Description | None,
-        enabled: bool,
-        disabled_reason: DisabledReason | None,
-        secret: bytes,
-        previous_secret: bytes | None,
-        previous_until: datetime | None,
-        from_position: int,
-        failing_since: datetime | None,
-        created_at: datetime,
-        updated_at: datetime,
-        version: int,
-    ) -> None:
-        super().__init__()
-        self.id = id
-        self.url = url
-        self.event_types = event_types
-        self.description = description
-        self.enabled = enabled
-        self.disabled_reason = disabled_reason
-        self.secret = secret
-        self.previous_secret = previous_secret
-        self.previous_until = previous_until
-        self.from_position = from_position
-        self.failing_since = failing_since
-        self.created_at = created_at
-        self.updated_at = updated_at
-        self.version = version
+    id: WebhookId
+    url: EndpointUrl
+    event_types: EventTypes
+    description: Description | None
+    enabled: bool
+    disabled_reason: DisabledReason | None
+    secret: bytes
+    previous_secret: bytes | None
+    previous_until: datetime | None
+    from_position: int
+    failing_since: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    version: int
 
     @classmethod
     def register(
@@ -122,43 +88,6 @@ class WebhookEndpoint(Aggregate):
         )
         endpoint._record(WebhookRegistered(at=at, by=by.user_id, webhook_id=id, url=url.value))
         return endpoint
-
-    @classmethod
-    def restore(
-        cls,
-        *,
-        id: WebhookId,
-        url: EndpointUrl,
-        event_types: EventTypes,
-        description: Description | None,
-        enabled: bool,
-        disabled_reason: DisabledReason | None,
-        secret: bytes,
-        previous_secret: bytes | None,
-        previous_until: datetime | None,
-        from_position: int,
-        failing_since: datetime | None,
-        created_at: datetime,
-        updated_at: datetime,
-        version: int,
-    ) -> Self:
-        """Bring a stored endpoint back: nothing is validated anew and no event is recorded."""
-        return cls(
-            id=id,
-            url=url,
-            event_types=event_types,
-            description=description,
-            enabled=enabled,
-            disabled_reason=disabled_reason,
-            secret=secret,
-            previous_secret=previous_secret,
-            previous_until=previous_until,
-            from_position=from_position,
-            failing_since=failing_since,
-            created_at=created_at,
-            updated_at=updated_at,
-            version=version,
-        )
 
     def edit(
         self,

@@ -28,9 +28,10 @@ from adapters.sql.schema.migrate import (
 from adapters.sql.schema.revision import has_newest_revision, revisions
 from application.shared.errors import StorageUnavailable
 from entrypoints.storage import sql_storage
+from tests.aggregates import fields_of
 from tests.backends import Databases, run_apart
 from tests.builders import a_post, a_session, a_user
-from tests.contracts.stories import fields_of, given, load_post
+from tests.contracts.stories import given, load_post
 
 REVISIONS = [script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()][::-1]
 

@@ -17,8 +17,9 @@ from application.shared.unit_of_work import CommitListener
 from domain.shared.events import DomainEvent
 from domain.shared.ids import UserId
 from entrypoints.storage import Storage, sql_storage
+from tests.aggregates import fields_of
 from tests.builders import NOW, a_post, a_user, an_id
-from tests.contracts.stories import fields_of, given, load_user
+from tests.contracts.stories import given, load_user
 from tests.integration.sql.conftest import (
     OpenDatabase,
     connections_out,

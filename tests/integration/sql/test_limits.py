@@ -5,8 +5,9 @@ import pytest
 from domain.identity.values import EMAIL_MAX_LENGTH, USERNAME_MAX_LENGTH, EmailAddress, PersonName, Username
 from domain.shared.errors import Invalid
 from entrypoints.storage import sql_storage
+from tests.aggregates import fields_of
 from tests.builders import a_session, a_user
-from tests.contracts.stories import fields_of, given, load_session, load_user
+from tests.contracts.stories import given, load_session, load_user
 from tests.integration.sql.conftest import OpenDatabase
 
 
