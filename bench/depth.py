@@ -21,9 +21,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from adapters.sql.database import Database, DatabaseSettings
-from adapters.sql.models import Row
 from adapters.sql.posts.reader import SqlPostReader
 from adapters.sql.schema.migrate import upgrade
+from adapters.sql.tables import Row
 from application.posts.ports import RankedPlace
 from bench.data import Data
 from bench.loading import load

@@ -256,7 +256,7 @@ def main() -> None:
         return
     # Each here, because neither contender needs the other's.
     if family == "postern":
-        from adapters.sql.models import Row as Base  # noqa: PLC0415
+        from adapters.sql.tables import Row as Base  # noqa: PLC0415
     else:
         from bench.baselines.fastapi_app.models import Base  # type: ignore[assignment]  # noqa: PLC0415
     load(target, Base.metadata, data, password_hash=password_hash)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from adapters.sql.models import Row, is_search_index
+from adapters.sql.tables import Row, is_search_index
 
 
 def _run(connection: Connection) -> None:

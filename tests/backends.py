@@ -17,8 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from adapters.sql.models import is_search_index
 from adapters.sql.schema.migrate import upgrade
+from adapters.sql.tables import is_search_index
 
 T = TypeVar("T")
 

@@ -16,8 +16,8 @@ from redis.exceptions import RedisError
 
 from adapters.memory.fence import MemoryCacheFence
 from adapters.memory.store import MemoryStore
+from adapters.sql.cache_fence import SqlCacheFence
 from adapters.sql.database import Database, DatabaseSettings
-from adapters.sql.fence import SqlCacheFence
 from application.shared.fence import CacheFence
 from application.shared.unit_of_work import CommitListener
 from entrypoints.memory_storage import memory_storage

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from adapters.sql.database import Database
+from adapters.sql.engine.fast.sqlite.commit_marks import SqliteCommits
 from adapters.sql.events.log import SqlEventLog
 from adapters.sql.events.relay import relay_over
 from adapters.sql.events.retention import SqlEventRetention
@@ -24,8 +25,7 @@ from adapters.sql.posts.reader import SqlPostReader
 from adapters.sql.posts.revisions import SqlAuthorRevisions, SqliteAuthorRevisions
 from adapters.sql.posts.search import SqlPostSearch
 from adapters.sql.posts.votes import SqlVoteReader
-from adapters.sql.sqlite.commits import SqliteCommits
-from adapters.sql.time import SqlTime
+from adapters.sql.storage_time import SqlTime
 from adapters.sql.unit_of_work import SqlUnitOfWork
 from adapters.sql.webhooks.reader import SqlWebhookReader
 from adapters.sql.webhooks.retention import SqlDeliveryRetention

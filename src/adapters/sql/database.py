@@ -6,16 +6,16 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Executable, make_url
 
-from adapters.sql.compiled import AnyRow, Parameters
-from adapters.sql.connections import Connections, PoolState, Unit
 from adapters.sql.crowds import Crowds
 from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.base import Dialect, Limits
+from adapters.sql.engine.fast.servers.engine import PooledConnections
+from adapters.sql.engine.fast.sqlite.engine import SqliteFile
+from adapters.sql.engine.port import Connections, PoolState, Unit
 from adapters.sql.errors import CAUGHT, translated
-from adapters.sql.servers.pools import PooledConnections
+from adapters.sql.rows import AnyRow, Parameters
 from adapters.sql.settings import DatabaseSettings
-from adapters.sql.sqlite.file import SqliteFile
-from adapters.sql.sqlite.guard import FileGuard, FileId
+from adapters.sql.sqlite_file import FileGuard, FileId
 from adapters.sql.write_watch import WriteWatch
 from application.shared.errors import StorageUnavailable
 

@@ -1,4 +1,4 @@
-"""Use cases that share their commit on SQLite; see `adapters.sql.sqlite.groups`."""
+"""Use cases that share their commit on SQLite; see `adapters.sql.engine.fast.sqlite.groups`."""
 
 from typing import Generic, TypeVar
 

@@ -7,7 +7,7 @@ from sqlalchemy import Integer, bindparam, delete, func, insert, select
 
 from adapters.sql.database import Database
 from adapters.sql.errors import Named
-from adapters.sql.models import IdempotencyKeyRow, table_of
+from adapters.sql.tables import IdempotencyKeyRow, table_of
 from adapters.sql.transaction import Transaction
 from application.shared.idempotency import (
     CallerGone,

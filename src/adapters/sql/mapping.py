@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from adapters.sql.compiled import AnyRow
-from adapters.sql.models import NAME_KEY_LENGTH
+from adapters.sql.rows import AnyRow
+from adapters.sql.tables import NAME_KEY_LENGTH
 from domain.identity.session import Session, SpentToken
 from domain.identity.user import User
 from domain.identity.values import (

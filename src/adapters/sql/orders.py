@@ -10,7 +10,7 @@ from sqlalchemy import Integer, Select, bindparam, case, insert, null, select, t
 from adapters.sql.database import AnyRow, Database
 from adapters.sql.errors import Named
 from adapters.sql.mapping import new_order_values, order_from, order_line_values, order_values
-from adapters.sql.models import OrderLineRow, OrderRow, table_of
+from adapters.sql.tables import OrderLineRow, OrderRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import Id, IdText, MomentText
 from application.orders.ports import OrderReader, OrderRepository, OrderSlice

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Insert, insert
 
 from adapters.sql.dialects.base import Dialect
-from adapters.sql.models import EventLogRow, OutboxRow, table_of
+from adapters.sql.tables import EventLogRow, OutboxRow, table_of
 from application.events.catalogue import logged
 from domain.shared.events import DomainEvent
 

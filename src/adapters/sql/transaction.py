@@ -8,14 +8,14 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy import Executable, Insert, Result, insert
 
-from adapters.sql.compiled import Rows
-from adapters.sql.connections import Step, StepFailed
 from adapters.sql.crowds import Crowds
 from adapters.sql.database import Database, Parameters
 from adapters.sql.dialects.base import Dialect
+from adapters.sql.engine.port import Step, StepFailed
 from adapters.sql.errors import CAUGHT, Named, translated
-from adapters.sql.models import AuditRow, RevocationRow, table_of
 from adapters.sql.outbox import rows_for, statement_for
+from adapters.sql.rows import Rows
+from adapters.sql.tables import AuditRow, RevocationRow, table_of
 from application.events.own_posts import changed_author
 from application.identity.audit import AuditRecord, Recorder
 from application.identity.revocations import revocation_of

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from adapters.sql.sqlite.guard import file_id
+from adapters.sql.sqlite_file import file_id
 from entrypoints.cli.descriptors import OPEN_FILES, allow_connections, connections_wanted
 from entrypoints.cli.failures import AddressUnavailable, CommandFailed
 from entrypoints.cli.loading import load_settings

@@ -30,7 +30,7 @@ from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any, Final
 
-from adapters.sql.sqlite.guard import FileId
+from adapters.sql.sqlite_file import FileId
 from adapters.system.listening import SHARES_BY_KERNEL, hang_up_on_silent, keep_out, leave_to_others, listens
 from entrypoints.cli.descriptors import connections_of
 

@@ -24,9 +24,9 @@ from adapters.security.revocations import LOCAL_WINDOW_SECONDS, WINDOW_SECONDS, 
 from adapters.security.secret_box import AesGcmSecretBox
 from adapters.security.totp import PyotpTotpCodes
 from adapters.shared.redis import RedisConnection
+from adapters.sql.cache_fence import SqlCacheFence
 from adapters.sql.database import Database
-from adapters.sql.fence import SqlCacheFence
-from adapters.sql.sqlite.guard import FileId
+from adapters.sql.sqlite_file import FileId
 from adapters.system.background import TaskBackground
 from adapters.system.clock import SharedClock, SystemClock
 from adapters.system.connection_guard import ConnectionGuard

@@ -13,8 +13,8 @@ from uuid import UUID
 from adapters.cache.my_posts import CachedMyPosts
 from adapters.cache.redis import RedisAuthorRevisions, RedisPageStore
 from adapters.shared.redis import RedisConnection
+from adapters.sql.cache_fence import SqlCacheFence
 from adapters.sql.database import Database, DatabaseSettings
-from adapters.sql.fence import SqlCacheFence
 from adapters.system.clock import SystemClock
 from adapters.system.ids import Uuid7Generator
 from application.posts.list_my_posts import StoredMyPosts

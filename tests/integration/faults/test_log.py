@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from adapters.sql.database import Database, DatabaseSettings
+from adapters.sql.engine.fast.sqlite import engine as sqlite_engine
+from adapters.sql.engine.fast.sqlite.writer import log_of
 from adapters.sql.schema.migrate import upgrade
-from adapters.sql.sqlite import file as sqlite_file
-from adapters.sql.sqlite.writer import log_of
 from entrypoints.storage import sql_storage
 from tests.backends import in_thread
 from tests.builders import a_post, a_user
@@ -23,8 +23,8 @@ MEGABYTE = 1 << 20
 
 @pytest.fixture
 async def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
-    monkeypatch.setattr(sqlite_file, "_LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(sqlite_file, "_QUIET_SECONDS", 0.3)
+    monkeypatch.setattr(sqlite_engine, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite_engine, "_QUIET_SECONDS", 0.3)
     url = f"sqlite+aiosqlite:///{tmp_path / 'postern.db'}"
     in_thread(lambda: upgrade(url))
     database = Database(DatabaseSettings(url=url, survives_power_loss=False))
@@ -70,7 +70,7 @@ async def test_the_log_is_emptied_when_it_is_quiet_and_a_foreign_reader_has_gone
 
 
 async def test_a_log_that_begins_anew_is_cut(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_file, "_LONG_LOG_BYTES", 1 << 40)
+    monkeypatch.setattr(sqlite_engine, "_LONG_LOG_BYTES", 1 << 40)
     reader = reader_of(database)
     await grow(database, 24)
     reader.close()

@@ -13,7 +13,7 @@ from adapters.sql import write_watch
 from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.health import SqlProbe
 from adapters.sql.schema.migrate import DatabaseRefused, upgrade
-from adapters.sql.sqlite.guard import file_id
+from adapters.sql.sqlite_file import file_id
 from application.shared.errors import OutcomeUnknown, StorageUnavailable
 from domain.shared.ids import UserId
 from entrypoints.storage import Storage, sql_storage

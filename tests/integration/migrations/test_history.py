@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from adapters.sql.database import Database, DatabaseSettings
-from adapters.sql.models import Row, is_search_index
 from adapters.sql.schema.migrate import (
     DatabaseRefused,
     SchemaStatus,
@@ -26,6 +25,7 @@ from adapters.sql.schema.migrate import (
     upgrade,
 )
 from adapters.sql.schema.revision import has_newest_revision, revisions
+from adapters.sql.tables import Row, is_search_index
 from application.shared.errors import StorageUnavailable
 from entrypoints.storage import sql_storage
 from tests.aggregates import fields_of

@@ -10,11 +10,12 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from adapters.sql.compiled import Compiled, Parameters
-from adapters.sql.connections import Unit
 from adapters.sql.database import Database, DatabaseSettings
-from adapters.sql.servers.pools import PooledConnections
-from adapters.sql.sqlite.file import SqliteFile
+from adapters.sql.engine.fast.compiled import Compiled
+from adapters.sql.engine.fast.servers.engine import PooledConnections
+from adapters.sql.engine.fast.sqlite.engine import SqliteFile
+from adapters.sql.engine.port import Unit
+from adapters.sql.rows import Parameters
 from tests.backends import EMPTYING, PROCESSES, SQL_BACKENDS
 
 OpenDatabase = Callable[..., Database]

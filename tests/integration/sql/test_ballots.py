@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from adapters.sql.crowds import CROWDED_SECONDS, Crowds
 from adapters.sql.database import Database
-from adapters.sql.models import OutboxRow, PastRankRow, PostRow, VoteRow, table_of
+from adapters.sql.tables import OutboxRow, PastRankRow, PostRow, VoteRow, table_of
 from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.posts.recount import Recount, RecountCommand
 from application.posts.views import VoteView

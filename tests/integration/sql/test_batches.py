@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from adapters.sql.database import Database
-from adapters.sql.models import AuditRow, CacheFenceRow, OutboxRow, RevocationRow, table_of
+from adapters.sql.tables import AuditRow, CacheFenceRow, OutboxRow, RevocationRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import Id
 from application.shared.errors import TransientFailure

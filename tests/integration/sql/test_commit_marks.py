@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
-from adapters.sql.sqlite.commits import SqliteCommits
-from adapters.sql.sqlite.guard import FileGuard
+from adapters.sql.engine.fast.sqlite.commit_marks import SqliteCommits
+from adapters.sql.sqlite_file import FileGuard
 from entrypoints.storage import sql_storage
 from tests.builders import a_post, a_user
 from tests.contracts.stories import given

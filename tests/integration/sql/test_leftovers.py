@@ -8,9 +8,9 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.sql.connections import Unit
 from adapters.sql.database import Database
-from adapters.sql.models import UserRow, table_of
+from adapters.sql.engine.port import Unit
+from adapters.sql.tables import UserRow, table_of
 from entrypoints.storage import sql_storage
 from tests.builders import a_user
 from tests.contracts.stories import given

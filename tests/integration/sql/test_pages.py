@@ -8,8 +8,8 @@ from sqlalchemy import Executable, delete, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.sql.database import AnyRow, Database, DatabaseSettings, Parameters
-from adapters.sql.models import UserRow, VoteRow, table_of
 from adapters.sql.posts.reader import SqlPostReader
+from adapters.sql.tables import UserRow, VoteRow, table_of
 from domain.identity.user import User
 from domain.posts.post import Post
 from domain.posts.values import TEXT_MAX_BYTES, PostText

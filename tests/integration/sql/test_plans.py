@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.sql.database import Database
 from adapters.sql.mapping import new_order_values, new_post_values, user_values
-from adapters.sql.models import IdempotencyKeyRow, OrderRow, PostRow, UserRow, table_of
+from adapters.sql.tables import IdempotencyKeyRow, OrderRow, PostRow, UserRow, table_of
 from application.posts.ports import ALWAYS, Period, RankedPlace
 from domain.posts.post import Post
 from domain.posts.ranking import Sort, hot_rank

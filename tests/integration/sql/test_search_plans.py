@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.sql.database import Database
 from adapters.sql.mapping import new_post_values, user_values
-from adapters.sql.models import PostRow, PostWordsRow, UserRow, table_of
+from adapters.sql.tables import PostRow, PostWordsRow, UserRow, table_of
 from application.posts.ports import Period
 from application.posts.search import SearchCriteria
 from domain.posts.search import SearchableText, SearchQuery

@@ -10,9 +10,9 @@ from sqlalchemy import select, update
 
 from adapters.sql.crowds import Crowds
 from adapters.sql.database import Database
-from adapters.sql.models import OutboxRow, PastRankRow, PostRow, VoteRow, table_of
-from adapters.sql.servers.batches import TOGETHER, Batch
-from adapters.sql.servers.drivers import Link
+from adapters.sql.engine.fast.servers.batches import TOGETHER, Batch
+from adapters.sql.engine.fast.servers.drivers import Link
+from adapters.sql.tables import OutboxRow, PastRankRow, PostRow, VoteRow, table_of
 from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.posts.ports import PostsUnitOfWork
 from application.posts.recount import Recount, RecountCommand

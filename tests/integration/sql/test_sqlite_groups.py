@@ -12,14 +12,14 @@ import pytest
 from sqlalchemy import func, select, text
 
 from adapters.sql.database import Database
-from adapters.sql.models import PostRow, UserRow, table_of
-from adapters.sql.sqlite import groups
-from adapters.sql.sqlite.caution import Caution
-from adapters.sql.sqlite.file import SqliteFile
-from adapters.sql.sqlite.groups import Job, SqliteGroups
-from adapters.sql.sqlite.link import raise_translatable
-from adapters.sql.sqlite.reads import SqliteReads
-from adapters.sql.sqlite.writer import SqliteWriter
+from adapters.sql.engine.fast.sqlite import groups
+from adapters.sql.engine.fast.sqlite.connection import raise_translatable
+from adapters.sql.engine.fast.sqlite.engine import SqliteFile
+from adapters.sql.engine.fast.sqlite.groups import Job, SqliteGroups
+from adapters.sql.engine.fast.sqlite.reads import SqliteReads
+from adapters.sql.engine.fast.sqlite.slow_disk import Caution
+from adapters.sql.engine.fast.sqlite.writer import SqliteWriter
+from adapters.sql.tables import PostRow, UserRow, table_of
 from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.shared.errors import StorageUnavailable, TransientFailure
 from domain.identity.user import User

@@ -9,7 +9,7 @@ from asyncio.subprocess import PIPE
 import pytest
 
 from adapters.sql.posts.revisions import SqliteAuthorRevisions
-from adapters.sql.sqlite.guard import FileGuard
+from adapters.sql.sqlite_file import FileGuard
 from domain.posts.post import Post
 from domain.posts.values import PostText
 from domain.shared.ids import PostId

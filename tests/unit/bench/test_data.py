@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table
 
-from adapters.sql.models import Row
 from adapters.sql.schema.migrate import upgrade
+from adapters.sql.tables import Row
 from bench.data import CROWD, MEDIUM_AUTHOR, READERS, SMALL_AUTHOR, WRITERS, Data, heat, short_id
 from bench.loading import UnknownColumn, columns_to_fill, load
 from domain.posts.search import SearchableText

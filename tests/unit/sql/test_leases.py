@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from adapters.sql.servers.leases import Lease, Leases
+from adapters.sql.engine.fast.servers.pool import Lease, Leases
 
 
 class Imagined(Lease):

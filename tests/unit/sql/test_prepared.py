@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from asyncmy.errors import OperationalError
 
-from adapters.sql.servers import drivers
-from adapters.sql.servers.drivers import AsyncmyLink
+from adapters.sql.engine.fast.servers import drivers
+from adapters.sql.engine.fast.servers.drivers import AsyncmyLink
 
 
 class ADriver:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from adapters.sql.connections import Step
-from adapters.sql.servers import shared_commits
-from adapters.sql.servers.batches.postgresql import _gathered
-from adapters.sql.servers.leases import Leases
-from adapters.sql.servers.shared_commits import SharedCommits
+from adapters.sql.engine.fast.servers import shared_commits
+from adapters.sql.engine.fast.servers.batches.postgresql import _gathered
+from adapters.sql.engine.fast.servers.pool import Leases
+from adapters.sql.engine.fast.servers.shared_commits import SharedCommits
+from adapters.sql.engine.port import Step
 from application.shared.errors import OutcomeUnknown
 from tests.builders import an_id
 

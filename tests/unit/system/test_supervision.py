@@ -38,8 +38,10 @@ LOOPS: Final = {
     "adapters/telemetry/request_log.py:_hand_over": "begun again with the next line",
     "adapters/shared/redis_lane.py:_ask": "begun with each batch; who waits is turned away when it fails",
     "adapters/sql/look_ups.py:_begin": "begun with each batch, and again when it fails and others wait",
-    "adapters/sql/servers/shared_commits.py:_begin": "begun with each batch, and again when it fails and others wait",
-    "adapters/sql/sqlite/groups.py:run": "begun with each batch; who waits hears of its failure",
+    "adapters/sql/engine/fast/servers/shared_commits.py:_begin": (
+        "begun with each batch, and again when it fails and others wait"
+    ),
+    "adapters/sql/engine/fast/sqlite/groups.py:run": "begun with each batch; who waits hears of its failure",
     "entrypoints/cli/worker.py:_end_with_the_parent": "waits for one thing, the end of the parent",
 }
 """Where something is begun that goes on by itself, and what becomes of it when it fails."""
@@ -53,11 +55,11 @@ JOBS: Final = frozenset(
         "adapters/security/api_key_directory.py:_read",
         "adapters/security/revocations.py:_read",
         "adapters/sql/health.py:_check_writes",
-        "adapters/sql/servers/leases.py:_close",
-        "adapters/sql/servers/shared_commits.py:_commit",
-        "adapters/sql/sqlite/file.py:_look",
-        "adapters/sql/sqlite/groups.py:_run_group",
-        "adapters/sql/sqlite/units.py:close",
+        "adapters/sql/engine/fast/servers/pool.py:_close",
+        "adapters/sql/engine/fast/servers/shared_commits.py:_commit",
+        "adapters/sql/engine/fast/sqlite/engine.py:_look",
+        "adapters/sql/engine/fast/sqlite/groups.py:_run_group",
+        "adapters/sql/engine/fast/sqlite/units.py:close",
         "adapters/sql/unit_of_work.py:commit",
         "adapters/webhooks/dispatcher.py:_start",
         "adapters/webhooks/resolver.py:resolve",

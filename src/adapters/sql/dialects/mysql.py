@@ -30,7 +30,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
 from adapters.sql.dialects.base import Dialect, Limits, Verdict, Violation
-from adapters.sql.models import AuthorRevisionRow, CacheFenceRow, PostWordsRow, table_of
+from adapters.sql.tables import AuthorRevisionRow, CacheFenceRow, PostWordsRow, table_of
 from adapters.sql.types import Id
 
 _TRANSIENT = frozenset(

@@ -1,4 +1,4 @@
-"""SQLite 3.35 and later: one file, many readers, one writer at a time. `adapters.sql.sqlite` runs its statements."""
+"""SQLite 3.35 and later: one file, many readers, one writer at a time. Its statements run in `engine.fast.sqlite`."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
 from adapters.sql.dialects.base import Dialect, Limits, Verdict, Violation
-from adapters.sql.models import AuthorRevisionRow, CacheFenceRow, PostWordsRow, Row, table_of
+from adapters.sql.tables import AuthorRevisionRow, CacheFenceRow, PostWordsRow, Row, table_of
 from adapters.sql.types import Id
 
 _VERDICTS: Final = {

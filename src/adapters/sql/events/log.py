@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, func, insert, select
 
 from adapters.sql.database import Database
-from adapters.sql.models import EventLogRow, EventSequencerRow, OutboxRow, table_of
+from adapters.sql.tables import EventLogRow, EventSequencerRow, OutboxRow, table_of
 from adapters.sql.transaction import Transaction
 from application.shared.event_log import EventLog, LoggedEvent
 from domain.shared.ids import UserId

@@ -20,8 +20,8 @@ from sqlalchemy import Executable, bindparam, delete, func, insert, or_, select,
 
 from adapters.sql.database import Database, Parameters
 from adapters.sql.events.log import EVENT_COLUMNS, event_from
-from adapters.sql.models import EventLogRow, OutboxRow, RelayLetterRow, RelayShardRow, table_of
 from adapters.sql.outbox import SHARDS, shard_of
+from adapters.sql.tables import EventLogRow, OutboxRow, RelayLetterRow, RelayShardRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import Id
 from application.events.ports import (

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, delete, select
 
 from adapters.sql.database import Database
 from adapters.sql.events.relay import relay_over
-from adapters.sql.models import EventLogRow, table_of
+from adapters.sql.tables import EventLogRow, table_of
 from adapters.sql.transaction import Transaction
 from application.events.retention import EventRetention
 

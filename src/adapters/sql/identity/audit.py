@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Integer, Select, bindparam, select, type_coerce, union
 
 from adapters.sql.database import AnyRow, Database
-from adapters.sql.models import AuditRow, table_of
+from adapters.sql.tables import AuditRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import Id, IdText, MomentText
 from application.identity.audit import AuditEntry, Recorder

@@ -7,7 +7,7 @@ from sqlalchemy import CursorResult, bindparam, delete, func, insert, or_, selec
 from adapters.sql.database import AnyRow, Database
 from adapters.sql.errors import Named
 from adapters.sql.mapping import Values
-from adapters.sql.models import ApiKeyRow, OneTimeTokenRow, SecondFactorRow, UserRow, table_of
+from adapters.sql.tables import ApiKeyRow, OneTimeTokenRow, SecondFactorRow, UserRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import IdText, Moment, MomentText
 from application.identity.credentials import (

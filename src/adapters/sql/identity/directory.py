@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Integer, Select, bindparam, or_, select, type_coerce
 
 from adapters.sql.database import AnyRow, Database
-from adapters.sql.models import NAME_KEY_LENGTH, SessionRow, UserRow, table_of
+from adapters.sql.tables import NAME_KEY_LENGTH, SessionRow, UserRow, table_of
 from adapters.sql.types import Id, IdText, Moment, MomentText
 from application.identity.ports import SessionReader, SessionSlice, UserReader, UserSlice
 from application.identity.views import SessionView, UserView

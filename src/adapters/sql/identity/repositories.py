@@ -7,10 +7,10 @@ from sqlalchemy import Integer, bindparam, delete, insert, select, type_coerce, 
 from adapters.sql.database import AnyRow, Database
 from adapters.sql.errors import Named
 from adapters.sql.mapping import session_from, session_values, user_from, user_values
-from adapters.sql.models import SessionRow, UserRow, table_of
 from adapters.sql.orders import forget_customer
 from adapters.sql.posts.ballots import take_votes_back
 from adapters.sql.posts.threads import take_posts_away
+from adapters.sql.tables import SessionRow, UserRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import IdText, Moment, MomentText
 from application.identity.ports import (

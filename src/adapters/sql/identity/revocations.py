@@ -12,7 +12,7 @@ from sqlalchemy import Integer, Select, bindparam, delete, select
 
 from adapters.sql.database import Database
 from adapters.sql.dialects.base import Dialect
-from adapters.sql.models import RevocationRow, table_of
+from adapters.sql.tables import RevocationRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import Id
 from application.identity.ports import RevocationLog

@@ -8,7 +8,7 @@ from sqlalchemy import Select, bindparam, select, type_coerce
 
 from adapters.sql.database import Database
 from adapters.sql.look_ups import KEYS_A_LOOK_UP, NAMES, SharedLookUps, padded
-from adapters.sql.models import UserRow, table_of
+from adapters.sql.tables import UserRow, table_of
 from adapters.sql.types import Id, IdNumber, IdText
 from application.posts.ports import AuthorDirectory
 from application.posts.views import AuthorView

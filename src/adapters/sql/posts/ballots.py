@@ -32,7 +32,7 @@ from sqlalchemy import (
 from adapters.sql.database import AnyRow, Database, Parameters
 from adapters.sql.errors import Named
 from adapters.sql.look_ups import SharedLookUps
-from adapters.sql.models import PastRankRow, PostRow, VoteRow, table_of
+from adapters.sql.tables import PastRankRow, PostRow, VoteRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import Id
 from application.posts.ports import RANKS_KEPT, BallotRepository

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, func, select, update
 
 from adapters.sql.database import Database
-from adapters.sql.models import PostRow, VoteRow, table_of
+from adapters.sql.tables import PostRow, VoteRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import Id
 from application.posts.ports import CheckedPosts, CounterAudit

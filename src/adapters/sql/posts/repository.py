@@ -4,9 +4,9 @@ from sqlalchemy import and_, bindparam, delete, insert, select, update
 
 from adapters.sql.errors import Named
 from adapters.sql.mapping import new_post_values, post_from, post_values
-from adapters.sql.models import PostRow, table_of
 from adapters.sql.posts.threads import DELETE_VOTES, TOMBSTONE, uncount_answers
 from adapters.sql.posts.words import add_words, change_words, remove_words
+from adapters.sql.tables import PostRow, table_of
 from adapters.sql.transaction import Transaction
 from application.posts.ports import PostRepository
 from domain.posts.errors import AuthorGone, PostNotFound, ReplyTargetGone

@@ -8,10 +8,10 @@ from typing import Any, Final
 from sqlalchemy import Select, bindparam, select, type_coerce
 
 from adapters.sql.database import Database
+from adapters.sql.engine.fast.sqlite.commit_marks import SqliteCommits
 from adapters.sql.look_ups import KEYS_A_LOOK_UP, NAMES, SharedLookUps, padded
-from adapters.sql.models import AuthorRevisionRow, table_of
-from adapters.sql.sqlite.commits import SqliteCommits
-from adapters.sql.sqlite.guard import FileGuard
+from adapters.sql.sqlite_file import FileGuard
+from adapters.sql.tables import AuthorRevisionRow, table_of
 from adapters.sql.types import Id, IdNumber
 from application.posts.ports import AuthorRevisions
 from domain.shared.ids import UserId

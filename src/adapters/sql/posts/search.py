@@ -20,8 +20,8 @@ from sqlalchemy import (
 
 from adapters.sql.database import Database
 from adapters.sql.dialects.base import Dialect
-from adapters.sql.models import PostRow, table_of
 from adapters.sql.posts.reader import SqlPostReader
+from adapters.sql.tables import PostRow, table_of
 from adapters.sql.types import Id, Moment
 from application.posts.search import PostSearch, SearchCriteria, SearchHit, SearchPlace
 from application.posts.views import PostView

@@ -31,8 +31,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.operators import custom_op
 
-from adapters.sql.compiled import PLAIN
-from adapters.sql.models import PastRankRow, PostRow, UserRow, VoteRow, table_of
+from adapters.sql.rows import PLAIN
+from adapters.sql.tables import PastRankRow, PostRow, UserRow, VoteRow, table_of
 from adapters.sql.types import Id, MomentText, StoredId
 from application.shared.paging import MAX_LIMIT, PAGE_TEXT_BUDGET
 from domain.posts.ranking import Sort

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, delete, null, select, update
 
-from adapters.sql.models import PostRow, VoteRow, table_of
 from adapters.sql.posts.words import remove_words
+from adapters.sql.tables import PostRow, VoteRow, table_of
 from adapters.sql.transaction import Transaction
 from domain.shared.ids import UserId
 

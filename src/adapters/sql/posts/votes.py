@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import Integer, bindparam, select, type_coerce
 
 from adapters.sql.database import Database
-from adapters.sql.models import VoteRow, table_of
+from adapters.sql.tables import VoteRow, table_of
 from adapters.sql.types import Id, IdText, MomentText
 from application.posts.ports import VoteReader
 from application.posts.views import CastVoteView

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, insert
 
-from adapters.sql.models import PostWordsRow, table_of
+from adapters.sql.tables import PostWordsRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import Id
 from domain.posts.post import Post

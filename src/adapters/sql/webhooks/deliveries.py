@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Executable, Integer, bindparam, insert, select, update
 
 from adapters.sql.database import AnyRow
-from adapters.sql.models import WebhookDeliveryRow, table_of
+from adapters.sql.tables import WebhookDeliveryRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import Id, Moment
 from application.webhooks.ports import DeliveryRepository

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Integer, bindparam, delete, func, insert, select, update
 
 from adapters.sql.database import AnyRow
-from adapters.sql.models import WebhookEndpointRow, table_of
+from adapters.sql.tables import WebhookEndpointRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import Id, Moment
 from application.webhooks.ports import WebhookRepository

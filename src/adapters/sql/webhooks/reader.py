@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Integer, Select, bindparam, exists, func, select, type_coerce
 
 from adapters.sql.database import AnyRow, Database
-from adapters.sql.models import (
+from adapters.sql.tables import (
     EventLogRow,
     OutboxRow,
     WebhookCursorRow,

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import CursorResult, Integer, bindparam, delete, select
 
 from adapters.sql.database import Database
-from adapters.sql.models import WebhookDeliveryRow, WebhookEndpointRow, table_of
+from adapters.sql.tables import WebhookDeliveryRow, WebhookEndpointRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import Id
 from application.webhooks.ports import DeliveryRetention

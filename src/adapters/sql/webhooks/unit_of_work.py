@@ -6,7 +6,7 @@ from sqlalchemy import insert, select, update
 
 from adapters.sql.database import Database
 from adapters.sql.errors import Named
-from adapters.sql.models import WebhookCursorRow, table_of
+from adapters.sql.tables import WebhookCursorRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.unit_of_work import SqlUnitOfWork
 from adapters.sql.webhooks.deliveries import SqlDeliveryRepository

@@ -30,15 +30,15 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Executable
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from adapters.sql.compiled import AnyRow, Parameters
-from adapters.sql.connections import Connections, Unit
 from adapters.sql.dialects.base import Limits
-from adapters.sql.sqlite.caution import Caution
-from adapters.sql.sqlite.groups import SqliteGroups
-from adapters.sql.sqlite.guard import FileGuard
-from adapters.sql.sqlite.reads import SqliteReads
-from adapters.sql.sqlite.units import GroupedUnit, OwnUnit
-from adapters.sql.sqlite.writer import SqliteWriter, log_of
+from adapters.sql.engine.fast.sqlite.groups import SqliteGroups
+from adapters.sql.engine.fast.sqlite.reads import SqliteReads
+from adapters.sql.engine.fast.sqlite.slow_disk import Caution
+from adapters.sql.engine.fast.sqlite.units import GroupedUnit, OwnUnit
+from adapters.sql.engine.fast.sqlite.writer import SqliteWriter, log_of
+from adapters.sql.engine.port import Connections, Unit
+from adapters.sql.rows import AnyRow, Parameters
+from adapters.sql.sqlite_file import FileGuard
 
 R = TypeVar("R")
 

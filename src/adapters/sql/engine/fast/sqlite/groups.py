@@ -18,9 +18,9 @@ from typing import Any, Final, TypeVar
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from adapters.shared.cancellation import CancelledInCommit
+from adapters.sql.engine.fast.sqlite.slow_disk import Caution
+from adapters.sql.engine.fast.sqlite.writer import SqliteWriter
 from adapters.sql.errors import CAUGHT
-from adapters.sql.sqlite.caution import Caution
-from adapters.sql.sqlite.writer import SqliteWriter
 
 R = TypeVar("R")
 

@@ -15,11 +15,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from adapters.sql.compiled import compiled
-from adapters.sql.connections import Step, StepFailed
+from adapters.sql.engine.fast.compiled import compiled
+from adapters.sql.engine.fast.servers.batches import TOGETHER, Batch
+from adapters.sql.engine.fast.servers.pool import Lease, Leases
+from adapters.sql.engine.port import Step, StepFailed
 from adapters.sql.errors import CAUGHT, InDoubt
-from adapters.sql.servers.batches import TOGETHER, Batch
-from adapters.sql.servers.leases import Lease, Leases
 from application.shared.errors import OutcomeUnknown
 
 _UNDER_WAY: Final = 4

@@ -10,7 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias
 
-from adapters.sql.compiled import Compiled, Rows
+from adapters.sql.engine.fast.compiled import Compiled
+from adapters.sql.rows import Rows
 
 _PREPARED_AT_MOST: Final = 128
 """A connection, the oldest going first. A server takes 16,382 from all of them by default."""

@@ -13,11 +13,12 @@ from typing import Final
 from sqlalchemy import Executable
 from sqlalchemy.exc import DBAPIError
 
-from adapters.sql.compiled import AnyRow, Parameters, compiled
 from adapters.sql.dialects.base import Limits
-from adapters.sql.sqlite.caution import Caution
-from adapters.sql.sqlite.guard import FileGone, FileGuard
-from adapters.sql.sqlite.link import DIALECT, Link, opened
+from adapters.sql.engine.fast.compiled import compiled
+from adapters.sql.engine.fast.sqlite.connection import DIALECT, Link, opened
+from adapters.sql.engine.fast.sqlite.slow_disk import Caution
+from adapters.sql.rows import AnyRow, Parameters
+from adapters.sql.sqlite_file import FileGone, FileGuard
 
 _READERS: Final = 4
 """Threads for reads that are not brief, at the most: more only take turns at the interpreter's lock."""

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 from typing import Any
 
-from adapters.sql.sqlite.guard import FileGone, FileGuard
+from adapters.sql.sqlite_file import FileGone, FileGuard
 from application.shared.commits import CommitMarks
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Select, select, type_coerce
 
 from adapters.sql.database import Database
 from adapters.sql.dialects.base import Dialect
-from adapters.sql.models import AuditRow, OrderRow, PostRow, WebhookDeliveryRow, table_of
+from adapters.sql.tables import AuditRow, OrderRow, PostRow, WebhookDeliveryRow, table_of
 from adapters.sql.types import Moment
 from application.shared.clock import StorageTime, TimeReading
 

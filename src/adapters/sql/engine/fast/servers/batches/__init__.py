@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from adapters.sql.servers.batches.mysql import OneText
-from adapters.sql.servers.batches.postgresql import OneStatement
-from adapters.sql.servers.batches.shape import Batch, Together
+from adapters.sql.engine.fast.servers.batches.mysql import OneText
+from adapters.sql.engine.fast.servers.batches.postgresql import OneStatement
+from adapters.sql.engine.fast.servers.batches.shape import Batch, Together
 
 __all__ = ["TOGETHER", "Batch", "Together"]
 

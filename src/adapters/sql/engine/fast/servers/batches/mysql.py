@@ -7,10 +7,11 @@ back with the unit of work.
 from collections.abc import Sequence
 from typing import Any, Final
 
-from adapters.sql.compiled import Compiled, Rows
-from adapters.sql.connections import Step
-from adapters.sql.servers.batches.shape import Batch, Together
-from adapters.sql.servers.drivers import AsyncmyLink
+from adapters.sql.engine.fast.compiled import Compiled
+from adapters.sql.engine.fast.servers.batches.shape import Batch, Together
+from adapters.sql.engine.fast.servers.drivers import AsyncmyLink
+from adapters.sql.engine.port import Step
+from adapters.sql.rows import Rows
 
 _LONGEST_TEXT: Final = 1 << 20
 """Characters. What is longer goes in several round trips: a server takes 16 MiB at once by default, and escaping

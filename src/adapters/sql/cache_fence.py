@@ -5,7 +5,7 @@ from uuid import uuid4
 from sqlalchemy import bindparam, delete
 
 from adapters.sql.database import Database
-from adapters.sql.models import CacheFenceRow, table_of
+from adapters.sql.tables import CacheFenceRow, table_of
 from adapters.sql.transaction import Transaction
 from application.shared.fence import CacheFence
 

@@ -17,9 +17,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.util import greenlet_spawn
 
-from adapters.sql.compiled import Parameters, Rows, compiled, rows_of
-from adapters.sql.connections import PoolState
-from adapters.sql.servers.drivers import LINKS
+from adapters.sql.engine.fast.compiled import compiled
+from adapters.sql.engine.fast.servers.drivers import LINKS
+from adapters.sql.engine.port import PoolState
+from adapters.sql.rows import Parameters, Rows, rows_of
 
 R = TypeVar("R")
 

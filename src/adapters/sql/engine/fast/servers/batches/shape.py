@@ -4,9 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from adapters.sql.compiled import Compiled, Rows
-from adapters.sql.connections import Step
-from adapters.sql.servers.drivers import Link
+from adapters.sql.engine.fast.compiled import Compiled
+from adapters.sql.engine.fast.servers.drivers import Link
+from adapters.sql.engine.port import Step
+from adapters.sql.rows import Rows
 
 L = TypeVar("L", bound=Link)
 

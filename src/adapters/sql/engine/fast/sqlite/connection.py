@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
-from adapters.sql.compiled import AnyRow, Compiled, Parameters, Rows, compiled
+from adapters.sql.engine.fast.compiled import Compiled, compiled
+from adapters.sql.rows import AnyRow, Parameters, Rows
 
 DIALECT: Final = pysqlite.dialect()
 _STEPS_BETWEEN_LOOKS: Final = 100_000

@@ -9,53 +9,18 @@ SQLAlchemy runs them.
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from operator import itemgetter
-from typing import Any, Final, TypeAlias
+from typing import Any
 
-from sqlalchemy import CompoundSelect, CursorResult, Delete, Dialect, Executable, Insert, Result, Select, Table, Update
+from sqlalchemy import CompoundSelect, Delete, Dialect, Executable, Insert, Select, Table, Update
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
-Parameters = Mapping[str, Any]
-AnyRow: TypeAlias = Any
-"""A tuple whose items have the names of their columns too, unless the statement is `PLAIN`."""
+from adapters.sql.rows import PLAIN, AnyRow, Parameters
+
 _Convert = Callable[[Any], Any]
-
-PLAIN: Final = "postern_plain"
-"""An execution option of a statement whose rows are read by the places of their items: they need no names."""
-
-
-@dataclass(slots=True)
-class Rows:
-    """What a statement returned, all of it, and how many rows it matched.
-
-    Nobody changes one; that it is not frozen makes making it three times as fast, which a write does five times.
-    """
-
-    rows: Sequence[AnyRow]
-    count: int
-
-    def first(self) -> AnyRow | None:
-        """Return the first row, if there is one."""
-        return self.rows[0] if self.rows else None
-
-    def one_or_none(self) -> AnyRow | None:
-        """Return the only row, or None. Raises `ValueError` when there are several."""
-        if not self.rows:
-            return None
-        (row,) = self.rows
-        return row
-
-
-def rows_of(result: Result[Any]) -> Rows:
-    """Return what SQLAlchemy returned."""
-    return Rows(
-        result.all() if not isinstance(result, CursorResult) or result.returns_rows else (),
-        result.rowcount if isinstance(result, CursorResult) else -1,
-    )
 
 
 class Compiled:

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from adapters.sql.compiled import Compiled, Rows
-from adapters.sql.connections import Step
-from adapters.sql.servers.batches.shape import Batch, Together
-from adapters.sql.servers.drivers import AsyncpgLink
+from adapters.sql.engine.fast.compiled import Compiled
+from adapters.sql.engine.fast.servers.batches.shape import Batch, Together
+from adapters.sql.engine.fast.servers.drivers import AsyncpgLink
+from adapters.sql.engine.port import Step
+from adapters.sql.rows import Rows
 
 _LONGEST_CHAIN: Final = 8
 """Parts. Each number of rows that one table gets is another statement, to be prepared and kept."""

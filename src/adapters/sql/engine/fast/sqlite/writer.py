@@ -15,9 +15,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from adapters.sql.cancelled import go_on_alone
 from adapters.sql.dialects.base import Limits
+from adapters.sql.engine.fast.sqlite.connection import (
+    Link,
+    error_name,
+    is_busy,
+    opened,
+    raise_translatable,
+    translatable,
+)
 from adapters.sql.errors import InDoubt
-from adapters.sql.sqlite.guard import FileGone, FileGuard, file_id
-from adapters.sql.sqlite.link import Link, error_name, is_busy, opened, raise_translatable, translatable
+from adapters.sql.sqlite_file import FileGone, FileGuard, file_id
 
 R = TypeVar("R")
 

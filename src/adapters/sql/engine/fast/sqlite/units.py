@@ -10,11 +10,12 @@ from sqlalchemy import Executable, Result
 from sqlalchemy.orm import Session
 
 from adapters.sql.cancelled import is_cancelled
-from adapters.sql.compiled import Parameters, Rows, compiled, rows_of
-from adapters.sql.connections import Unit
-from adapters.sql.sqlite.groups import Job
-from adapters.sql.sqlite.link import DIALECT, Link, executed, raise_translatable
-from adapters.sql.sqlite.writer import SqliteWriter
+from adapters.sql.engine.fast.compiled import compiled
+from adapters.sql.engine.fast.sqlite.connection import DIALECT, Link, executed, raise_translatable
+from adapters.sql.engine.fast.sqlite.groups import Job
+from adapters.sql.engine.fast.sqlite.writer import SqliteWriter
+from adapters.sql.engine.port import Unit
+from adapters.sql.rows import Parameters, Rows, rows_of
 
 
 class OwnUnit(Unit):

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import Executable, Result
 
-from adapters.sql.compiled import AnyRow, Parameters, Rows
 from adapters.sql.errors import Named
+from adapters.sql.rows import AnyRow, Parameters, Rows
 
 R = TypeVar("R")
 

@@ -15,13 +15,14 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.util import greenlet_spawn
 
 from adapters.sql.cancelled import is_cancelled
-from adapters.sql.compiled import AnyRow, Parameters, Rows, compiled
-from adapters.sql.connections import Connections, PoolState, Step, StepFailed, Unit
 from adapters.sql.dialects.base import Dialect, Limits
+from adapters.sql.engine.fast.compiled import compiled
+from adapters.sql.engine.fast.servers.batches import TOGETHER, Batch
+from adapters.sql.engine.fast.servers.pool import Lease, Leases
+from adapters.sql.engine.fast.servers.shared_commits import SharedCommits
+from adapters.sql.engine.port import Connections, PoolState, Step, StepFailed, Unit
 from adapters.sql.errors import CAUGHT, CannotConnect, InDoubt
-from adapters.sql.servers.batches import TOGETHER, Batch
-from adapters.sql.servers.leases import Lease, Leases
-from adapters.sql.servers.shared_commits import SharedCommits
+from adapters.sql.rows import AnyRow, Parameters, Rows
 
 R = TypeVar("R")
 
