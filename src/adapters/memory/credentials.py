@@ -1,8 +1,9 @@
 """Mailed tokens, second factors and API keys in memory."""
 
+from dataclasses import replace
 from datetime import datetime
 
-from adapters.memory.store import MemoryStore, Transaction, detached_api_key, detached_second_factor
+from adapters.memory.store import MemoryStore, Transaction, copy_of
 from application.identity.credentials import (
     ApiKeyGrant,
     ApiKeyReader,
@@ -65,7 +66,7 @@ class MemorySecondFactorRepository(SecondFactorRepository):
     async def find(self, user_id: UserId) -> SecondFactor | None:
         await self._transaction.lock()
         factor = self._transaction.second_factors.get(user_id)
-        return None if factor is None else detached_second_factor(factor)
+        return None if factor is None else copy_of(factor)
 
     async def save(self, factor: SecondFactor) -> None:
         await self._demand_as_loaded(factor)
@@ -84,7 +85,7 @@ class MemorySecondFactorRepository(SecondFactorRepository):
             raise VersionConflict
 
     def _store(self, factor: SecondFactor) -> None:
-        self._transaction.second_factors.put(factor.user_id, detached_second_factor(factor))
+        self._transaction.second_factors.put(factor.user_id, copy_of(factor))
         self._transaction.touch(factor)
 
 
@@ -98,7 +99,7 @@ class MemoryApiKeyRepository(ApiKeyRepository):
             raise UserNotFound
         if self._transaction.api_keys.get(key.id) is not None:
             raise ValueError(f"there is an API key {key.id} already")
-        self._transaction.api_keys.put(key.id, detached_api_key(key))
+        self._transaction.api_keys.put(key.id, copy_of(key))
         self._transaction.touch(key)
 
     async def get(self, user_id: UserId, key_id: ApiKeyId) -> ApiKey:
@@ -106,7 +107,7 @@ class MemoryApiKeyRepository(ApiKeyRepository):
         key = self._transaction.api_keys.get(key_id)
         if key is None or key.user_id != user_id:
             raise ApiKeyNotFound
-        return detached_api_key(key)
+        return copy_of(key)
 
     async def remove(self, key: ApiKey) -> None:
         await self._transaction.lock()
@@ -118,7 +119,7 @@ class MemoryApiKeyRepository(ApiKeyRepository):
     async def list_of(self, user_id: UserId) -> list[ApiKey]:
         await self._transaction.lock()
         keys = [key for key in self._transaction.api_keys.values() if key.user_id == user_id]
-        return [detached_api_key(key) for key in sorted(keys, key=lambda key: key.id, reverse=True)]
+        return [copy_of(key) for key in sorted(keys, key=lambda key: key.id, reverse=True)]
 
     async def count(self, user_id: UserId) -> int:
         await self._transaction.lock()
@@ -128,9 +129,7 @@ class MemoryApiKeyRepository(ApiKeyRepository):
         await self._transaction.lock()
         key = self._transaction.api_keys.get(key_id)
         if key is not None and (key.last_used_at is None or key.last_used_at <= unless_since):
-            used = detached_api_key(key)
-            used.last_used_at = at
-            self._transaction.api_keys.put(key_id, used)
+            self._transaction.api_keys.put(key_id, replace(key, last_used_at=at))
 
 
 class MemoryApiKeyReader(ApiKeyReader):

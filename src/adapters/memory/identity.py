@@ -1,8 +1,9 @@
 """Accounts and sessions in memory."""
 
+from dataclasses import replace
 from datetime import datetime
 
-from adapters.memory.store import MemoryStore, Transaction, detached_session, detached_user
+from adapters.memory.store import MemoryStore, Transaction, copy_of
 from application.identity.ports import (
     AccountReader,
     Credentials,
@@ -36,7 +37,7 @@ class MemoryUserRepository(UserRepository):
         user = self._transaction.users.get(user_id)
         if user is None:
             raise UserNotFound
-        return detached_user(user)
+        return copy_of(user)
 
     async def save(self, user: User) -> None:
         await self._transaction.lock()
@@ -77,7 +78,7 @@ class MemoryUserRepository(UserRepository):
         self._transaction.usernames.put(user.username.key, user.id)
 
     def _store(self, user: User) -> None:
-        self._transaction.users.put(user.id, detached_user(user))
+        self._transaction.users.put(user.id, copy_of(user))
         self._transaction.touch(user)
 
 
@@ -98,7 +99,7 @@ class MemorySessionRepository(SessionRepository):
         session = self._transaction.sessions.get(session_id)
         if session is None:
             raise SessionNotFound
-        return detached_session(session)
+        return copy_of(session)
 
     async def save(self, session: Session) -> None:
         await self._transaction.lock()
@@ -111,7 +112,7 @@ class MemorySessionRepository(SessionRepository):
     async def list_live(self, user_id: UserId, *, at: datetime) -> list[Session]:
         await self._transaction.lock()
         live = [s for s in self._transaction.sessions.values() if s.user_id == user_id and s.is_live(at)]
-        return [detached_session(session) for session in sorted(live, key=lambda s: (s.created_at, s.id))]
+        return [copy_of(session) for session in sorted(live, key=lambda s: (s.created_at, s.id))]
 
     async def beyond(self, user_id: UserId, *, keep: int, at: datetime) -> list[Session]:
         live = await self.list_live(user_id, at=at)
@@ -121,12 +122,10 @@ class MemorySessionRepository(SessionRepository):
         await self._transaction.lock()
         session = self._transaction.sessions.get(session_id)
         if session is not None and session.generation == generation:
-            used = detached_session(session)
-            used.newest_used = True
-            self._transaction.sessions.put(session_id, used)
+            self._transaction.sessions.put(session_id, replace(session, newest_used=True))
 
     def _store(self, session: Session) -> None:
-        self._transaction.sessions.put(session.id, detached_session(session))
+        self._transaction.sessions.put(session.id, copy_of(session))
         self._transaction.touch(session)
 
 

@@ -1,6 +1,6 @@
 """Orders in memory."""
 
-from adapters.memory.store import MemoryStore, Transaction, detached_order
+from adapters.memory.store import MemoryStore, Transaction, copy_of
 from application.orders.ports import OrderReader, OrderRepository, OrderSlice
 from application.orders.views import OrderView, order_view
 from application.shared.errors import VersionConflict
@@ -19,7 +19,7 @@ class MemoryOrderRepository(OrderRepository):
             raise ValueError(f"there is an order {order.id} already")
         if order.customer_id is not None and self._transaction.users.get(order.customer_id) is None:
             raise CustomerGone
-        self._transaction.orders.put(order.id, detached_order(order))
+        self._transaction.orders.put(order.id, copy_of(order))
         self._transaction.touch(order)
 
     async def get(self, order_id: OrderId) -> Order:
@@ -27,7 +27,7 @@ class MemoryOrderRepository(OrderRepository):
         order = self._transaction.orders.get(order_id)
         if order is None:
             raise OrderNotFound
-        return detached_order(order)
+        return copy_of(order)
 
     async def save(self, order: Order) -> None:
         await self._transaction.lock()
@@ -35,7 +35,7 @@ class MemoryOrderRepository(OrderRepository):
         if stored is None or stored.version != order.version:
             raise VersionConflict
         order.version += 1
-        self._transaction.orders.put(order.id, detached_order(order))
+        self._transaction.orders.put(order.id, copy_of(order))
         self._transaction.touch(order)
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import UNSET
 
-from adapters.memory.store import MemoryStore, PostRecord, SortedIds, Transaction, VoteRecord, detached_post
+from adapters.memory.store import MemoryStore, PostRecord, SortedIds, Transaction, VoteRecord, copy_of
 from application.posts.ports import (
     ALWAYS,
     AuthorDirectory,
@@ -50,7 +50,7 @@ class MemoryPostRepository(PostRepository):
             raise AuthorGone
         if answered is not None:
             self._transaction.count_answer(answered, 1)
-        self._transaction.posts.put(post.id, PostRecord(detached_post(post), len(post.text.value.encode())))
+        self._transaction.posts.put(post.id, PostRecord(copy_of(post), len(post.text.value.encode())))
         self._transaction.touch(post)
 
     async def get(self, post_id: PostId) -> Post:
@@ -58,13 +58,12 @@ class MemoryPostRepository(PostRepository):
         record = self._transaction.posts.get(post_id)
         if record is None or record.deleted:
             raise PostNotFound
-        return detached_post(record.post)
+        return copy_of(record.post)
 
     async def save(self, post: Post, *, owner: UserId) -> None:
         record = await self._as_loaded(post, owner)
         post.version += 1
-        changed = detached_post(post)
-        changed.replies = record.post.replies
+        changed = replace(post, replies=record.post.replies)
         stored = replace(record, post=changed, text_bytes=len(post.text.value.encode()))
         self._transaction.posts.put(post.id, stored)
         self._transaction.touch(post)
@@ -151,9 +150,7 @@ class MemoryCounterAudit(CounterAudit):
         tally = Tally(votes.count(Direction.UP), votes.count(Direction.DOWN))
         if (record.tally, record.post.replies) == (tally, replies):
             return record
-        post = detached_post(record.post)
-        post.replies = replies
-        return replace(record, post=post, tally=tally)
+        return replace(record, post=replace(record.post, replies=replies), tally=tally)
 
 
 class MemoryPostReader(PostReader):

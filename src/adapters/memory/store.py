@@ -8,11 +8,11 @@ nothing. Locks per row were rejected: they bring deadlocks, and with them everyt
 
 import asyncio
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from application.events.catalogue import logged
@@ -37,6 +37,7 @@ from domain.shared.ids import ApiKeyId, DeliveryId, OrderId, PostId, SessionId, 
 from domain.webhooks.delivery import Delivery
 from domain.webhooks.endpoint import WebhookEndpoint
 
+A = TypeVar("A", bound=Aggregate)
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -46,99 +47,12 @@ LOCK_WAIT_SECONDS = 5.0
 """How long a unit of work waits for the one before it: as long as SQLite's busy time-out does here."""
 
 
-def detached_user(user: User) -> User:
-    """Return a copy that shares nothing mutable with `user` and has no events: storage and callers each keep one."""
-    return User.restore(
-        id=user.id,
-        email=user.email,
-        email_verified=user.email_verified,
-        username=user.username,
-        name=user.name,
-        phone=user.phone,
-        password_hash=user.password_hash,
-        role=user.role,
-        status=user.status,
-        created_at=user.created_at,
-        updated_at=user.updated_at,
-        version=user.version,
-    )
+def copy_of(aggregate: A) -> A:
+    """Return a copy of every field, without the events: storage and its callers keep one each.
 
-
-def detached_session(session: Session) -> Session:
-    """Return a copy that shares nothing mutable with `session` and has no events."""
-    return Session.restore(
-        id=session.id,
-        user_id=session.user_id,
-        device=session.device,
-        current=session.current,
-        generation=session.generation,
-        spent=session.spent,
-        earlier_exchanges=session.earlier_exchanges,
-        newest_used=session.newest_used,
-        created_at=session.created_at,
-        last_used_at=session.last_used_at,
-        expires_at=session.expires_at,
-        revoked_at=session.revoked_at,
-        version=session.version,
-    )
-
-
-def detached_second_factor(factor: SecondFactor) -> SecondFactor:
-    """Return a copy that shares nothing mutable with `factor` and has no events."""
-    return SecondFactor.restore(
-        user_id=factor.user_id,
-        sealed_secret=factor.sealed_secret,
-        confirmed_at=factor.confirmed_at,
-        last_step=factor.last_step,
-        recovery=factor.recovery,
-        failures=factor.failures,
-        blocked_until=factor.blocked_until,
-        created_at=factor.created_at,
-        version=factor.version,
-    )
-
-
-def detached_api_key(key: ApiKey) -> ApiKey:
-    """Return a copy that shares nothing mutable with `key` and has no events."""
-    return ApiKey.restore(
-        id=key.id,
-        user_id=key.user_id,
-        name=key.name,
-        scopes=key.scopes,
-        hash=key.hash,
-        hint=key.hint,
-        created_at=key.created_at,
-        expires_at=key.expires_at,
-        last_used_at=key.last_used_at,
-    )
-
-
-def detached_post(post: Post) -> Post:
-    """Return a copy that shares nothing mutable with `post` and has no events."""
-    return Post.restore(
-        id=post.id,
-        author_id=post.author_id,
-        text=post.text,
-        created_at=post.created_at,
-        updated_at=post.updated_at,
-        version=post.version,
-        reply_to=post.reply_to,
-        replies=post.replies,
-    )
-
-
-def detached_order(order: Order) -> Order:
-    """Return a copy that shares nothing mutable with `order` and has no events."""
-    return Order.restore(
-        id=order.id,
-        customer_id=order.customer_id,
-        lines=order.lines,
-        address=order.address,
-        status=order.status,
-        created_at=order.created_at,
-        updated_at=order.updated_at,
-        version=order.version,
-    )
+    The fields hold values, which nothing changes, so the copies may share them.
+    """
+    return replace(aggregate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +186,7 @@ class Overlay(Generic[K, V]):
 
     __slots__ = ("_base", "changes")
 
-    def __init__(self, base: Mapping[K, V]) -> None:
+    def __init__(self, base: dict[K, V]) -> None:
         self._base = base
         self.changes: dict[K, V | None] = {}
         """`None` marks what was removed."""
@@ -294,12 +208,12 @@ class Overlay(Generic[K, V]):
             if changed is not None:
                 yield changed
 
-    def apply_to(self, table: dict[K, V]) -> None:
+    def apply(self) -> None:
         for key, value in self.changes.items():
             if value is None:
-                table.pop(key, None)
+                self._base.pop(key, None)
             else:
-                table[key] = value
+                self._base[key] = value
 
 
 class Transaction:
@@ -312,20 +226,26 @@ class Transaction:
         self._locked = False
         self._ended = False
         self._touched: list[Aggregate] = []
-        self.users: Overlay[UserId, User] = Overlay(store.users)
-        self.emails: Overlay[str, UserId] = Overlay(store.emails)
-        self.usernames: Overlay[str, UserId] = Overlay(store.usernames)
-        self.sessions: Overlay[SessionId, Session] = Overlay(store.sessions)
-        self.one_time_tokens: Overlay[bytes, OneTimeToken] = Overlay(store.one_time_tokens)
-        self.second_factors: Overlay[UserId, SecondFactor] = Overlay(store.second_factors)
-        self.api_keys: Overlay[ApiKeyId, ApiKey] = Overlay(store.api_keys)
-        self.posts: Overlay[PostId, PostRecord] = Overlay(store.posts)
-        self.votes: Overlay[tuple[UserId, PostId], VoteRecord] = Overlay(store.votes)
-        self.orders: Overlay[OrderId, Order] = Overlay(store.orders)
-        self.webhooks: Overlay[WebhookId, WebhookEndpoint] = Overlay(store.webhooks)
-        self.deliveries: Overlay[DeliveryId, Delivery] = Overlay(store.deliveries)
-        self.handed_out: Overlay[int, int] = Overlay(store.handed_out)
-        self.kept_answers: Overlay[tuple[UserId, str], KeptAnswer] = Overlay(store.kept_answers)
+        self._overlays: list[Overlay[Any, Any]] = []
+        self.users = self._over(store.users)
+        self.emails = self._over(store.emails)
+        self.usernames = self._over(store.usernames)
+        self.sessions = self._over(store.sessions)
+        self.one_time_tokens = self._over(store.one_time_tokens)
+        self.second_factors = self._over(store.second_factors)
+        self.api_keys = self._over(store.api_keys)
+        self.posts = self._over(store.posts)
+        self.votes = self._over(store.votes)
+        self.orders = self._over(store.orders)
+        self.webhooks = self._over(store.webhooks)
+        self.deliveries = self._over(store.deliveries)
+        self.handed_out = self._over(store.handed_out)
+        self.kept_answers = self._over(store.kept_answers)
+
+    def _over(self, table: dict[K, V]) -> Overlay[K, V]:
+        overlay = Overlay(table)
+        self._overlays.append(overlay)
+        return overlay
 
     async def lock(self) -> None:
         """Wait for the unit of work that is ahead. Raises `TransientFailure` after `lock_wait_seconds`."""
@@ -371,8 +291,7 @@ class Transaction:
         for key in [key for key in (*self._store.votes, *self.votes.changes) if key[1] == post_id]:
             self.votes.remove(key)
         if record.post.replies:
-            buried = detached_post(record.post)
-            buried.version += 1
+            buried = replace(record.post, version=record.post.version + 1)
             self.posts.put(post_id, PostRecord(buried, 0, ranked_at=record.ranked_at, deleted=True))
             return
         self.posts.remove(post_id)
@@ -383,14 +302,12 @@ class Transaction:
             self.remove_post(answered.post.id)
 
     def count_answer(self, answered: PostRecord, change: int) -> None:
-        post = detached_post(answered.post)
-        post.replies += change
+        post = replace(answered.post, replies=answered.post.replies + change)
         self.posts.put(post.id, replace(answered, post=post))
 
     def _forget_customer(self, order: Order, *, at: datetime) -> None:
-        kept = detached_order(order)
-        kept.customer_id, kept.address, kept.updated_at = None, None, max(kept.updated_at, at)
-        kept.version += 1
+        updated_at, version = max(order.updated_at, at), order.version + 1
+        kept = replace(order, customer_id=None, address=None, updated_at=updated_at, version=version)
         self.orders.put(kept.id, kept)
 
     def _remove_votes(self, voter: UserId, *, at: datetime) -> None:
@@ -417,20 +334,8 @@ class Transaction:
         store = self._store
         events = [event for aggregate in self._touched for event in aggregate.pull_events()]
         self._index_posts()
-        self.users.apply_to(store.users)
-        self.emails.apply_to(store.emails)
-        self.usernames.apply_to(store.usernames)
-        self.sessions.apply_to(store.sessions)
-        self.one_time_tokens.apply_to(store.one_time_tokens)
-        self.second_factors.apply_to(store.second_factors)
-        self.api_keys.apply_to(store.api_keys)
-        self.posts.apply_to(store.posts)
-        self.votes.apply_to(store.votes)
-        self.orders.apply_to(store.orders)
-        self.webhooks.apply_to(store.webhooks)
-        self.deliveries.apply_to(store.deliveries)
-        self.handed_out.apply_to(store.handed_out)
-        self.kept_answers.apply_to(store.kept_answers)
+        for overlay in self._overlays:
+            overlay.apply()
         for author_id in {changed_author(event) for event in events}:
             if author_id is not None:
                 store.revisions[author_id] = store.revisions.get(author_id, 0) + 1

@@ -1,11 +1,12 @@
 """Webhooks in memory."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from adapters.memory.store import MemoryStore, Transaction
+from adapters.memory.store import MemoryStore, Transaction, copy_of
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from application.identity.audit import Recorder
 from application.shared.errors import VersionConflict
@@ -35,52 +36,13 @@ from domain.webhooks.errors import DeliveryNotFound, WebhookNotFound
 T = TypeVar("T")
 
 
-def _detached_endpoint(endpoint: WebhookEndpoint) -> WebhookEndpoint:
-    """Return a copy that shares nothing mutable with `endpoint` and has no events."""
-    return WebhookEndpoint.restore(
-        id=endpoint.id,
-        url=endpoint.url,
-        event_types=endpoint.event_types,
-        description=endpoint.description,
-        enabled=endpoint.enabled,
-        disabled_reason=endpoint.disabled_reason,
-        secret=endpoint.secret,
-        previous_secret=endpoint.previous_secret,
-        previous_until=endpoint.previous_until,
-        from_position=endpoint.from_position,
-        failing_since=endpoint.failing_since,
-        created_at=endpoint.created_at,
-        updated_at=endpoint.updated_at,
-        version=endpoint.version,
-    )
-
-
-def _detached_delivery(delivery: Delivery) -> Delivery:
-    """Return a copy that shares nothing mutable with `delivery`."""
-    return Delivery.restore(
-        id=delivery.id,
-        endpoint_id=delivery.endpoint_id,
-        event_id=delivery.event_id,
-        event_type=delivery.event_type,
-        body=delivery.body,
-        status=delivery.status,
-        attempts=delivery.attempts,
-        next_attempt_at=delivery.next_attempt_at,
-        claim=delivery.claim,
-        last_attempt_at=delivery.last_attempt_at,
-        last_status_code=delivery.last_status_code,
-        last_error=delivery.last_error,
-        created_at=delivery.created_at,
-    )
-
-
 class MemoryWebhookRepository(WebhookRepository):
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
     async def add(self, endpoint: WebhookEndpoint) -> None:
         await self._transaction.lock()
-        self._transaction.webhooks.put(endpoint.id, _detached_endpoint(endpoint))
+        self._transaction.webhooks.put(endpoint.id, copy_of(endpoint))
         self._transaction.touch(endpoint)
 
     async def count(self) -> int:
@@ -91,14 +53,13 @@ class MemoryWebhookRepository(WebhookRepository):
         endpoint = self._transaction.webhooks.get(webhook_id)
         if endpoint is None:
             raise WebhookNotFound
-        return _detached_endpoint(endpoint)
+        return copy_of(endpoint)
 
     async def save(self, endpoint: WebhookEndpoint) -> None:
         stored = await self._as_loaded(endpoint)
         endpoint.version += 1
-        kept = _detached_endpoint(endpoint)
-        kept.failing_since = None if endpoint.failing_since is None else stored.failing_since
-        self._transaction.webhooks.put(endpoint.id, kept)
+        failing_since = None if endpoint.failing_since is None else stored.failing_since
+        self._transaction.webhooks.put(endpoint.id, replace(endpoint, failing_since=failing_since))
         self._transaction.touch(endpoint)
 
     async def remove(self, endpoint: WebhookEndpoint) -> None:
@@ -108,15 +69,13 @@ class MemoryWebhookRepository(WebhookRepository):
 
     async def enabled(self) -> Sequence[WebhookEndpoint]:
         found = (endpoint for endpoint in self._transaction.webhooks.values() if endpoint.enabled)
-        return [_detached_endpoint(endpoint) for endpoint in sorted(found, key=lambda endpoint: endpoint.id)]
+        return [copy_of(endpoint) for endpoint in sorted(found, key=lambda endpoint: endpoint.id)]
 
     async def note_health(self, webhook_id: WebhookId, *, failing_since: datetime | None) -> None:
         await self._transaction.lock()
         endpoint = self._transaction.webhooks.get(webhook_id)
         if endpoint is not None:
-            kept = _detached_endpoint(endpoint)
-            kept.failing_since = failing_since
-            self._transaction.webhooks.put(webhook_id, kept)
+            self._transaction.webhooks.put(webhook_id, replace(endpoint, failing_since=failing_since))
 
     async def _as_loaded(self, endpoint: WebhookEndpoint) -> WebhookEndpoint:
         await self._transaction.lock()
@@ -136,18 +95,18 @@ class MemoryDeliveryRepository(DeliveryRepository):
         for delivery in deliveries:
             if (delivery.endpoint_id, delivery.event_id) in known:
                 raise ValueError(f"the event {delivery.event_id} is queued for this endpoint already")
-            self._transaction.deliveries.put(delivery.id, _detached_delivery(delivery))
+            self._transaction.deliveries.put(delivery.id, copy_of(delivery))
 
     async def get(self, delivery_id: DeliveryId, *, of: WebhookId) -> Delivery:
         await self._transaction.lock()
         delivery = self._transaction.deliveries.get(delivery_id)
         if delivery is None or delivery.endpoint_id != of:
             raise DeliveryNotFound
-        return _detached_delivery(delivery)
+        return copy_of(delivery)
 
     async def save(self, delivery: Delivery) -> None:
         await self._transaction.lock()
-        self._transaction.deliveries.put(delivery.id, _detached_delivery(delivery))
+        self._transaction.deliveries.put(delivery.id, copy_of(delivery))
 
     async def claim(self, of: WebhookId, *, now: datetime, until: datetime, claim: UUID, limit: int) -> list[Delivery]:
         await self._transaction.lock()
@@ -156,9 +115,11 @@ class MemoryDeliveryRepository(DeliveryRepository):
             for kept in self._transaction.deliveries.values()
             if kept.endpoint_id == of and kept.next_attempt_at is not None and kept.next_attempt_at <= now
         ]
-        found = [_detached_delivery(kept) for _, _, kept in sorted(due, key=lambda entry: entry[:2])[:limit]]
+        found = [
+            replace(kept, claim=claim, next_attempt_at=until)
+            for _, _, kept in sorted(due, key=lambda entry: entry[:2])[:limit]
+        ]
         for delivery in found:
-            delivery.claim, delivery.next_attempt_at = claim, until
             await self.save(delivery)
         return found
 
@@ -172,7 +133,7 @@ class MemoryDeliveryRepository(DeliveryRepository):
         ]
         failed = sorted(failed, key=lambda kept: kept.id)[:limit]
         for kept in failed:
-            delivery = _detached_delivery(kept)
+            delivery = copy_of(kept)
             delivery.replay(at=now)
             await self.save(delivery)
         return len(failed)
