@@ -10,8 +10,8 @@ import unicodedata
 from base64 import b32encode
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from html import escape
@@ -43,11 +43,15 @@ EXCERPT_WORDS = 5_000
 _LEAD = 40
 """Characters before the first highlighted word."""
 _REACH = EXCERPT_LENGTH - _LEAD
+_BLOCK_LENGTH = 200
+"""Characters, about, that are folded in one go to see whether they may hold a word of the query."""
 
 # ASCII letters and digits, and whatever is not ASCII: most texts are words of this, with nothing to look at in them.
 _CHUNK = re.compile(r"[0-9A-Za-z\u0080-\U0010ffff]+")
 _QUOTED = re.compile(r'"([^"]*)"?')
 _BLANK = re.compile(r"\s+")
+_BREAK = re.compile(r"[\s,.;:!?\u0964\u0965\u104a\u104b\u17d4\u3001\u3002\uff01\uff0c\uff0e\uff1a\uff1b\uff1f]")
+"""What no word goes on behind, in any script."""
 
 _ZERO_WIDTH_SPACE = "\u200b"
 _VARIATION_SELECTORS = range(0xFE00, 0xFE10)
@@ -98,6 +102,8 @@ class SearchQuery:
     """What a post must hold to be found: every one of `phrases`."""
 
     phrases: tuple[Phrase, ...]
+    signs: tuple[str, ...] = field(compare=False, repr=False)
+    """The longest word of each, folded: a text that does not hold it, folded, does not hold the phrase."""
 
     @classmethod
     def parse(cls, raw: str) -> Self:
@@ -108,21 +114,20 @@ class SearchQuery:
         if len(raw) > QUERY_MAX_LENGTH:
             raise Invalid([FieldError("?q", "length", f"takes 1 to {QUERY_MAX_LENGTH} characters")])
         demand_stream_safe(raw, field="?q")
-        found: dict[Phrase, None] = {}
+        found: dict[Phrase, str] = {}
         at = 0
         for quoted in _QUOTED.finditer(raw):
-            found |= dict.fromkeys(_loose(raw[at : quoted.start()]))
-            phrase = tuple(word.code for word in _words(quoted[1]))
-            found |= {phrase: None} if phrase else {}
+            found |= _loose(raw[at : quoted.start()])
+            found |= _phrase(quoted[1], list(_words(quoted[1])))
             at = quoted.end()
-        found |= dict.fromkeys(_loose(raw[at:]))
+        found |= _loose(raw[at:])
         if not found:
             raise Invalid([FieldError("?q", "words", "must hold a letter, a digit or a symbol to look for")])
         if len(found) > QUERY_MAX_PHRASES:
             raise Invalid([FieldError("?q", "words", f"takes at most {QUERY_MAX_PHRASES} different words or phrases")])
         if sum(map(len, found)) > QUERY_MAX_WORDS:
             raise Invalid([FieldError("?q", "words", f"takes at most {QUERY_MAX_WORDS} words in all phrases together")])
-        return cls(tuple(found))
+        return cls(tuple(found), tuple(found.values()))
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -172,12 +177,13 @@ def as_run(codes: Sequence[str]) -> str:
     return f" {'  '.join(codes)} " if codes else ""
 
 
-def excerpt(text: str, query: SearchQuery) -> str:
+def excerpt(text: str, query: SearchQuery, *, words: int = INDEXED_WORDS) -> str:
     """Return the part of `text` that shows most of `query`, as HTML: escaped, with `<mark>` around what was found.
 
-    About `EXCERPT_LENGTH` characters, blanks and line ends as single blanks, `…` where text was left out.
+    About `EXCERPT_LENGTH` characters, blanks and line ends as single blanks, `…` where text was left out. No more than
+    so many `words` are looked at one by one, from where the query may be found first.
     """
-    marks = _marks(text, query)
+    marks = _marks(text, query, words)
     start = _snap(text, best.start - _LEAD, best.start) if (best := _best(marks)) is not None else 0
     limit = start + EXCERPT_LENGTH
     end = len(text) if limit >= len(text) else _snap_back(text, limit, floor=start + EXCERPT_LENGTH // 2)
@@ -214,11 +220,11 @@ def _best(marks: Sequence[_Mark]) -> _Mark | None:
     return best
 
 
-def _marks(text: str, query: SearchQuery) -> list[_Mark]:
+def _marks(text: str, query: SearchQuery, limit: int) -> list[_Mark]:
     """Return where the phrases stand, in order, without those that begin inside another.
 
-    As far as an excerpt needs them: to the first place from which all phrases are in reach, else to `INDEXED_WORDS`; to
-    `EXCERPT_WORDS` when any was found by then.
+    As far as an excerpt needs them: to the first place from which all phrases are in reach, else to the `limit` of
+    words; to `EXCERPT_WORDS` when any was found by then.
     """
     by_last: dict[str, list[Phrase]] = {}
     for phrase in query.phrases:
@@ -228,7 +234,7 @@ def _marks(text: str, query: SearchQuery) -> list[_Mark]:
     marks: list[_Mark] = []
     seen: dict[Phrase, int] = {}  # where each was seen last,
     enough: float = inf  # and where that is all there is to see
-    for word in islice(_words(text), INDEXED_WORDS):
+    for word in islice(_words_near(text, query), limit):
         if word.start > enough or (marks and len(codes) >= EXCERPT_WORDS):
             break
         codes.append(word.code)
@@ -246,6 +252,47 @@ def _marks(text: str, query: SearchQuery) -> list[_Mark]:
         if not apart or mark.start >= apart[-1].end:
             apart.append(mark)
     return apart
+
+
+def _words_near(text: str, query: SearchQuery) -> Iterator[_Word]:
+    """Return the words around each place where one of the query may be; one without a code where others are left out.
+
+    To make words takes much longer than to fold a text as a whole, which tells where none of them can be.
+    """
+    end = 0
+    for block in _blocks_near(text, query):
+        if block.start > end:
+            yield _Word("", end, end)
+        yield from _words(text, block.start, block.stop)
+        end = block.stop
+
+
+def _blocks_near(text: str, query: SearchQuery) -> Iterator[range]:
+    """Return the blocks that may hold a word of the query, with their neighbours where a phrase may go on."""
+    goes_on = any(len(phrase) > 1 for phrase in query.phrases)
+    follows, before = False, None
+    for block in _blocks(text):
+        holds = _may_hold(text[block.start : block.stop], query)
+        if holds and before is not None:
+            yield before
+        if holds or follows:
+            yield block
+        before = block if goes_on and not (holds or follows) else None
+        follows = holds and goes_on
+
+
+def _blocks(text: str) -> Iterator[range]:
+    """Divide what is looked at for words where none goes on, if there is such a place."""
+    start, end = 0, min(len(text), INDEXED_LENGTH)
+    while start < end:
+        found = _BREAK.search(text, start + _BLOCK_LENGTH, end)
+        yield range(start, end if found is None else found.end())
+        start = end if found is None else found.end()
+
+
+def _may_hold(text: str, query: SearchQuery) -> bool:
+    folded = text.lower() if text.isascii() else _folded(text)
+    return any(sign in folded for sign in query.signs)
 
 
 def _snap(text: str, at: int, latest: int) -> int:
@@ -272,19 +319,26 @@ def _html(text: str) -> str:
     return escape(_BLANK.sub(" ", text))
 
 
-def _loose(raw: str) -> Iterator[Phrase]:
+def _loose(raw: str) -> dict[Phrase, str]:
     """Return what stands outside of quotes: each word by itself, each run of an unspaced script as a phrase."""
+    found: dict[Phrase, str] = {}
     run: list[_Word] = []
     for word in _words(raw):
         # The words of a run overlap: 東, 東京, 京.
         if run and (word.start < run[-1].end):
             run.append(word)
             continue
-        if run:
-            yield tuple(known.code for known in run)
+        found |= _phrase(raw, run)
         run = [word]
-    if run:
-        yield tuple(known.code for known in run)
+    return found | _phrase(raw, run)
+
+
+def _phrase(raw: str, words: Sequence[_Word]) -> dict[Phrase, str]:
+    """Return a phrase of these words of `raw`, with the longest of them; nothing of none."""
+    if not words:
+        return {}
+    plain = (part for word in words for part in _plain(_folded(raw[word.start : word.end])))
+    return {tuple(word.code for word in words): max(plain, key=len)}
 
 
 def _ascii_codes(text: str) -> list[str]:
@@ -309,9 +363,9 @@ def _codes_in(text: str) -> Iterator[str]:
                 yield word.code
 
 
-def _words(text: str) -> Iterator[_Word]:
-    """Return the words of `text` in order."""
-    for found in _CHUNK.finditer(text, 0, INDEXED_LENGTH):
+def _words(text: str, start: int = 0, end: int = INDEXED_LENGTH) -> Iterator[_Word]:
+    """Return the words of a part of `text` in order."""
+    for found in _CHUNK.finditer(text, start, end):
         chunk = found[0]
         if chunk.isascii():
             code = f"ww{chunk.lower()}" if len(chunk) <= _PLAIN_LENGTH else _encode(chunk.lower())
@@ -379,18 +433,30 @@ def _short_codes(piece: str) -> tuple[str, ...]:
 
 
 def _folded_codes(piece: str) -> tuple[str, ...]:
-    folded = _folded(piece)
+    return tuple(map(_encode, _plain(_folded(piece))))
+
+
+def _plain(folded: str) -> Sequence[str]:
     if folded.isalnum():
-        return (_encode(folded),)
+        return (folded,)
     letters = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in folded)
-    return tuple(_encode(word) for word in letters.split() or [folded])
+    return letters.split() or (folded,)
 
 
 def _folded(piece: str) -> str:
     if not piece.isalnum():
-        kept = (c for c in piece if unicodedata.category(c) not in {"Cf", "Me"} and ord(c) not in _VARIATION_SELECTORS)
-        piece = "".join(kept)
+        ignored = _ignored(piece)
+        piece = "".join(c for c in piece if c not in ignored) if ignored else piece
     return canonical_key(piece)
+
+
+def _ignored(text: str) -> Collection[str]:
+    """Return the characters of a text that make no difference to a word."""
+    return {
+        c
+        for c in set(text)
+        if not c.isalnum() and (unicodedata.category(c) in {"Cf", "Me"} or ord(c) in _VARIATION_SELECTORS)
+    }
 
 
 def _encode(word: str) -> str:

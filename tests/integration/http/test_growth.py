@@ -396,7 +396,8 @@ async def test_normalising_what_was_not_looked_at_would_be_found(
 async def test_an_excerpt_that_counts_each_hit_for_each_would_be_found(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def old(text: str, _: SearchQuery) -> str:
+    def old(text: str, _: SearchQuery, *, words: int) -> str:
+        del words
         marks = [found.start() for found in re.finditer("word", text)]
         best = max(marks, key=lambda mark: sum(1 for other in marks if mark <= other < mark + 160))
         return text[best : best + 200]

@@ -1,5 +1,6 @@
 """What a word is, what a query means, how posts rank, and what an excerpt shows."""
 
+import random
 import re
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.posts import search
 from domain.posts.search import (
     EXCERPT_LENGTH,
     INDEXED_LENGTH,
@@ -296,6 +298,58 @@ def test_a_thousand_hits_cost_no_more_than_one() -> None:
     text = "we came to the harbour when it was dawn, and then " * 1_000
     one, query = text[:1_000], SearchQuery.parse("harbour dawn")
     assert instructions(lambda: excerpt(text, query)) < 1.1 * instructions(lambda: excerpt(one, query))
+
+
+_PIECES = (
+    "a",
+    "A\u0301",
+    "é",
+    "\ufb01ne",
+    "fine",
+    "½",
+    "東京",
+    "東",
+    "京都",
+    "ｶﾞ",
+    "ガ",
+    "co\u00adop",
+    "coop",
+    "กำ",
+    "🎉",
+    "Straße",
+)
+
+
+@given(
+    st.lists(st.sampled_from([*_PIECES, "lorem", "ипсум"]), min_size=200, max_size=600),
+    st.lists(st.sampled_from([" ", "。", ", ", "", "\u200b", "-"]), min_size=7, max_size=7),
+    st.sampled_from([*_PIECES, '"é 東京"', '"fine coop"', "a 京", "ΣΤΡΑΣΣΕ strasse"]),
+)
+def test_an_excerpt_leaves_out_no_place_that_a_look_at_each_word_would_find(
+    pieces: list[str], between: list[str], q: str
+) -> None:
+    text = "".join(piece + between[at % 7] for at, piece in enumerate(pieces))
+    found = shown(text, q)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(search, "_BLOCK_LENGTH", INDEXED_LENGTH)
+        assert shown(text, q) == found
+
+
+@pytest.mark.parametrize("q", ["needle", '"one needle"', "針", "игла", "सुईयोंकीदुकान"])
+@pytest.mark.parametrize("filler", ["東京都に住む。", "lorem ipsum ", "где же она, ", "हिन्दी में ", "กำลังรอ "])
+def test_a_few_words_are_enough_to_find_one_far_inside(q: str, filler: str) -> None:
+    plain = q.strip('"')
+    assert f"<mark>{plain}</mark>" in excerpt(
+        f"{filler * 2_000} {plain} {filler * 2_000}", SearchQuery.parse(q), words=1_000
+    )
+
+
+def test_a_page_of_long_texts_in_any_script_costs_a_bounded_number_of_words() -> None:
+    # Random Han without a full stop: there is nowhere to divide it, and each pair of characters is a new word.
+    one = "".join(map(chr, random.Random(1).choices(range(0x4E00, 0x9FFF), k=6_000)))
+    query = SearchQuery.parse("needle")
+    assert instructions(lambda: excerpt(f"{one}needle", query, words=500)) < 400_000
+    assert instructions(lambda: excerpt(f"{one}needle", query)) > 1_000_000
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
