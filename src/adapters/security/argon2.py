@@ -17,7 +17,7 @@ from argon2 import PasswordHasher as Argon2
 from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
 from argon2.low_level import ARGON2_VERSION, Type
 
-from adapters.security.hashing import HashingSettings
+from adapters.security.hashing import HashingSettings, available_cores
 from application.identity.ports import PasswordHasher, PasswordVerdict
 from application.shared.errors import Overloaded
 from domain.identity.values import PASSWORD_MAX_LENGTH, Password
@@ -34,15 +34,6 @@ _TOLD_TOGETHER: Final = 4
 _SPARED_SECONDS: Final = 0.001
 """What one log-in costs less when others are finished with it, in time of the core. A hash leaves nothing of the loop's
 in the processor's caches: what takes 0.4 ms there, behind another, takes 1.7 behind a hash."""
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use, which in a container or under `taskset` are not all there are."""
-    if sys.platform == "linux":
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return cores
 
 
 class Argon2PasswordHasher(PasswordHasher):
@@ -66,7 +57,7 @@ class Argon2PasswordHasher(PasswordHasher):
             type=Type.ID,
         )
         self._dummy = _hash_of_nothing(settings)
-        self._threads = settings.threads or max(1, available_cores() - 1)
+        self._threads = settings.threads_at_once
         self._capacity = self._threads + settings.queue
         self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="argon2", initializer=_give_way)
         # Then what the loop spares, the hashes get.

@@ -1,6 +1,17 @@
 """What hashing a password may cost, in a module of its own: the settings are read where nothing is hashed."""
 
+import os
+import sys
 from dataclasses import dataclass
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use, which in a container or under `taskset` are not all there are."""
+    if sys.platform == "linux":
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return cores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,3 +40,7 @@ class HashingSettings:
             raise ValueError("iterations, parallelism and threads begin at 1, the queue at 0")
         if self.memory_kib < 8 * self.parallelism:
             raise ValueError("Argon2 takes 8 KiB a lane at the least")
+
+    @property
+    def threads_at_once(self) -> int:
+        return self.threads or max(1, available_cores() - 1)

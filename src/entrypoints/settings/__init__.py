@@ -589,8 +589,18 @@ class Settings:
         return Path(self.database_url.removeprefix(prefix).partition("?")[0])
 
     def shown(self) -> dict[str, str]:
-        """Return every setting as text, by name, with secrets masked; what is not set is empty."""
-        return {name: shown_as(getattr(self, name.lower()), info) for name, info in setting_infos(type(self)).items()}
+        """Return every setting as it takes effect, by name, as text with secrets masked; empty where there is none."""
+        effective = {
+            "DRAIN_SECONDS": self.drains_for_seconds,
+            "PASSWORD_HASH_THREADS": self.hashing.threads_at_once,
+            "RELAY_EMBEDDED": self.relays_itself,
+            "PUBLIC_URL": self.mail_links,
+            "API_URL": self.api_url or self._own_url,
+        }
+        return {
+            name: shown_as(effective.get(name, getattr(self, name.lower())), info)
+            for name, info in setting_infos(type(self)).items()
+        }
 
 
 def setting_infos(cls: type[Settings] = Settings) -> dict[str, SettingInfo]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.security.hashing import available_cores
 from entrypoints.settings import (
     BadSettings,
     Environment,
@@ -237,6 +238,22 @@ def test_no_secret_is_shown_by_repr_by_the_list_of_settings_or_by_a_fault() -> N
     assert settings.shown()["DATABASE_URL"] == "mysql+asyncmy://app:***@db/postern?charset=utf8mb4"
     assert settings.shown()["SECRET_KEY"] == "*** (40 bytes)"
     assert "swordfish" not in str(faults_of(environ | {"DATABASE_URL": "mysqll://app:swordfish@db/postern"}))
+
+
+def test_what_depends_on_other_settings_is_shown_as_it_takes_effect() -> None:
+    shown = Settings.load({"ENVIRONMENT": "development", "PORT": "8123"}).shown()
+    assert (shown["DRAIN_SECONDS"], shown["RELAY_EMBEDDED"]) == ("0", "true")
+    assert (shown["PUBLIC_URL"], shown["API_URL"]) == ("http://127.0.0.1:8123",) * 2
+    assert int(shown["PASSWORD_HASH_THREADS"]) == max(1, available_cores() - 1)
+    shown = Settings.load(PRODUCTION).shown()
+    assert (shown["DRAIN_SECONDS"], shown["RELAY_EMBEDDED"]) == ("5", "false")
+    given = {
+        "DRAIN_SECONDS": "2.5",
+        "RELAY_EMBEDDED": "true",
+        "PASSWORD_HASH_THREADS": "7",
+        "API_URL": "https://a.example",
+    }
+    assert given.items() <= Settings.load(PRODUCTION | given).shown().items()
 
 
 def test_the_names_of_the_machine_itself_are_always_allowed_as_hosts() -> None:
