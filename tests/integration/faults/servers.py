@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,7 +76,7 @@ def free(folder: Path) -> None:
     (folder / FILLER).unlink()
 
 
-class DatabaseServer:
+class DatabaseServer(ABC):
     """One server in a folder of its own, over TCP on a port of its own."""
 
     name: str
@@ -86,11 +87,11 @@ class DatabaseServer:
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def _command(self) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def _command(self) -> list[str]: ...
 
-    def _prepare(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _prepare(self) -> None: ...
 
     def start(self) -> None:
         if not (self.folder / "data").exists():
@@ -116,8 +117,8 @@ class DatabaseServer:
             told = done.stdout.strip()
         return told
 
-    def _client(self, statement: str, database: str | None) -> "subprocess.CompletedProcess[str]":
-        raise NotImplementedError
+    @abstractmethod
+    def _client(self, statement: str, database: str | None) -> "subprocess.CompletedProcess[str]": ...
 
     def database(self, name: str = "postern") -> str:
         """Make a database, and return its URL."""
