@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -252,7 +252,7 @@ class PostgresqlServer(DatabaseServer):
         ]
 
 
-SERVERS = {"mariadb": MariaDbServer, "postgresql": PostgresqlServer}
+SERVERS: dict[str, Callable[[Path], DatabaseServer]] = {"mariadb": MariaDbServer, "postgresql": PostgresqlServer}
 
 
 def _tool(name: str) -> str:
