@@ -21,6 +21,7 @@ import msgspec
 from domain.shared.errors import FieldError, Invalid
 from entrypoints.http.exchange import AnyReceive, AnyScope, Exchange, HttpRequest
 from entrypoints.http.problems.errors import BadRequest, MalformedBody, UnsupportedContentCoding, UnsupportedMediaType
+from entrypoints.http.wording import worded
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -308,7 +309,7 @@ def _faults(value: object, type_: Any, path: str) -> Iterator[FieldError]:
     try:
         msgspec.convert(value, type_)
     except msgspec.ValidationError as error:
-        yield _field_error(path, error)
+        yield _field_error(path, error, type_)
         return
     if isinstance(value, str):
         yield from _parser_faults(value, _parsers(type_), path)
@@ -418,33 +419,16 @@ def _join(path: str, name: str) -> str:
     return f"{path}/{step}" if path else step
 
 
-_CODES: Final = (
-    ("of length", "length"),
-    ("matching regex", "pattern"),
-    ("Invalid enum value", "choice"),
-    (">=", "range"),
-    ("<=", "range"),
-    (" > ", "range"),
-    (" < ", "range"),
-    ("multiple of", "range"),
-)
-
-
-def _field_error(path: str, error: msgspec.ValidationError) -> FieldError:
-    message = str(error).partition(" - at `")[0]
-    code = next((code for sign, code in _CODES if sign in message), "type")
-    # Some quote the value, which may be a megabyte.
-    return FieldError(path, code, message[:1].lower() + message[1:_MESSAGE_LENGTH].replace("`", ""))
-
-
-_MESSAGE_LENGTH: Final = 200
+def _field_error(path: str, error: msgspec.ValidationError, type_: Any = None) -> FieldError:
+    code, message = worded(str(error).partition(" - at `")[0], type_)
+    return FieldError(path, code, message)
 
 
 def _located(error: msgspec.ValidationError) -> FieldError:
     """Return the fault that msgspec found in decoding, where it found it: at `$.items[0].quantity`."""
-    message, _, place = str(error).rpartition(" - at `$")
-    if not message:
-        return _field_error("", error)
+    message, at, place = str(error).rpartition(" - at `$")
+    if not at:
+        message, place = str(error), ""
     steps = place.removesuffix("`").replace("[", ".").replace("]", "").split(".")
     path = "/".join(steps[1:])
     missing = _MISSING.search(message)
