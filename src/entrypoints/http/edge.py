@@ -27,10 +27,10 @@ from entrypoints.http.answers import STREAM_BYTES, WHOLE_BYTES, Answers
 from entrypoints.http.api_keys import ApiKeyDoor
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.bodies import Bodies, ends_connection, guard_body, has_body
-from entrypoints.http.cors import Cors
+from entrypoints.http.cors import ALLOWED_METHODS, Cors
 from entrypoints.http.deadlines import Deadlines
 from entrypoints.http.direct import DirectRoutes
-from entrypoints.http.exchange import Answer, Application, Exchange, Headers, Message, Receive, Scope, Send
+from entrypoints.http.exchange import Answer, Application, Exchange, Headers, Message, Receive, Scope, Send, no_content
 from entrypoints.http.hosts import HostPolicy
 from entrypoints.http.limits import EdgeLimits
 from entrypoints.http.problems.errors import HeadersTooLarge, NotAcceptable, TooManyTransfers, UriTooLong
@@ -65,6 +65,8 @@ _DATA_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-a
 _READS: Final = frozenset({"GET", "HEAD"})
 PREFLIGHT: Final = "preflight"
 """What the log and the metrics call a preflight, which is answered before it has a route."""
+WHOLE: Final = "*"
+"""The target of a request about no resource, but the server."""
 
 
 class _Respond:
@@ -208,7 +210,7 @@ class Edge:
         has_body = False  # as the exchange has it: what is only a default of its class takes long to be looked up
         try:
             has_body = self._guard(scope, exchange, path)
-            answer = self._preflight(exchange) if method == "OPTIONS" else None
+            answer = self._options(exchange, path) if method == "OPTIONS" else None
             if answer is None:
                 credentials = exchange.fields.get(b"authorization")
                 if credentials is not None and not (auth and auth.recognise_at_once(exchange, credentials)):
@@ -306,7 +308,11 @@ class Edge:
             shared = (*self._security, *self._cors.headers(exchange, path), *self._closing)
         exchange.carried = (*shared, (b"x-request-id", request_id.encode("ascii")))
 
-    def _preflight(self, exchange: Exchange) -> Answer | None:
+    def _options(self, exchange: Exchange, path: str) -> Answer | None:
+        """Answer a preflight, and a question about the server as a whole (RFC 9110, section 9.3.7)."""
+        if path == WHOLE:
+            exchange.route = WHOLE
+            return no_content((b"allow", ALLOWED_METHODS.encode()))
         answer = self._cors.preflight(exchange)
         if answer is not None:
             exchange.route = PREFLIGHT

@@ -12,6 +12,7 @@ from entrypoints.container import Container
 from entrypoints.http.acceptance import accepts_json
 from entrypoints.http.app import create_app
 from entrypoints.http.bodies import BODY_LIMIT
+from entrypoints.http.cors import ALLOWED_METHODS
 from entrypoints.http.edge import Edge
 from entrypoints.http.exchange import Application
 from tests.fakes import SettableClock
@@ -226,6 +227,12 @@ async def test_options_says_what_is_allowed(client: httpx.AsyncClient) -> None:
     response = await client.options("/api/v1/users/me")
     assert response.status_code == 204
     assert set(response.headers["allow"].split(", ")) == {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH"}
+
+
+async def test_options_of_the_whole_server_says_what_it_understands(app: Application) -> None:
+    told = await ask(app, "OPTIONS", "*", [(b"host", b"testserver")])
+    assert (told.status, told.body) == (204, b"")
+    assert told.header(b"allow") == ALLOWED_METHODS.encode()
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/api/v1", "/api/v1/nowhere", "/docs/assets/1/x.js", "/api/v2/posts"])

@@ -54,6 +54,14 @@ def test_a_host_that_http_1_0_names_is_checked(server: Server) -> None:
     assert (status(answer), slug(answer)) == (400, "unknown-host")
 
 
+def test_options_may_be_asked_of_the_server_as_a_whole(server: Server) -> None:
+    answer, _ = server.talk(b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert status(answer) == 204
+    assert b"\r\nallow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" in answer
+    answer, _ = server.talk(b"OPTIONS * HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n")
+    assert (status(answer), slug(answer)) == (400, "unknown-host")
+
+
 def test_answers_do_not_say_what_serves_them(server: Server) -> None:
     """Granian writes its name where there is no `Server`, so the field is there, and empty."""
     for head in (b"GET /health", b"GET /nowhere", b"POST /api/v1/posts"):
