@@ -5,7 +5,9 @@ from contextlib import suppress
 
 import pytest
 
-from domain.identity.errors import UserNotFound
+from adapters.shared.request import current
+from domain.identity.errors import EmailTaken, UserNotFound
+from domain.identity.user import User
 from domain.posts.values import PostText
 from domain.shared.errors import PosternError
 from entrypoints.storage import Storage
@@ -13,6 +15,7 @@ from tests.aggregates import fields_of
 from tests.builders import NOW, a_post, a_session, a_user, an_actor
 from tests.conftest import OpenStorage
 from tests.contracts.stories import changed, given, load_post, load_user
+from tests.contracts.test_grouping import Told
 
 
 async def test_what_is_not_committed_is_not_stored(storage: Storage) -> None:
@@ -85,6 +88,41 @@ async def test_what_was_committed_outlives_an_error_after_the_commit(storage: St
             raise ZeroDivisionError
 
     assert fields_of(await load_user(storage, user.id)) == fields_of(user)
+
+
+class _Asked:
+    due = 0.0
+    has_committed = False
+
+
+async def test_a_request_knows_whether_anything_was_committed_for_it(storage: Storage) -> None:
+    asked = _Asked()
+    current.set(asked)
+    known, user = a_user(email="alice@example.org"), a_user(email="alice@example.org")
+
+    async def add(who: User, *, commits: bool) -> None:
+        async with storage.identity_units() as uow:
+            await uow.users.add(who)
+            if commits:
+                await uow.commit()
+
+    grouped = storage.grouped(Told[User, None](lambda who: add(who, commits=True)))
+    noted = []
+    await add(known, commits=False)
+    noted.append(asked.has_committed)
+    await add(known, commits=True)
+    noted.append(asked.has_committed)
+
+    asked.has_committed = False
+    with pytest.raises(EmailTaken):
+        await add(user, commits=True)
+    with pytest.raises(EmailTaken):
+        await grouped.execute(user)
+    noted.append(asked.has_committed)
+    await grouped.execute(a_user())
+    noted.append(asked.has_committed)
+
+    assert noted == [False, True, False, True]
 
 
 async def test_a_unit_of_work_that_did_nothing_may_commit(storage: Storage) -> None:

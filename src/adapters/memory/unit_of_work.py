@@ -16,6 +16,7 @@ from adapters.memory.identity import MemorySessionRepository, MemoryUserReposito
 from adapters.memory.orders import MemoryOrderRepository
 from adapters.memory.posts import MemoryBallotRepository, MemoryPostRepository
 from adapters.memory.store import MemoryStore, Transaction
+from adapters.shared.request import note_commit
 from application.identity.audit import Recorder
 from application.identity.ports import IdentityUnitOfWork
 from application.orders.ports import OrdersUnitOfWork
@@ -93,6 +94,7 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
 
     async def commit(self) -> None:
         events = self._transaction.commit()
+        note_commit()
         if events and self._listeners:
             # It is committed: a caller who hangs up now must not keep the listeners from hearing of it.
             self._telling = asyncio.ensure_future(self._tell(events))

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Executable, make_url
 
+from adapters.shared.request import note_commit
 from adapters.sql.crowds import Crowds
 from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.base import Dialect, Limits
@@ -112,12 +113,14 @@ class Database:
         Raises what it raises, and what committing does: `StorageUnavailable`, `TransientFailure`.
         """
         try:
-            return await self._connections.grouped(story)
+            result = await self._connections.grouped(story)
         except CAUGHT as error:
             meant = translated(error, self.dialect)
             if isinstance(meant, StorageUnavailable):
                 self.writes.failed(meant)
             raise meant from error
+        note_commit()
+        return result
 
     async def demand_room(self) -> None:
         """Raise `StorageUnavailable` where this can be told without a write: the disk is full.

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from adapters.shared.cancellation import CancelledInCommit
+from adapters.shared.request import note_commit
 from adapters.sql.cancelled import go_on_alone
 from adapters.sql.database import Database
 from adapters.sql.idempotency import SqlIdempotencyKeys
@@ -110,6 +111,7 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
                 raise
             go_on_alone(self._committing)
             raise CancelledInCommit from None
+        note_commit()
 
     async def _commit(self) -> None:
         events = await self.transaction.commit()

@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Final
 
 from adapters.shared.cancellation import CancelledInCommit
-from adapters.system.deadline import ContextDeadline
+from adapters.shared.request import current
 from adapters.system.origin import ContextOrigins
 from adapters.system.serving import Serving
 from adapters.telemetry.metrics import RequestMetrics
@@ -34,7 +34,7 @@ from entrypoints.http.exchange import Answer, Application, Exchange, Headers, Me
 from entrypoints.http.hosts import HostPolicy
 from entrypoints.http.limits import EdgeLimits
 from entrypoints.http.problems.errors import HeadersTooLarge, NotAcceptable, TooManyTransfers, UriTooLong
-from entrypoints.http.problems.wire import answer_for
+from entrypoints.http.problems.wire import answer_for, as_far_as_known
 from entrypoints.http.ratelimit_fields import ratelimit_fields
 from entrypoints.http.telemetry import Telemetry
 
@@ -173,7 +173,6 @@ class Edge:
         self._answers = answers or Answers()
         self._event_streams = event_streams
         self._origins = ContextOrigins()
-        self._deadline = ContextDeadline()
         self._deadlines = Deadlines(deadline_seconds, self._answer_for, self._bodies.is_waited_for)
         self._revocations = revocations
         self._hosts = HostPolicy(allowed_hosts)
@@ -270,7 +269,7 @@ class Edge:
     async def _refuse(
         self, error: Exception, exchange: Exchange, scope: Scope, send: Send, *, is_final: bool = False
     ) -> None:
-        exchange.failure = error
+        error = exchange.failure = as_far_as_known(error, exchange, scope["method"])
         exchange.has_body = exchange.has_body or has_body(exchange)
         problem = answer_for(error, exchange.request_id, method=_method(scope, exchange), path=scope["path"])
         await problem(scope, None, _Respond(exchange, scope, send, self._answers, is_final=is_final))
@@ -355,7 +354,7 @@ class Edge:
             receive = self._bodies.begin(exchange, receive).receive
         # Only who writes leaves a trace, and asks where the request came from.
         self._origins.begin(scope.get("client"), exchange.fields, exchange.request_id)
-        self._deadline.begin(exchange)
+        current.set(exchange)
         exchange.attach(scope)
         answering = None if reads else self._direct.find_write(method, path, exchange, scope, receive)
         return answering or self._app(scope, receive, _Respond(exchange, scope, send, self._answers))

@@ -75,6 +75,8 @@ class Exchange:
     """When it must be answered, by `time.perf_counter`; 0 until it has waited for a moment."""
     is_overdue: bool = False
     """Its time was over, and it was cancelled."""
+    has_committed: bool = False
+    """Something was committed for it."""
     is_given_up: bool = False
     """It did not end even so, and is answered for: what it sends itself goes nowhere."""
     status: int = 0

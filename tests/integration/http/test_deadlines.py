@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from adapters.shared.cancellation import CancelledInCommit
-from application.shared.errors import OutcomeUnknown, StorageUnavailable
+from adapters.shared.request import note_commit
+from application.shared.errors import OutcomeUnknown, Overloaded, StorageUnavailable, TransientFailure
+from domain.posts.errors import PostNotFound
+from domain.shared.errors import PosternError
 from entrypoints.http import deadlines
 from entrypoints.http.edge import Edge
 from entrypoints.http.exchange import Answer, Exchange
@@ -89,6 +92,42 @@ async def test_what_was_being_committed_is_in_doubt() -> None:
     assert body["type"] == "/problems/outcome-unknown"
     assert "may have been carried out" in body["detail"]
     assert "Idempotency-Key" in body["detail"]
+
+
+@pytest.mark.parametrize(("method", "slug"), [("GET", "deadline-exceeded"), ("PATCH", "outcome-unknown")])
+async def test_what_waits_for_something_after_its_commit_is_in_doubt_when_it_writes(method: str, slug: str) -> None:
+    async def commits_and_waits(scope: Any, receive: Any, send: Any) -> None:
+        del scope, receive, send
+        note_commit()
+        await asyncio.Event().wait()
+
+    status, body, fields = await answered(commits_and_waits, method)
+
+    assert (status, body["type"]) == (503, f"/problems/{slug}")
+    assert fields[b"retry-after"] == b"1"
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+@pytest.mark.parametrize("failure", [StorageUnavailable, Overloaded, TransientFailure])
+async def test_what_fails_after_its_commit_is_in_doubt_when_it_writes(method: str, failure: type[PosternError]) -> None:
+    async def commits_and_fails(scope: Any, receive: Any, send: Any) -> None:
+        del scope, receive, send
+        note_commit()
+        raise failure
+
+    status, body, _ = await answered(commits_and_fails, method)
+
+    assert status == 503
+    assert body["type"] == f"/problems/{failure.slug if method == 'GET' else 'outcome-unknown'}"
+
+
+async def test_what_is_wrong_with_a_request_stays_wrong_after_a_commit() -> None:
+    async def commits_and_refuses(scope: Any, receive: Any, send: Any) -> None:
+        del scope, receive, send
+        note_commit()
+        raise PostNotFound
+
+    assert (await answered(commits_and_refuses))[0] == 404
 
 
 @pytest.mark.parametrize(("method", "slug"), [("GET", "deadline-exceeded"), ("POST", "outcome-unknown")])

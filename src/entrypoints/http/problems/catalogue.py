@@ -359,8 +359,9 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         "Try again after `Retry-After` seconds. Operators find the reason in the log, once a minute.",
     ),
     "outcome-unknown": Explanation(
-        "The database was lost, or the time of the request was over, while the request was being committed. It may "
-        "have been carried out, and it may not; nothing will change that any more after a few seconds.",
+        "The database was lost, or the time of the request was over, while the request was being committed, or between "
+        "that and its answer. It may have been carried out, and it may not; nothing will change that any more after a "
+        "few seconds.",
         "Do not simply send it again: a creation would be done twice. Sent with an `Idempotency-Key`, the same request "
         "with the same key is safe: it is answered as it was the first time, or carried out now. Without one, look "
         "first whether it was done: read the resource, or the newest items of its list (`GET /users/me/posts`, "

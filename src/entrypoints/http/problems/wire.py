@@ -124,8 +124,8 @@ def _public_detail(error: PosternError) -> str:
 
 
 _IN_DOUBT: Final = (
-    "The database was lost while this was being committed: it may have been carried out. Look before sending it again, "
-    "unless it carries an Idempotency-Key, with which the same request may be sent again."
+    "Something failed, or the time was over, while this was being committed or just after: it may have been carried "
+    "out. Look before sending it again, unless it carries an Idempotency-Key, with which it may be sent again as it is."
 )
 
 
@@ -162,6 +162,19 @@ def _translate_litestar(error: HTTPException) -> PosternError:
         return MethodNotAllowed(allow | ({"HEAD"} if "GET" in allow else set()))
     # What else Litestar refuses (a host it cannot read, a client that went away in mid-body) is a broken request.
     return BadRequest() if 400 <= error.status_code < 500 else InternalError()
+
+
+def as_far_as_known(error: Exception, exchange: Exchange, method: str) -> Exception:
+    """Return what is told of a failure: after a commit, no longer that nothing was changed and all may be tried again.
+
+    What reads commits nothing that would matter to its caller.
+    """
+    if exchange.has_committed and isinstance(error, Unavailable) and method not in _READS:
+        return OutcomeUnknown(f"after a commit: {error.slug}")
+    return error
+
+
+_READS: Final = frozenset({"GET", "HEAD"})
 
 
 def answer_for(error: Exception, request_id: str, *, method: str, path: str) -> Answer:
@@ -207,7 +220,7 @@ _rarely: Final = _Rarely()
 def handle(request: HttpRequest, error: Exception) -> Response[bytes]:
     """Answer whatever a route, or Litestar itself, raised: the one exception handler of the application."""
     exchange = Exchange.of(request.scope)
-    exchange.failure = error
+    error = exchange.failure = as_far_as_known(error, exchange, request.scope["method"])
     answer = answer_for(error, exchange.request_id, method=request.scope["method"], path=request.scope["path"])
     headers = {name.decode(): value.decode() for name, value in answer.headers}
     return Response(answer.body, status_code=answer.status, headers=headers, media_type="application/problem+json")
