@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Final
 
 from adapters.shared.supervision import counted, supervise
@@ -53,7 +54,9 @@ class TaskBackground(Background):
         except asyncio.QueueFull:
             raise Overloaded from None
         if len(self._tasks) < self._size:
-            self._tasks.append(asyncio.get_running_loop().create_task(supervise(_NAME, self._run), name=_NAME))
+            # It works for many requests: neither the deadline nor the origin of the first one is theirs.
+            run = asyncio.get_running_loop().create_task(supervise(_NAME, self._run), name=_NAME, context=Context())
+            self._tasks.append(run)
 
     async def idle(self) -> None:
         """Return when all that was submitted is done."""

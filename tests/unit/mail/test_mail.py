@@ -2,6 +2,7 @@
 
 import asyncio
 import email.policy
+import math
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -22,10 +23,15 @@ from adapters.mail.mailbox import KEPT, FolderMailbox, NoTransport
 from adapters.mail.queue import MailQueue
 from adapters.mail.smtp import SmtpServer, SmtpTransport
 from adapters.mail.transport import DeliveryDelayed, DeliveryFailed, Mail, MailTransport
+from adapters.shared.request import current
 from adapters.system.background import TaskBackground
+from adapters.system.deadline import ContextDeadline
+from adapters.system.origin import ContextOrigins
 from application.shared.errors import Overloaded
+from application.shared.origin import Origin
 from domain.identity.api_key import ApiKeyName
 from domain.identity.values import EmailAddress, Username
+from entrypoints.http.exchange import Exchange
 from tests.fakes import SettableClock
 from tests.waiting import until
 
@@ -134,6 +140,23 @@ async def test_background_work_is_bounded_told_when_it_fails_and_drained(caplog:
     assert "RuntimeError: a defect" in caplog.text
     with pytest.raises(Overloaded):
         background.submit(work)
+
+
+async def test_background_work_has_neither_the_deadline_nor_the_origin_of_a_request() -> None:
+    background, left, origins = TaskBackground(), [], []
+
+    async def work() -> None:
+        left.append(ContextDeadline().seconds_left())
+        origins.append(ContextOrigins().current())
+
+    exchange = Exchange({"headers": []})
+    exchange.due = 0.001
+    current.set(exchange)
+    ContextOrigins().begin(("203.0.113.9", 1), {}, "the-first-request")
+    assert ContextDeadline().seconds_left() < 0
+    background.submit(work)
+    await asyncio.wait_for(background.close(), 5)
+    assert (left, origins) == ([math.inf], [Origin()])
 
 
 async def test_background_work_that_hangs_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
