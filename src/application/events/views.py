@@ -25,79 +25,70 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
     """What every event's data is."""
 
 
-class UserSignedUpV1(Data, frozen=True, kw_only=True):
+class UserData(Data, frozen=True, kw_only=True):
+    """What every event of an account says."""
+
+    user_id: Id
+
+
+class PostData(Data, frozen=True, kw_only=True):
+    """What every event of a post says."""
+
+    post_id: Id
+    author_id: Id
+    version: Version
+
+
+class UserSignedUpV1(UserData, frozen=True, kw_only=True):
     """Somebody made an account."""
 
-    user_id: Id
 
-
-class UserCreatedV1(Data, frozen=True, kw_only=True):
+class UserCreatedV1(UserData, frozen=True, kw_only=True):
     """An administrator made an account for somebody."""
 
-    user_id: Id
     role: RoleName
 
 
-class UserDeletedV1(Data, frozen=True, kw_only=True):
+class UserDeletedV1(UserData, frozen=True, kw_only=True):
     """An account is gone, and with it its posts and votes, of which no events of their own tell."""
 
-    user_id: Id
 
-
-class UserSuspendedV1(Data, frozen=True, kw_only=True):
+class UserSuspendedV1(UserData, frozen=True, kw_only=True):
     """An account was shut out."""
 
-    user_id: Id
 
-
-class UserReinstatedV1(Data, frozen=True, kw_only=True):
+class UserReinstatedV1(UserData, frozen=True, kw_only=True):
     """A suspended account was let in again."""
 
-    user_id: Id
 
-
-class UserRoleChangedV1(Data, frozen=True, kw_only=True):
+class UserRoleChangedV1(UserData, frozen=True, kw_only=True):
     """An account has another role."""
 
-    user_id: Id
     before: RoleName
     after: RoleName
 
 
-class UserProfileChangedV1(Data, frozen=True, kw_only=True):
+class UserProfileChangedV1(UserData, frozen=True, kw_only=True):
     """A username, a name or a phone number changed."""
 
-    user_id: Id
 
-
-class UserEmailVerifiedV1(Data, frozen=True, kw_only=True):
+class UserEmailVerifiedV1(UserData, frozen=True, kw_only=True):
     """Somebody proved that the address of their account is theirs."""
 
-    user_id: Id
 
-
-class PostPublishedV1(Data, frozen=True, kw_only=True):
+class PostPublishedV1(PostData, frozen=True, kw_only=True):
     """A post is there; with `reply_to`, it answers that one."""
 
-    post_id: Id
-    author_id: Id
-    version: Version
     reply_to: Id | None
 
 
-class PostEditedV1(Data, frozen=True, kw_only=True):
+class PostEditedV1(PostData, frozen=True, kw_only=True):
     """A post has another text."""
 
-    post_id: Id
-    author_id: Id
-    version: Version
 
-
-class PostDeletedV1(Data, frozen=True, kw_only=True):
+class PostDeletedV1(PostData, frozen=True, kw_only=True):
     """A post is gone; `version` is the last that it had."""
 
-    post_id: Id
-    author_id: Id
     version: Annotated[int, msgspec.Meta(ge=1)]
 
 
