@@ -156,7 +156,9 @@ class Bodies:
         self.release(exchange)
         # An error refers to the frames it came through, and they to the exchange and what receives its body: a circle,
         # in which the server would wait for the garbage collector to close the connection.
-        exchange.failure = exchange.body = None
+        if exchange.failure is not None:
+            exchange.failure.__traceback__ = None
+        exchange.failure = exchange.refusal = exchange.body = None
         if body.is_over or not self._may_drop(body):
             return
         body.refusal = None

@@ -340,24 +340,29 @@ async def test_a_connection_is_kept_for_a_small_body_that_nobody_reads(
 
 
 @pytest.mark.parametrize(
-    ("path", "pieces", "seconds", "expected"),
+    ("path", "pieces", "seconds", "expected", "credentials"),
     [
-        ("/api/v1/auth/login", 17, 0.0, 413),
-        ("/api/v1/auth/login", 0, GRACE_SECONDS + 1, 408),
-        ("/api/v1/auth/login", 8, 31.0, 408),
-        ("/nowhere", 0, 0.0, 404),
-        ("/api/v1/posts", 3, 0.0, 401),
+        ("/api/v1/auth/login", 17, 0.0, 413, None),
+        ("/api/v1/auth/login", 0, GRACE_SECONDS + 1, 408, None),
+        ("/api/v1/auth/login", 8, 31.0, 408, None),
+        ("/nowhere", 0, 0.0, 404, None),
+        ("/api/v1/posts", 3, 0.0, 401, None),
+        ("/api/v1/posts", 3, 0.0, 401, b"Bearer no.such.token"),
+        ("/api/v1/posts", 3, 0.0, 401, b"Bearer pk_" + b"0" * 43),
+        ("/api/v1/posts", 3, 0.0, 401, b"Basic bm86Ym9keQ=="),
     ],
 )
-async def test_the_server_gets_its_end_of_a_body_back_without_the_garbage_collector(
-    clock: SettableClock, path: str, pieces: int, seconds: float, expected: int
+async def test_the_server_gets_its_end_of_a_body_back_without_the_garbage_collector(  # noqa: PLR0917 - a table
+    clock: SettableClock, path: str, pieces: int, seconds: float, expected: int, credentials: bytes | None
 ) -> None:
     """Granian closes a connection whose body is not read to its end once nothing refers to that end any more."""
     service = Service()
     service.edge = create_app(a_container(clock))
     service.bodies = service.edge._bodies
     service.bodies._now = service.clock
-    headers = (CHUNKED, (b"content-type", b"application/json"))
+    headers: tuple[tuple[bytes, bytes], ...] = (CHUNKED, (b"content-type", b"application/json"))
+    if credentials is not None:
+        headers += ((b"authorization", credentials),)
     gc.disable()
     try:
         client = service.request(*headers, path=path)
