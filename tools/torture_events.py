@@ -273,7 +273,7 @@ async def write(
 
     late = a_new_post()
     held = Transaction(database)
-    await held.execute_many(statement_for(database.dialect), rows_for(database.dialect, late.pull_events(), an_id))
+    await held.run_many(statement_for(database.dialect), rows_for(database.dialect, late.pull_events(), an_id))
     left = iter(range(1, events // (EDITS + 1)))
 
     async def one_writer() -> None:
@@ -295,7 +295,7 @@ async def write(
                 lost = a_new_post()
                 undone = Transaction(database)
                 rows = rows_for(database.dialect, lost.pull_events(), an_id)
-                await undone.execute_many(statement_for(database.dialect), rows)
+                await undone.run_many(statement_for(database.dialect), rows)
                 await undone.end()
                 written.rolled_back.add(lost.id)
 

@@ -308,7 +308,7 @@ async def test_a_transaction_that_takes_an_earlier_number_and_commits_later_is_s
     early = Post.publish(id=PostId(an_id()), by=an_actor(alice), text=PostText("early"), at=NOW)
     slow = Transaction(database)
     try:
-        await slow.execute_many(statement_for(database.dialect), rows_for(database.dialect, early.pull_events(), an_id))
+        await slow.run_many(statement_for(database.dialect), rows_for(database.dialect, early.pull_events(), an_id))
 
         late = await publish(storage, alice)
         [first] = await read_all(storage.events)
@@ -339,8 +339,8 @@ async def test_a_transaction_that_is_not_through_does_not_hold_up_the_others_how
 
     slow, others = Transaction(database), Transaction(database)
     try:
-        await slow.execute_many(statement_for(database.dialect), posts(1))
-        await others.execute_many(statement_for(database.dialect), posts(300))
+        await slow.run_many(statement_for(database.dialect), posts(1))
+        await others.run_many(statement_for(database.dialect), posts(300))
         await others.commit()
 
         assert await storage.events.settle() == 300

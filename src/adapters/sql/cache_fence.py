@@ -24,7 +24,7 @@ class SqlCacheFence(CacheFence):
         microseconds = round(seconds * 1_000_000)
         transaction = Transaction(self._database)
         try:
-            await transaction.execute(
+            await transaction.run(
                 self._database.dialect.raise_fence, {"process_id": self._id, "microseconds": microseconds}
             )
             await transaction.commit()
@@ -34,7 +34,7 @@ class SqlCacheFence(CacheFence):
     async def lower(self) -> None:
         transaction = Transaction(self._database)
         try:
-            await transaction.execute(_LOWER, {"at_id": self._id})
+            await transaction.run(_LOWER, {"at_id": self._id})
             await transaction.commit()
         finally:
             await transaction.end()

@@ -59,7 +59,7 @@ class SqlProbe(Probe):
         try:
             if self._database.writes.is_failing:
                 await self._database.demand_room()
-            await transaction.execute(self._database.dialect.raise_fence, {"process_id": _ROW, "microseconds": 0})
+            await transaction.run(self._database.dialect.raise_fence, {"process_id": _ROW, "microseconds": 0})
             await transaction.commit()
         except PosternError as error:
             if not isinstance(error, StorageUnavailable):

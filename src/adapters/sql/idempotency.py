@@ -100,7 +100,7 @@ class SqlKeptAnswers(KeptAnswers):
             return
         transaction = Transaction(self._database)
         try:
-            await transaction.execute_many(_FORGET, keys)
+            await transaction.run_many(_FORGET, keys)
             await transaction.commit()
         finally:
             await transaction.end()

@@ -97,7 +97,7 @@ class SqlOrderRepository(OrderRepository):
 
     async def add(self, order: Order) -> None:
         await self._transaction.run(_INSERT, new_order_values(order), _OF_A_CUSTOMER)
-        await self._transaction.execute_many(_INSERT_LINE, order_line_values(order))
+        await self._transaction.run_many(_INSERT_LINE, order_line_values(order))
         self._transaction.touch(order)
 
     async def get(self, order_id: OrderId) -> Order:
@@ -109,7 +109,7 @@ class SqlOrderRepository(OrderRepository):
 
     async def save(self, order: Order) -> None:
         as_loaded = {"at_id": order.id, "at_version": order.version, "version": order.version + 1}
-        await self._transaction.execute_guarded(_UPDATE, {**order_values(order), **as_loaded})
+        await self._transaction.run_guarded(_UPDATE, {**order_values(order), **as_loaded})
         order.version += 1
         self._transaction.touch(order)
 
@@ -142,7 +142,7 @@ class SqlOrderReader(OrderReader):
 
 async def forget_customer(transaction: Transaction, user_id: UserId, *, at: datetime) -> None:
     """Take the address off the orders of an account that is about to go; the foreign key takes its id off."""
-    await transaction.execute(_FORGET, {"of_user": user_id, "at": at})
+    await transaction.run(_FORGET, {"of_user": user_id, "at": at})
 
 
 def _view(row: AnyRow, items: list[OrderItemView]) -> OrderView:

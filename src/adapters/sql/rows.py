@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import CursorResult, Result
+from sqlalchemy import CursorResult
 
 Parameters = Mapping[str, Any]
 AnyRow: TypeAlias = Any
@@ -35,10 +35,15 @@ class Rows:
         (row,) = self.rows
         return row
 
+    def scalar(self) -> Any:
+        """Return the first column of the first row; None without a row."""
+        return self.rows[0][0] if self.rows else None
 
-def rows_of(result: Result[Any]) -> Rows:
+    def scalars(self) -> list[Any]:
+        """Return the first column of every row."""
+        return [row[0] for row in self.rows]
+
+
+def rows_of(result: CursorResult[Any]) -> Rows:
     """Return what SQLAlchemy returned."""
-    return Rows(
-        result.all() if not isinstance(result, CursorResult) or result.returns_rows else (),
-        result.rowcount if isinstance(result, CursorResult) else -1,
-    )
+    return Rows(result.all() if result.returns_rows else (), result.rowcount)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Executable, Insert, Result, insert
+from sqlalchemy import Executable, Insert, insert
 
 from adapters.sql.crowds import Crowds
 from adapters.sql.database import Database, Parameters
@@ -49,20 +49,12 @@ class Transaction:
         self._ended = False
         self._failed = False
 
-    async def execute(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Result[Any]:
+    async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:
         """Run one statement.
 
         A violated constraint that `named` knows raises what it means there; `TransientFailure` and
         `StorageUnavailable` as everywhere.
         """
-        await self.flush()
-        try:
-            return await self._unit.execute(statement, parameters)
-        except CAUGHT as error:
-            raise self._translated(error, named) from error
-
-    async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:
-        """Run one statement past SQLAlchemy where that is possible: what is run often. Raises as `execute` does."""
         self._demand_open()
         if self._kept:
             return await self._send(Step(statement, parameters, named))
@@ -84,7 +76,7 @@ class Transaction:
         """Have one statement run whose answer nobody needs before the commit.
 
         It is sent at once, or where that saves round trips with the next one whose answer is needed, at the latest
-        with the commit: in order, and raising there what `execute` would have raised; where it matched no row what
+        with the commit: in order, and raising there what `run` would have raised; where it matched no row what
         `missed` returns, and where it lost a race what `lost` does. Some databases do not tell who of those that are
         sent together lost one: then it is taken for the first that has a `lost`. For `row` see `Step`.
         """
@@ -153,8 +145,8 @@ class Transaction:
         if self._ended:
             raise RuntimeError("the unit of work has ended")
 
-    async def execute_many(self, statement: Executable, rows: Sequence[Parameters]) -> None:
-        """Run one statement for each of `rows`, in their order; for none, nothing. Raises as `execute` does."""
+    async def run_many(self, statement: Executable, rows: Sequence[Parameters]) -> None:
+        """Run one statement for each of `rows`, in their order; for none, nothing. Raises as `run` does."""
         self._demand_open()
         if not rows:
             return
@@ -163,7 +155,7 @@ class Transaction:
             return
         await self.flush()
         try:
-            await self._unit.execute(statement, rows)
+            await self._unit.run_many(statement, rows)
         except CAUGHT as error:
             raise self._translated(error) from error
 
@@ -171,7 +163,7 @@ class Transaction:
     def dialect(self) -> Dialect:
         return self._dialect
 
-    async def execute_guarded(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> None:
+    async def run_guarded(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> None:
         """Run a statement whose WHERE demands what was loaded. Raises `VersionConflict` when nothing matched."""
         if (await self.run(statement, parameters, named)).count != 1:
             raise VersionConflict
@@ -236,11 +228,11 @@ class Transaction:
             if len(told) == 1:
                 await self.put(statement_for(self._dialect), told[0])
             else:
-                await self.execute_many(statement_for(self._dialect), told)
+                await self.run_many(statement_for(self._dialect), told)
         # Last of all: the sooner they are committed after their moment is taken, the better.
         for revocation in [found for event in events if (found := revocation_of(event)) is not None]:
             row = {"id": uuid4(), "session_id": revocation.session_id, "generation": revocation.generation}
-            await self.execute(_revoke(self._dialect), row)
+            await self.run(_revoke(self._dialect), row)
 
     async def _close(self) -> None:
         try:

@@ -98,7 +98,7 @@ async def test_a_vote_on_what_is_no_longer_as_it_was_seen_changes_nothing(
     await given(storage, alice, bob, post)
     if meanwhile is a_repair:
         async with writing(database) as unit:
-            await unit.execute(update(_POSTS).where(_POSTS.c.id == post.id).values(upvotes=3, score=3), {})
+            await unit.run(update(_POSTS).where(_POSTS.c.id == post.id).values(upvotes=3, score=3), {})
 
     async with storage.posts_units() as uow:
         ballot = await uow.ballots.get(post.id, bob.id)

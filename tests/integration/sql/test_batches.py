@@ -117,7 +117,7 @@ async def test_what_was_put_happens_in_order_and_before_what_is_asked(database: 
         assert asked is not None
         assert asked.generation == 2
         await begun.put(_MOVE, {"at_id": id, "generation": 3})
-        assert (await begun.execute(_GENERATION, {"at_id": id})).scalar_one() == 3
+        assert (await begun.run(_GENERATION, {"at_id": id})).scalar() == 3
         await begun.put(_MOVE, {"at_id": id, "generation": 4})
         await begun.put(_MOVE_SOME, {"ids": [id], "generation": 5})
         await begun.put(_ENTER, an_entry(an_id()))

@@ -193,7 +193,7 @@ async def test_everything_of_an_account_goes_with_it(open_with: OpenDatabase) ->
     await given(storage, alice, bob, session, post, staying)
 
     async with writing(database) as connection:
-        await connection.execute(delete(UserRow).where(UserRow.id == alice.id), {})
+        await connection.run(delete(UserRow).where(UserRow.id == alice.id), {})
 
     feed = await storage.posts.newest(limit=10, before=None, viewer=None)
     assert [item.id for item in feed.items] == [str(staying.id)]

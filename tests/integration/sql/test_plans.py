@@ -33,8 +33,8 @@ async def filled(database: Database, behind: AsyncEngine, backend: str) -> tuple
     posts = [a_post(author) for _ in range(POSTS_EACH) for author in authors]
     async with writing(database) as session:
         users = [{**user_values(user), "version": 1} for user in authors]
-        await session.execute(insert(table_of(UserRow)), users)
-        await session.execute(insert(table_of(PostRow)), [_stored(post, number) for number, post in enumerate(posts)])
+        await session.run_many(insert(table_of(UserRow)), users)
+        await session.run_many(insert(table_of(PostRow)), [_stored(post, number) for number, post in enumerate(posts)])
     async with behind.connect() as connection:
         for table in ("users", "posts"):
             await connection.exec_driver_sql(f"ANALYZE{' TABLE' if backend in {'mariadb', 'mysql'} else ''} {table}")
@@ -148,7 +148,7 @@ async def test_a_thread_runs_along_its_index(
     author, posts = await filled(database, behind, sql_backend)
     answers = [a_post(author, reply_to=posts[0]) for _ in range(60)]
     async with writing(database) as session:
-        await session.execute(insert(table_of(PostRow)), [new_post_values(answer) for answer in answers])
+        await session.run_many(insert(table_of(PostRow)), [new_post_values(answer) for answer in answers])
     captured.statements.clear()
 
     for after in (None, answers[30].id):
@@ -170,8 +170,8 @@ async def test_the_lists_of_orders_run_along_an_index_at_any_depth(
     orders += [an_order(customer) for _ in range(POSTS_EACH) for customer in customers[1:]]
     async with writing(database) as session:
         users = [{**user_values(user), "version": 1} for user in customers]
-        await session.execute(insert(table_of(UserRow)), users)
-        await session.execute(insert(table_of(OrderRow)), [new_order_values(order) for order in orders])
+        await session.run_many(insert(table_of(UserRow)), users)
+        await session.run_many(insert(table_of(OrderRow)), [new_order_values(order) for order in orders])
     async with behind.connect() as connection:
         await connection.exec_driver_sql(f"ANALYZE{' TABLE' if sql_backend in {'mariadb', 'mysql'} else ''} orders")
     middle = {user: [order.id for order in orders if order.customer_id == user.id][25] for user in (seldom, often)}
@@ -200,8 +200,8 @@ async def test_old_idempotency_keys_are_found_along_their_index(
         for n in range(AUTHORS * POSTS_EACH)
     ]
     async with writing(database) as session:
-        await session.execute(insert(table_of(UserRow)), [{**user_values(owner), "version": 1}])
-        await session.execute(insert(table_of(IdempotencyKeyRow)), keys)
+        await session.run_many(insert(table_of(UserRow)), [{**user_values(owner), "version": 1}])
+        await session.run_many(insert(table_of(IdempotencyKeyRow)), keys)
     analyze = "ANALYZE TABLE" if sql_backend in {"mariadb", "mysql"} else "ANALYZE"
     async with behind.connect() as connection:
         await connection.exec_driver_sql(f"{analyze} idempotency_keys")

@@ -32,9 +32,9 @@ async def filled(database: Database, behind: AsyncEngine, backend: str) -> UserI
         for found in [SearchableText.of(post.text.value)]
     ]
     async with writing(database) as session:
-        await session.execute(insert(table_of(UserRow)), [{**user_values(author), "version": 1}])
-        await session.execute(insert(table_of(PostRow)), [new_post_values(post) for post in posts])
-        await session.execute(insert(table_of(PostWordsRow)), words)
+        await session.run_many(insert(table_of(UserRow)), [{**user_values(author), "version": 1}])
+        await session.run_many(insert(table_of(PostRow)), [new_post_values(post) for post in posts])
+        await session.run_many(insert(table_of(PostWordsRow)), words)
     # On PostgreSQL this also merges what an index has pending, as autovacuum does in time.
     analyze = {"sqlite": "ANALYZE", "postgresql": "VACUUM ANALYZE"}.get(backend, "ANALYZE TABLE")
     async with behind.connect() as connection:

@@ -37,7 +37,7 @@ def both(database: Database) -> tuple[Ask, Ask]:
 
     async def while_writing(question: str) -> Any:
         async with writing(database) as unit:
-            return (await unit.execute(text(question), {})).scalar()
+            return (await unit.run(text(question), {})).scalar()
 
     return reading, while_writing
 
@@ -51,7 +51,7 @@ async def test_sqlite_keeps_a_log_and_minds_references(
 
     async def written(pragma: str) -> Any:
         async with writing(database) as unit:
-            return (await unit.execute(text(pragma), {})).scalar()
+            return (await unit.run(text(pragma), {})).scalar()
 
     assert await written("PRAGMA journal_mode") == "wal"
     assert await written("PRAGMA synchronous") == synchronous

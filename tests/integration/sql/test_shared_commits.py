@@ -187,7 +187,7 @@ async def test_one_that_waits_too_long_for_a_lock_fails_alone(open_with: OpenDat
     lock = select(_POSTS.c.id).where(_POSTS.c.id == posts[7].id).with_for_update()
 
     async with writing(database) as another:
-        await another.execute(lock, {})
+        await another.run(lock, {})
         answers = await cast(storage, [(bob, post, Direction.UP) for post in posts])
 
     assert isinstance(answers[7], TransientFailure)
@@ -250,7 +250,7 @@ async def test_what_was_changed_since_it_was_seen_is_left_out_of_the_group(
     _, bob, posts = await given_posts(storage, 8)
     units = await given_ballots(storage, [(bob, post) for post in posts])
     async with writing(database) as another:
-        await another.execute(update(_POSTS).where(_POSTS.c.id == posts[3].id).values(ranked_at=7), {})
+        await another.run(update(_POSTS).where(_POSTS.c.id == posts[3].id).values(ranked_at=7), {})
 
     outcomes = await asyncio.gather(*(uow.commit() for uow in units), return_exceptions=True)
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Executable, Result
+from sqlalchemy import Executable
 
 from adapters.sql.errors import Named
 from adapters.sql.rows import AnyRow, Parameters, Rows
@@ -47,13 +47,11 @@ class Unit(ABC):
     """
 
     @abstractmethod
-    async def execute(self, statement: Executable, parameters: Parameters | Sequence[Parameters]) -> Result[Any]:
-        """Run any statement; with a sequence, once for each."""
-        ...
+    async def run(self, statement: Executable, parameters: Parameters) -> Rows: ...
 
     @abstractmethod
-    async def run(self, statement: Executable, parameters: Parameters) -> Rows:
-        """Run a statement past SQLAlchemy where that is possible: what is run often, and returns no entity."""
+    async def run_many(self, statement: Executable, rows: Sequence[Parameters]) -> None:
+        """Run a statement once for each of `rows`, in their order."""
         ...
 
     async def run_all(self, steps: Sequence[Step]) -> Rows:

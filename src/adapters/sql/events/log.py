@@ -74,10 +74,10 @@ class SqlEventLog(EventLog):
         transaction = Transaction(self._database)
         try:
             await self._take_turn(transaction)
-            ids = list((await transaction.execute(_NEXT, {"rows": limit})).scalars())
+            ids = (await transaction.run(_NEXT, {"rows": limit})).scalars()
             if ids:
-                head = (await transaction.execute(_HEAD, {})).scalar_one()
-                await transaction.execute(_NUMBER, {"head": head, "ids": ids})
+                head = (await transaction.run(_HEAD, {})).scalar()
+                await transaction.run(_NUMBER, {"head": head, "ids": ids})
                 await self._clear(transaction, ids)
                 await transaction.commit()
         finally:
@@ -101,16 +101,16 @@ class SqlEventLog(EventLog):
 
     async def _clear(self, transaction: Transaction, ids: list[int]) -> None:
         if transaction.dialect.name != "mysql":
-            await transaction.execute(_CLEAR, {"ids": ids})
+            await transaction.run(_CLEAR, {"ids": ids})
             return
         # A list is looked for by reading all of a table, if it is most of it, and InnoDB then waits for every locked
         # row on its way: those of transactions that are not through, for as long as they take. FORCE INDEX reads all
         # of the index instead. By its key, a row is met alone.
-        await transaction.execute_many(_CLEAR_ONE, [{"at_id": id_} for id_ in ids])
+        await transaction.run_many(_CLEAR_ONE, [{"at_id": id_} for id_ in ids])
 
     async def _take_turn(self, transaction: Transaction) -> None:
-        while (await transaction.execute(_LOCK, {})).one_or_none() is None:
-            await transaction.execute(transaction.dialect.insert_or_keep(_SEQUENCER), {"id": _ROW})
+        while (await transaction.run(_LOCK, {})).one_or_none() is None:
+            await transaction.run(transaction.dialect.insert_or_keep(_SEQUENCER), {"id": _ROW})
 
 
 def event_from(row: Any) -> LoggedEvent:

@@ -190,15 +190,13 @@ class _Claim(Claim):
             shard = shard_of(event.subject)
             upto[shard] = min(upto[shard], event.position - 1)
         moved = [{"of": shard, "upto": to} for shard, to in upto.items() if to != self._handled_to[shard]]
-        await transaction.execute_many(_PASS, moved)
-        await transaction.execute_many(
-            _REMOVE, [{"at_position": letter.event.position} for letter in outcome.delivered]
-        )
+        await transaction.run_many(_PASS, moved)
+        await transaction.run_many(_REMOVE, [{"at_position": letter.event.position} for letter in outcome.delivered])
         changed = [{"at_position": letter.event.position, **_state(letter)} for letter in outcome.refused]
-        await transaction.execute_many(_CHANGE, changed)
+        await transaction.run_many(_CHANGE, changed)
         # Beyond what is passed, an event is still the log's, and will be met again.
         added = [letter for letter in outcome.put_off if letter.event.position <= upto[shard_of(letter.event.subject)]]
-        await transaction.execute_many(_ADD, [_values(letter) for letter in added])
+        await transaction.run_many(_ADD, [_values(letter) for letter in added])
 
 
 class _Locked(_Claim):
@@ -222,12 +220,12 @@ class _Leased(_Claim):
     async def finish(self, outcome: Outcome) -> None:
         transaction = Transaction(self._database)
         try:
-            held = (await transaction.execute(_LEASED, {"mine": self._lease})).all()
+            held = (await transaction.run(_LEASED, {"mine": self._lease})).rows
             if len(held) < len(self._handled_to):
                 # It ran out, and somebody else may have gone on from there.
                 raise TransientFailure
             await self._record(transaction, outcome)
-            await transaction.execute(_LET_GO, {"mine": self._lease})
+            await transaction.run(_LET_GO, {"mine": self._lease})
             await transaction.commit()
         finally:
             await transaction.end()
@@ -277,11 +275,11 @@ class _SqlRelay(RelayQueue, RelayLedger):
         transaction = Transaction(self._database)
         try:
             which: Parameters = {"due": _AT_ONCE} if ids is None else {"due": _AT_ONCE, "ids": list(ids)}
-            result: Any = await transaction.execute(_REVIVE if ids is None else _REVIVE_SOME, which)
+            result = await transaction.run(_REVIVE if ids is None else _REVIVE_SOME, which)
             await transaction.commit()
         finally:
             await transaction.end()
-        return int(result.rowcount)
+        return result.count
 
     async def oldest_undelivered(self) -> int | None:
         """Return the position of the oldest event in the log that was neither delivered nor became a letter."""
@@ -303,7 +301,7 @@ class _SqlRelay(RelayQueue, RelayLedger):
         transaction = Transaction(self._database)
         try:
             rows = [{"shard": shard, "handled_to": 0} for shard in range(SHARDS)]
-            await transaction.execute_many(self._database.dialect.insert_or_keep(_SHARDS), rows)
+            await transaction.run_many(self._database.dialect.insert_or_keep(_SHARDS), rows)
             await transaction.commit()
         finally:
             await transaction.end()
@@ -354,7 +352,7 @@ class SqlRelay(_SqlRelay):
             return
         transaction = Transaction(self._database)
         try:
-            rows = (await transaction.execute(_LOCK, {"shards": shards})).all()
+            rows = (await transaction.run(_LOCK, {"shards": shards})).rows
             handled_to = {row.shard: row.handled_to for row in rows}
             # Read by the side of the transaction, which only holds the locks: each statement sees what is there now.
             taken = await self._take(handled_to, limit, now) if handled_to else NOTHING
@@ -385,7 +383,7 @@ class SqliteRelay(_SqlRelay):
     async def _run(self, statement: Executable, parameters: Parameters) -> None:
         transaction = Transaction(self._database)
         try:
-            await transaction.execute(statement, parameters)
+            await transaction.run(statement, parameters)
             await transaction.commit()
         finally:
             await transaction.end()

@@ -32,7 +32,7 @@ class SqlEventRetention(EventRetention):
         if purged:
             transaction = Transaction(self._database)
             try:
-                await transaction.execute(_PURGE, {"upto": upto})
+                await transaction.run(_PURGE, {"upto": upto})
                 await transaction.commit()
             finally:
                 await transaction.end()

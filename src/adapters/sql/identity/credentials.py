@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CursorResult, bindparam, delete, func, insert, or_, select, type_coerce, update
+from sqlalchemy import bindparam, delete, func, insert, or_, select, type_coerce, update
 
 from adapters.sql.database import AnyRow, Database
 from adapters.sql.errors import Named
@@ -154,7 +154,7 @@ async def purge_one_time_tokens(database: Database, *, until: datetime) -> int:
         transaction = Transaction(database)
         try:
             # By key, so that two who do this at once do not wait for each other's ranges.
-            await transaction.execute_many(_FORGET_TOKEN, [{"at_hash": row.token_hash} for row in rows])
+            await transaction.run_many(_FORGET_TOKEN, [{"at_hash": row.token_hash} for row in rows])
             await transaction.commit()
         finally:
             await transaction.end()
@@ -167,7 +167,7 @@ class SqlSecondFactorRepository(SecondFactorRepository):
 
     async def add(self, factor: SecondFactor) -> None:
         values = {**_factor_values(factor), "version": factor.version}
-        await self._transaction.execute(_INSERT_FACTOR, values, _FACTOR_OF_A_USER)
+        await self._transaction.run(_INSERT_FACTOR, values, _FACTOR_OF_A_USER)
         self._transaction.touch(factor)
 
     async def find(self, user_id: UserId) -> SecondFactor | None:
@@ -188,13 +188,13 @@ class SqlSecondFactorRepository(SecondFactorRepository):
 
     async def save(self, factor: SecondFactor) -> None:
         moved = {"version": factor.version + 1, "of_user": factor.user_id, "at_version": factor.version}
-        await self._transaction.execute_guarded(_UPDATE_FACTOR, {**_factor_values(factor), **moved})
+        await self._transaction.run_guarded(_UPDATE_FACTOR, {**_factor_values(factor), **moved})
         factor.version += 1
         self._transaction.touch(factor)
 
     async def remove(self, factor: SecondFactor) -> None:
         loaded = {"of_user": factor.user_id, "at_version": factor.version}
-        await self._transaction.execute_guarded(_DELETE_FACTOR, loaded)
+        await self._transaction.run_guarded(_DELETE_FACTOR, loaded)
         self._transaction.touch(factor)
 
 
@@ -214,30 +214,29 @@ class SqlApiKeyRepository(ApiKeyRepository):
             "expires_at": key.expires_at,
             "last_used_at": key.last_used_at,
         }
-        await self._transaction.execute(_INSERT_KEY, values, _KEY_OF_A_USER)
+        await self._transaction.run(_INSERT_KEY, values, _KEY_OF_A_USER)
         self._transaction.touch(key)
 
     async def get(self, user_id: UserId, key_id: ApiKeyId) -> ApiKey:
-        row = (await self._transaction.execute(_LOAD_KEY, {"at_id": key_id, "of_user": user_id})).one_or_none()
+        row = (await self._transaction.run(_LOAD_KEY, {"at_id": key_id, "of_user": user_id})).one_or_none()
         if row is None:
             raise ApiKeyNotFound
         return _api_key(row)
 
     async def remove(self, key: ApiKey) -> None:
-        result = await self._transaction.execute(_DELETE_KEY, {"at_id": key.id})
-        if not isinstance(result, CursorResult) or result.rowcount != 1:
+        if (await self._transaction.run(_DELETE_KEY, {"at_id": key.id})).count != 1:
             raise ApiKeyNotFound
         self._transaction.touch(key)
 
     async def list_of(self, user_id: UserId) -> list[ApiKey]:
-        rows = (await self._transaction.execute(_LOAD_KEYS, {"of_user": user_id})).all()
+        rows = (await self._transaction.run(_LOAD_KEYS, {"of_user": user_id})).rows
         return [_api_key(row) for row in rows]
 
     async def count(self, user_id: UserId) -> int:
-        return int((await self._transaction.execute(_COUNT_KEYS, {"of_user": user_id})).scalar_one())
+        return int((await self._transaction.run(_COUNT_KEYS, {"of_user": user_id})).scalar())
 
     async def note_use(self, key_id: ApiKeyId, *, at: datetime, unless_since: datetime) -> None:
-        await self._transaction.execute(_NOTE_USE, {"at_id": key_id, "at": at, "since": unless_since})
+        await self._transaction.run(_NOTE_USE, {"at_id": key_id, "at": at, "since": unless_since})
 
 
 class SqlApiKeyReader(ApiKeyReader):

@@ -132,7 +132,7 @@ class SqlUserRepository(UserRepository):
 
     async def save(self, user: User) -> None:
         changes = {**user_values(user), "version": user.version + 1, "at_id": user.id, "at_version": user.version}
-        await self._transaction.execute_guarded(_UPDATE_USER, changes, _UNIQUE)
+        await self._transaction.run_guarded(_UPDATE_USER, changes, _UNIQUE)
         user.version += 1
         self._transaction.touch(user)
 
@@ -150,7 +150,7 @@ class SqlUserRepository(UserRepository):
         await take_votes_back(self._transaction, user.id, at=at)
         await take_posts_away(self._transaction, user.id)
         await forget_customer(self._transaction, user.id, at=at)
-        await self._transaction.execute_guarded(_DELETE_USER, {"at_id": user.id, "at_version": user.version})
+        await self._transaction.run_guarded(_DELETE_USER, {"at_id": user.id, "at_version": user.version})
         self._transaction.touch(user)
 
 
@@ -171,7 +171,7 @@ class SqlSessionRepository(SessionRepository):
 
     async def save(self, session: Session) -> None:
         moved = {"version": session.version + 1, "at_id": session.id, "at_version": session.version}
-        await self._transaction.execute_guarded(_UPDATE_SESSION, {**session_values(session), **moved})
+        await self._transaction.run_guarded(_UPDATE_SESSION, {**session_values(session), **moved})
         session.version += 1
         self._transaction.touch(session)
 
@@ -184,7 +184,7 @@ class SqlSessionRepository(SessionRepository):
         return [await self.get(SessionId(row.id)) for row in found.rows]
 
     async def note_use(self, session_id: SessionId, generation: int) -> None:
-        await self._transaction.execute(_NOTE_USE, {"at_id": session_id, "at_generation": generation})
+        await self._transaction.run(_NOTE_USE, {"at_id": session_id, "at_generation": generation})
 
 
 class SqlCredentialsReader(CredentialsReader):

@@ -62,7 +62,7 @@ class SqlRevocationLog(RevocationLog):
         if ids:
             transaction = Transaction(self._database)
             try:
-                await transaction.execute(_DELETE, {"ids": ids})
+                await transaction.run(_DELETE, {"ids": ids})
                 await transaction.commit()
             finally:
                 await transaction.end()

@@ -294,7 +294,7 @@ async def purge_past_ranks(database: Database, *, now: datetime, limit: int = 1_
         transaction = Transaction(database)
         try:
             # By key, so that two who do this at once do not wait for each other's ranges.
-            await transaction.execute_many(_PURGE, [{"at": row.valid_until, "of": row.post_id} for row in rows])
+            await transaction.run_many(_PURGE, [{"at": row.valid_until, "of": row.post_id} for row in rows])
             await transaction.commit()
         finally:
             await transaction.end()
@@ -316,7 +316,7 @@ async def take_votes_back(transaction: Transaction, voter: UserId, *, at: dateti
     """Move counters and ranks as if the voter had taken back every vote; the votes themselves are left to go."""
     moves: list[dict[str, Any]] = []
     kept: list[Parameters] = []
-    for row in await transaction.execute(_VOTES_OF, {"voter": voter}):
+    for row in (await transaction.run(_VOTES_OF, {"voter": voter})).rows:
         direction, tally = Direction(row.direction), Tally(row.upvotes, row.downvotes)
         after = tally.moved(direction, Direction.NONE)
         until = max(microseconds(at), row.ranked_at + 1)
@@ -330,5 +330,5 @@ async def take_votes_back(transaction: Transaction, voter: UserId, *, at: dateti
             }
         )
         kept.append(_past(row.id, _Loaded(direction, tally, row.hot, row.ranked_at), until))
-    await transaction.execute_many(_MOVE, moves)
-    await transaction.execute_many(_KEEP_RANK, kept)
+    await transaction.run_many(_MOVE, moves)
+    await transaction.run_many(_KEEP_RANK, kept)

@@ -59,13 +59,13 @@ class SqlCounterAudit(CounterAudit):
         transaction = Transaction(self._database)
         try:
             # Locked, so that no vote and no answer comes or goes; counted by a statement that begins after that.
-            stored = (await transaction.execute(_LOCK_ONE, {"at_id": post_id})).one_or_none()
+            stored = (await transaction.run(_LOCK_ONE, {"at_id": post_id})).one_or_none()
             if stored is None:
                 return False
-            counted = (await transaction.execute(_COUNT_ONE, {"at_id": post_id})).one()
+            counted = (await transaction.run(_COUNT_ONE, {"at_id": post_id})).first()
             if not (right := _wrong(stored, counted)):
                 return False
-            await transaction.execute(_REPAIR, {"at_id": post_id, **right})
+            await transaction.run(_REPAIR, {"at_id": post_id, **right})
             await transaction.commit()
         finally:
             await transaction.end()

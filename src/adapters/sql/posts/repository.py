@@ -56,7 +56,7 @@ class SqlPostRepository(PostRepository):
 
     async def save(self, post: Post, *, owner: UserId) -> None:
         moved = {"version": post.version + 1, "at_id": post.id, "at_version": post.version, "owner": owner}
-        await self._transaction.execute_guarded(_UPDATE, {**post_values(post), **moved})
+        await self._transaction.run_guarded(_UPDATE, {**post_values(post), **moved})
         await change_words(self._transaction, post)
         post.version += 1
         self._transaction.touch(post)
@@ -67,10 +67,10 @@ class SqlPostRepository(PostRepository):
             as_loaded["owner"] = owner
         if post.is_answered:
             buried = {**as_loaded, "version": post.version + 1}
-            await self._transaction.execute_guarded(_BURY if owner is None else _BURY_OWN, buried)
+            await self._transaction.run_guarded(_BURY if owner is None else _BURY_OWN, buried)
             await self._transaction.put(DELETE_VOTES, {"at_id": post.id})
             await remove_words(self._transaction, post.id)
         else:
-            await self._transaction.execute_guarded(_DELETE if owner is None else _DELETE_OWN, as_loaded)
+            await self._transaction.run_guarded(_DELETE if owner is None else _DELETE_OWN, as_loaded)
             await uncount_answers(self._transaction, post.reply_to, 1)
         self._transaction.touch(post)

@@ -71,7 +71,7 @@ async def take_posts_away(transaction: Transaction, author: UserId) -> None:
     deleted: list[dict[str, Any]] = []
     buried: list[dict[str, Any]] = []
     # Answers come before what they answer, so that a thread of one's own folds up from its end.
-    for row in (await transaction.execute(_OF_AUTHOR, {"of_author": author})).all():
+    for row in (await transaction.run(_OF_AUTHOR, {"of_author": author})).rows:
         left = row.replies - gone.pop(row.id, 0)
         if left:
             buried.append({"at_id": row.id, "replies": left})
@@ -80,10 +80,10 @@ async def take_posts_away(transaction: Transaction, author: UserId) -> None:
             gone[row.reply_to] = gone.get(row.reply_to, 0) + 1
         if row.reply_to is not None or row.replies:
             deleted.append({"at_id": row.id})
-    await transaction.execute_many(_DELETE_ONE, deleted)
-    await transaction.execute_many(_BURY_ONE, buried)
+    await transaction.run_many(_DELETE_ONE, deleted)
+    await transaction.run_many(_BURY_ONE, buried)
     for tombstone in buried:
-        await transaction.execute(DELETE_VOTES, {"at_id": tombstone["at_id"]})
+        await transaction.run(DELETE_VOTES, {"at_id": tombstone["at_id"]})
         await remove_words(transaction, tombstone["at_id"])
     for answered in sorted(gone, reverse=True):
         await uncount_answers(transaction, answered, gone[answered])

@@ -73,34 +73,34 @@ class SqlDeliveryRepository(DeliveryRepository):
 
     async def add_all(self, deliveries: Sequence[Delivery]) -> None:
         rows = [{**_delivery_values(delivery), "id": delivery.id} for delivery in deliveries]
-        await self._transaction.execute_many(_INSERT_DELIVERY, rows)
+        await self._transaction.run_many(_INSERT_DELIVERY, rows)
 
     async def get(self, delivery_id: DeliveryId, *, of: WebhookId) -> Delivery:
         parameters = {"at_id": delivery_id, "of_endpoint": of}
-        row = (await self._transaction.execute(_LOAD_DELIVERY, parameters)).one_or_none()
+        row = (await self._transaction.run(_LOAD_DELIVERY, parameters)).one_or_none()
         if row is None:
             raise DeliveryNotFound
         return _delivery(row)
 
     async def save(self, delivery: Delivery) -> None:
         # Guarded by the lock that `get` took: nothing else loads one to save it.
-        await self._transaction.execute(_UPDATE_DELIVERY, {**_delivery_values(delivery), "at_id": delivery.id})
+        await self._transaction.run(_UPDATE_DELIVERY, {**_delivery_values(delivery), "at_id": delivery.id})
 
     async def claim(self, of: WebhookId, *, now: datetime, until: datetime, claim: UUID, limit: int) -> list[Delivery]:
         ids = await self._ids(_DUE_IDS, {"of_endpoint": of, "now": now, "rows": limit})
         if not ids:
             return []
-        await self._transaction.execute(_CLAIM, {"ids": ids, "by": claim, "until": until})
-        return [_delivery(row) for row in (await self._transaction.execute(_CLAIMED, {"ids": ids})).all()]
+        await self._transaction.run(_CLAIM, {"ids": ids, "by": claim, "until": until})
+        return [_delivery(row) for row in (await self._transaction.run(_CLAIMED, {"ids": ids})).rows]
 
     async def replay_failed(self, of: WebhookId, *, since: datetime, now: datetime, limit: int) -> int:
         ids = await self._ids(_FAILED_IDS, {"of_endpoint": of, "since": smallest_id_at(since), "rows": limit})
         if ids:
-            await self._transaction.execute(_REPLAY, {"ids": ids, "now": now})
+            await self._transaction.run(_REPLAY, {"ids": ids, "now": now})
         return len(ids)
 
     async def _ids(self, statement: Executable, parameters: dict[str, Any]) -> list[UUID]:
-        return list((await self._transaction.execute(statement, parameters)).scalars())
+        return (await self._transaction.run(statement, parameters)).scalars()
 
 
 def _delivery_values(delivery: Delivery) -> dict[str, Any]:

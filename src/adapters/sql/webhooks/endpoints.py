@@ -49,14 +49,14 @@ class SqlWebhookRepository(WebhookRepository):
             "version": endpoint.version,
             "failing_since": endpoint.failing_since,
         }
-        await self._transaction.execute(_INSERT_ENDPOINT, values)
+        await self._transaction.run(_INSERT_ENDPOINT, values)
         self._transaction.touch(endpoint)
 
     async def count(self) -> int:
-        return int((await self._transaction.execute(_COUNT, {})).scalar_one())
+        return int((await self._transaction.run(_COUNT, {})).scalar())
 
     async def get(self, webhook_id: WebhookId) -> WebhookEndpoint:
-        row = (await self._transaction.execute(_LOAD_ENDPOINT, {"at_id": webhook_id})).one_or_none()
+        row = (await self._transaction.run(_LOAD_ENDPOINT, {"at_id": webhook_id})).one_or_none()
         if row is None:
             raise WebhookNotFound
         return _endpoint(row)
@@ -65,23 +65,21 @@ class SqlWebhookRepository(WebhookRepository):
         values = {**_endpoint_values(endpoint), "version": endpoint.version + 1}
         if endpoint.failing_since is None:
             values["failing_since"] = None
-        await self._transaction.execute_guarded(
+        await self._transaction.run_guarded(
             _UPDATE_ENDPOINT, {**values, "at_id": endpoint.id, "at_version": endpoint.version}
         )
         endpoint.version += 1
         self._transaction.touch(endpoint)
 
     async def remove(self, endpoint: WebhookEndpoint) -> None:
-        await self._transaction.execute_guarded(
-            _REMOVE_ENDPOINT, {"at_id": endpoint.id, "at_version": endpoint.version}
-        )
+        await self._transaction.run_guarded(_REMOVE_ENDPOINT, {"at_id": endpoint.id, "at_version": endpoint.version})
         self._transaction.touch(endpoint)
 
     async def enabled(self) -> Sequence[WebhookEndpoint]:
-        return [_endpoint(row) for row in (await self._transaction.execute(_ENABLED, {})).all()]
+        return [_endpoint(row) for row in (await self._transaction.run(_ENABLED, {})).rows]
 
     async def note_health(self, webhook_id: WebhookId, *, failing_since: datetime | None) -> None:
-        await self._transaction.execute(_HEALTH, {"at_id": webhook_id, "since": failing_since})
+        await self._transaction.run(_HEALTH, {"at_id": webhook_id, "since": failing_since})
 
 
 def _endpoint_values(endpoint: WebhookEndpoint) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Integer, bindparam, delete, select
+from sqlalchemy import Integer, bindparam, delete, select
 
 from adapters.sql.database import Database
 from adapters.sql.tables import WebhookDeliveryRow, WebhookEndpointRow, table_of
@@ -50,11 +50,11 @@ class SqlDeliveryRetention(DeliveryRetention):
             return 0
         transaction = Transaction(self._database)
         try:
-            result = await transaction.execute(_DELETE, {"ids": ids})
+            result = await transaction.run(_DELETE, {"ids": ids})
             await transaction.commit()
         finally:
             await transaction.end()
-        return result.rowcount if isinstance(result, CursorResult) else len(ids)
+        return result.count
 
     async def _orphans(self, limit: int) -> list[UUID]:
         """Return ids of deliveries whose endpoint is gone."""

@@ -31,14 +31,14 @@ class SqlFanOutCursor(FanOutCursor):
         self._transaction = transaction
 
     async def lock(self) -> int:
-        position = (await self._transaction.execute(_LOCK_CURSOR, {})).scalar_one_or_none()
+        position = (await self._transaction.run(_LOCK_CURSOR, {})).scalar()
         if position is None:
-            await self._transaction.execute(_BEGIN_CURSOR, {"id": _ONLY, "position": 0}, _TAKEN)
+            await self._transaction.run(_BEGIN_CURSOR, {"id": _ONLY, "position": 0}, _TAKEN)
             return 0
         return int(position)
 
     async def move(self, position: int) -> None:
-        await self._transaction.execute(_MOVE_CURSOR, {"position": position})
+        await self._transaction.run(_MOVE_CURSOR, {"position": position})
 
 
 class SqlWebhooksUnitOfWork(SqlUnitOfWork, WebhooksUnitOfWork):

@@ -96,10 +96,13 @@ def compiled(statement: Executable, dialect: Dialect, parameters: Parameters) ->
 @lru_cache(maxsize=4096)
 def _compiled(statement: Any, dialect: Dialect, keys: tuple[str, ...]) -> Compiled | None:
     columns: list[tuple[str | None, TypeEngine[Any]]] = []
-    if isinstance(statement, (Select, CompoundSelect)):
-        if isinstance(statement, Select) and any(isinstance(d["expr"], type) for d in statement.column_descriptions):
+    if isinstance(statement, Select):
+        described = statement.column_descriptions
+        if any(isinstance(column["expr"], type) for column in described):
             return None
-        columns = [(column.key, column.type) for column in statement.selected_columns]
+        columns = [(column["name"], column["type"]) for column in described]
+    elif isinstance(statement, CompoundSelect):
+        columns = [(name, column.type) for name, column in statement.selected_columns.items()]
     elif statement._returning:  # noqa: SLF001 # nothing public tells
         return None
     compiler = statement.compile(dialect=dialect, column_keys=list(keys) if keys else None)

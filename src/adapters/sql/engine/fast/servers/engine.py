@@ -5,12 +5,11 @@ from collections.abc import Awaitable, Sequence
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, Executable, Result, event
+from sqlalchemy import URL, Connection, Engine, Executable, event
 from sqlalchemy import Dialect as SqlAlchemyDialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.util import greenlet_spawn
 
@@ -165,9 +164,7 @@ class PooledConnections(Connections):
 
 
 class _PooledUnit(Unit):
-    """One transaction on a connection for writing. Statements go to the driver where they can; the rest happens in
-    greenlets, as `AsyncSession` does it, with a session only for what needs one.
-    """
+    """One transaction on a connection for writing."""
 
     batches = True
 
@@ -175,15 +172,14 @@ class _PooledUnit(Unit):
         self._leases = leases
         self._shared = shared
         self._lease: Lease | None = None
-        self._session: Session | None = None
         self._is_open = False
         """Whether anything was begun that is not committed, or may have been."""
 
-    async def execute(self, statement: Executable, parameters: Parameters | Sequence[Parameters]) -> Result[Any]:
-        return await (await self._open()).spawn(self._execute, statement, parameters)
-
     async def run(self, statement: Executable, parameters: Parameters) -> Rows:
         return await (await self._open()).run(statement, parameters)
+
+    async def run_many(self, statement: Executable, rows: Sequence[Parameters]) -> None:
+        await (await self._open()).spawn(Connection.execute, statement, rows)
 
     async def run_all(self, steps: Sequence[Step]) -> Rows:
         lease = await self._open()
@@ -200,8 +196,7 @@ class _PooledUnit(Unit):
         *first, last = _batches(lease.dialect, steps)
         for batch in first:
             await _run_batch(lease, batch)
-        # A session has a transaction of its own around the connection's.
-        if self._session is None and isinstance(last, Batch):
+        if isinstance(last, Batch):
             try:
                 ended = await _finish_batch(lease, last)
             except StepFailed as failed:
@@ -237,8 +232,6 @@ class _PooledUnit(Unit):
                 # Its time is over: the server rolls back what it has lost the connection to.
                 lease.forsake()
                 return
-            if self._session is not None:
-                await lease.spawn(self._close_session)
             if self._is_open and not lease.lost:
                 await lease.roll_back()
         except BaseException:
@@ -254,22 +247,6 @@ class _PooledUnit(Unit):
         # What is sent to begin, if anything, is sent with the first statement: the drivers see to that.
         self._is_open = True
         return self._lease
-
-    def _execute(
-        self, connection: Connection, statement: Executable, parameters: Parameters | Sequence[Parameters]
-    ) -> Result[Any]:
-        if self._session is None:
-            if not connection.in_transaction():
-                # Else the session would, and would end it too.
-                connection.begin()
-            self._session = Session(connection, autoflush=False, expire_on_commit=False)
-        # Buffered: rows are read when nobody is in a greenlet any more.
-        return self._session.execute(statement, parameters, execution_options={"prebuffer_rows": True})
-
-    def _close_session(self, connection: Connection) -> None:
-        del connection
-        if self._session is not None:
-            self._session.close()
 
 
 def _batches(dialect: SqlAlchemyDialect, steps: Sequence[Step]) -> list[Batch | Step]:

@@ -2,19 +2,17 @@
 
 import sqlite3
 import time
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
-from sqlalchemy import Connection, Executable, Result, create_engine
+from sqlalchemy import Connection, Executable, create_engine
 from sqlalchemy.dialects.sqlite import pysqlite
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from adapters.sql.engine.fast.compiled import Compiled, compiled
-from adapters.sql.rows import AnyRow, Parameters, Rows
+from adapters.sql.rows import Parameters, Rows, rows_of
 
 DIALECT: Final = pysqlite.dialect()
 _STEPS_BETWEEN_LOOKS: Final = 100_000
@@ -62,16 +60,16 @@ class Link:
         except sqlite3.Error as error:
             raise_translatable(error, plan.sql)
 
-    def read(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow]:
-        """Run any statement, and return its rows."""
+    def execute(self, statement: Executable, parameters: Parameters) -> Rows:
+        """Run any statement."""
         plan = compiled(statement, DIALECT, parameters)
         if plan is not None:
-            return self.run(plan, parameters).rows
-        with self.session() as session:
-            return session.execute(statement, dict(parameters)).all()
-
-    def session(self) -> Session:
-        return Session(self._connection, autoflush=False, expire_on_commit=False)
+            return self.run(plan, parameters)
+        try:
+            return rows_of(self._connection.execute(statement, parameters))
+        finally:
+            # Nothing is sent: SQLAlchemy begins in its own mind alone.
+            self._connection.rollback()
 
     def limit_steps(self, steps: int) -> None:
         """Break the next statement off after so many steps, or up to twice as many."""
@@ -97,7 +95,7 @@ class Link:
 
     @cached_property
     def _connection(self) -> Connection:
-        # For statements whose text depends on their values, and for ORM entities. It neither begins nor commits.
+        # For statements whose text depends on their values. It neither begins nor commits.
         engine = create_engine(
             "sqlite+pysqlite://",
             creator=lambda: self.raw,
@@ -133,9 +131,3 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 def error_name(error: BaseException | None) -> str:
     return getattr(error, "sqlite_errorname", None) or ""
-
-
-def executed(session: Session, statement: Executable, parameters: Parameters | Sequence[Parameters]) -> Result[Any]:
-    """Run a statement by SQLAlchemy."""
-    # Buffered, so that nobody steps through a statement of a connection that is another's by then.
-    return session.execute(statement, parameters, execution_options={"prebuffer_rows": True})

@@ -3,19 +3,15 @@
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import Any
 
-from sqlalchemy import Executable, Result
-from sqlalchemy.orm import Session
+from sqlalchemy import Executable
 
 from adapters.sql.cancelled import is_cancelled
-from adapters.sql.engine.fast.compiled import compiled
-from adapters.sql.engine.fast.sqlite.connection import DIALECT, Link, executed, raise_translatable
+from adapters.sql.engine.fast.sqlite.connection import Link, raise_translatable
 from adapters.sql.engine.fast.sqlite.groups import Job
 from adapters.sql.engine.fast.sqlite.writer import SqliteWriter
 from adapters.sql.engine.port import Unit
-from adapters.sql.rows import Parameters, Rows, rows_of
+from adapters.sql.rows import Parameters, Rows
 
 
 class OwnUnit(Unit):
@@ -23,17 +19,16 @@ class OwnUnit(Unit):
 
     def __init__(self, writer: SqliteWriter) -> None:
         self._writer = writer
-        self._session: Session | None = None
         self._has_turn = False
         self._begun = False
 
-    async def execute(self, statement: Executable, parameters: Parameters | Sequence[Parameters]) -> Result[Any]:
-        await self._begin()
-        return await self._writer.in_thread(partial(self._execute, statement, parameters))
-
     async def run(self, statement: Executable, parameters: Parameters) -> Rows:
         await self._begin()
-        return await self._writer.in_thread(partial(self._run, statement, parameters))
+        return await self._writer.in_thread(lambda: self._writer.link.execute(statement, parameters))
+
+    async def run_many(self, statement: Executable, rows: Sequence[Parameters]) -> None:
+        await self._begin()
+        await self._writer.in_thread(lambda: _run_many(self._writer.link, statement, rows))
 
     async def commit(self) -> None:
         if self._begun:
@@ -59,28 +54,9 @@ class OwnUnit(Unit):
 
     async def _end(self) -> None:
         try:
-            await self._writer.in_thread(self._clean_up)
+            await self._writer.in_thread(self._writer.roll_back)
         finally:
             self._writer.give_turn()
-
-    def _clean_up(self) -> None:
-        if self._session is not None:
-            self._session.close()
-        self._writer.roll_back()
-
-    def _execute(self, statement: Executable, parameters: Parameters | Sequence[Parameters]) -> Result[Any]:
-        return executed(self._opened(), statement, parameters)
-
-    def _run(self, statement: Executable, parameters: Parameters) -> Rows:
-        plan = compiled(statement, DIALECT, parameters)
-        if plan is not None:
-            return self._writer.link.run(plan, parameters)
-        return rows_of(executed(self._opened(), statement, parameters))
-
-    def _opened(self) -> Session:
-        if self._session is None:
-            self._session = self._writer.link.session()
-        return self._session
 
 
 class GroupedUnit(Unit):
@@ -91,21 +67,17 @@ class GroupedUnit(Unit):
     def __init__(self, link: Link, job: Job) -> None:
         self._link = link
         self._job = job
-        self._session: Session | None = None
         self._begun = False
         self._changes_before = 0
-
-    async def execute(self, statement: Executable, parameters: Parameters | Sequence[Parameters]) -> Result[Any]:
-        self._begin()
-        return executed(self._opened(), statement, parameters)
 
     async def run(self, statement: Executable, parameters: Parameters) -> Rows:
         if not self._begun:
             self._begin()
-        plan = compiled(statement, DIALECT, parameters)
-        if plan is not None:
-            return self._link.run(plan, parameters)
-        return rows_of(executed(self._opened(), statement, parameters))
+        return self._link.execute(statement, parameters)
+
+    async def run_many(self, statement: Executable, rows: Sequence[Parameters]) -> None:
+        self._begin()
+        _run_many(self._link, statement, rows)
 
     async def commit(self) -> None:
         if self._begun:
@@ -114,9 +86,6 @@ class GroupedUnit(Unit):
             self._begun = False
 
     async def close(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session = None
         if self._begun and self._link.raw.in_transaction:
             if self._job.careful:
                 self._say("ROLLBACK TO unit")
@@ -142,7 +111,7 @@ class GroupedUnit(Unit):
         except sqlite3.Error as error:
             raise_translatable(error, sql)
 
-    def _opened(self) -> Session:
-        if self._session is None:
-            self._session = self._link.session()
-        return self._session
+
+def _run_many(link: Link, statement: Executable, rows: Sequence[Parameters]) -> None:
+    for row in rows:
+        link.execute(statement, row)
