@@ -31,6 +31,7 @@ from domain.identity.user import User
 from domain.orders.order import Order
 from domain.posts.post import Post
 from domain.posts.ranking import hot_rank, microseconds
+from domain.posts.values import PostText
 from domain.posts.vote import NO_VOTES, Direction, Tally
 from domain.shared.events import Aggregate, DomainEvent
 from domain.shared.ids import ApiKeyId, DeliveryId, OrderId, PostId, SessionId, UserId, WebhookId
@@ -41,6 +42,8 @@ A = TypeVar("A", bound=Aggregate)
 K = TypeVar("K")
 V = TypeVar("V")
 
+_NOBODY = UserId(UUID(int=0))
+"""The author of a tombstone."""
 _RANKS_KEPT = 3_600_000_000
 """Microseconds; see `RANKS_KEPT` of the ports."""
 LOCK_WAIT_SECONDS = 5.0
@@ -76,7 +79,7 @@ class PostRecord:
     """When votes last moved its rank; 0: never."""
     past: tuple[PastRank, ...] = ()
     deleted: bool = False
-    """Whether it is a tombstone: then its author and its text are nobody's to see."""
+    """Whether it is a tombstone: then it has no author and no text."""
 
     @property
     def is_listed(self) -> bool:
@@ -291,7 +294,7 @@ class Transaction:
         for key in [key for key in (*self._store.votes, *self.votes.changes) if key[1] == post_id]:
             self.votes.remove(key)
         if record.post.replies:
-            buried = replace(record.post, version=record.post.version + 1)
+            buried = replace(record.post, author_id=_NOBODY, text=PostText(""), version=record.post.version + 1)
             self.posts.put(post_id, PostRecord(buried, 0, ranked_at=record.ranked_at, deleted=True))
             return
         self.posts.remove(post_id)
@@ -367,7 +370,8 @@ class Transaction:
                 if record.post.reply_to is not None:
                     store.threads.setdefault(record.post.reply_to, SortedIds()).add(post_id)
             elif known is not None and (record is None or record.deleted):
-                store.feed.discard(post_id)
-                store.feeds[known.post.author_id].discard(post_id)
+                if not known.deleted:
+                    store.feed.discard(post_id)
+                    store.feeds[known.post.author_id].discard(post_id)
                 if record is None and known.post.reply_to is not None:
                     store.threads[known.post.reply_to].discard(post_id)

@@ -8,7 +8,10 @@ from adapters.memory.fence import MemoryCacheFence
 from adapters.memory.store import MemoryStore
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from application.shared.errors import TransientFailure
-from tests.builders import a_post, a_recorder, a_session, a_user
+from domain.shared.events import Aggregate
+from tests.aggregates import fields_of
+from tests.builders import NOW, a_post, a_recorder, a_session, a_user
+from tests.filled import a_filled_order, a_filled_post
 
 
 async def test_whoever_waits_too_long_for_the_lock_may_try_again() -> None:
@@ -96,3 +99,44 @@ async def test_a_fence_stands_for_as_long_as_it_was_raised() -> None:
     assert await fence.is_up() is True
     seconds = 105.0
     assert await fence.is_up() is False
+
+
+def untouched(before: Aggregate, after: Aggregate) -> set[str]:
+    was, now = fields_of(before), fields_of(after)
+    return {name for name in was if was[name] == now[name]}
+
+
+async def test_a_tombstone_keeps_no_field_but_those_that_are_structural() -> None:
+    store = MemoryStore()
+    alice = a_user()
+    beginning = a_post(alice)
+    post = a_filled_post(alice, beginning)
+    async with MemoryUnitOfWork(store, a_recorder()) as uow:
+        await uow.users.add(alice)
+        await uow.posts.add(beginning)
+        await uow.posts.add(post)
+        await uow.commit()
+
+    async with MemoryUnitOfWork(store, a_recorder()) as uow:
+        await uow.posts.remove(await uow.posts.get(post.id), owner=alice.id)
+        await uow.commit()
+
+    # Its version has moved on. Whatever else a post has is emptied where `deleted` is set.
+    kept = untouched(post, store.posts[post.id].post)
+    assert kept == {"id", "reply_to", "replies", "created_at", "updated_at"}
+
+
+async def test_an_order_whose_customer_is_gone_keeps_no_field_but_those_that_are_structural() -> None:
+    store = MemoryStore()
+    alice = a_user()
+    order = a_filled_order(alice)
+    async with MemoryUnitOfWork(store, a_recorder()) as uow:
+        await uow.users.add(alice)
+        await uow.orders.add(order)
+        await uow.commit()
+
+    async with MemoryUnitOfWork(store, a_recorder()) as uow:
+        await uow.users.remove(await uow.users.get(alice.id), at=NOW)
+        await uow.commit()
+
+    assert untouched(order, store.orders[order.id]) == {"id", "lines", "status", "created_at", "updated_at"}
