@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ from application.shared.event_log import LoggedEvent
 from domain.posts.events import PostEdited
 from domain.shared.ids import PostId, UserId
 from tests.builders import NOW, an_id
+from tests.waiting import until
 
 ALICE, BOB = UserId(an_id(NOW)), UserId(an_id(NOW))
 ANYBODY = Reader()
@@ -47,14 +48,29 @@ class FaultyLog(MemoryEventLog):
         return len(now)
 
 
+class WatchedBell(CommitBell):
+    """Counts who waits for it."""
+
+    waiting = 0
+
+    async def wait(self, seconds: float) -> None:
+        self.waiting += 1
+        try:
+            await super().wait(seconds)
+        finally:
+            self.waiting -= 1
+
+
 @dataclass
 class Stage:
     """A hub, what happens, and the time."""
 
     store: MemoryStore = field(default_factory=MemoryStore)
-    bell: CommitBell = field(default_factory=CommitBell)
+    bell: WatchedBell = field(default_factory=WatchedBell)
     time: float = 1000.0
     enveloped: int = 0
+    swept: int = 0
+    """How often a hub began to look after its streams."""
 
     def __post_init__(self) -> None:
         self.log = FaultyLog(self.store)
@@ -64,11 +80,27 @@ class Stage:
         self.enveloped += 1
         return self.envelopes(event)
 
+    async def sweep(self) -> None:
+        """Return once a hub has looked after its streams at the time that it is now."""
+        begun = self.swept
+        await until(lambda: self.swept >= begun + 2)
+
+    async def look(self) -> None:
+        """Return once a hub has asked for all that has happened by now."""
+        asked = self.log.asked
+        await until(lambda: self.log.asked >= asked + 2)
+
     def open_hub(self, *, max_streams: int = 100, max_streams_of_one: int = 100, poll_seconds: float = 0.01) -> LiveHub:
+        worded = wording(self.envelope)
+
+        def beat(position: int) -> bytes:
+            self.swept += 1
+            return worded.beat(position)
+
         return LiveHub(
             self.log,
             self.bell,
-            wording(self.envelope),
+            replace(worded, beat=beat),
             max_streams=max_streams,
             max_streams_of_one=max_streams_of_one,
             timer=lambda: self.time,
@@ -97,7 +129,9 @@ class Stage:
 
 
 @pytest.fixture
-def stage() -> Stage:
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    # How long a stream may take is by the stage's time; how soon that is looked at is by the machine's.
+    monkeypatch.setattr(hub_module, "SWEEP_SECONDS", 0.01)
     return Stage()
 
 
@@ -228,7 +262,7 @@ async def test_what_is_private_goes_to_its_owner_alone(stage: Stage, hub: LiveHu
     private = stage.happens("order.placed", owner=ALICE, public=False)
     stage.happens("order.status_changed", owner=None, public=False)
     last = stage.happens()
-    await asyncio.sleep(0.1)
+    await until(lambda: hub.position == last)
     listeners = listeners or await everybody()
 
     assert [await listener.events_to(last) for listener in listeners] == [[last], [last], [private, last]]
@@ -349,10 +383,10 @@ async def test_a_write_that_takes_too_long_ends_in_a_cut(stage: Stage, hub: Live
     listener = await listen(hub, abort=aborting)
     await listener.read()  # From now on it is being written.
     stage.time += stream_module.WRITE_SECONDS
-    await asyncio.sleep(0.4)
+    await stage.sweep()
     assert aborting.times == 0
     stage.time += 0.1
-    await asyncio.sleep(0.4)
+    await stage.sweep()
 
     assert aborting.times == 1
     assert not await listener.read()
@@ -363,7 +397,8 @@ async def test_silence_is_broken_with_the_position_to_resume_from(stage: Stage, 
     await listener.read()
     reading = asyncio.create_task(listener.read())
     passed_by = stage.happens()
-    await asyncio.sleep(0.3)
+    await stage.look()
+    await stage.sweep()
     assert not reading.done()
     stage.time += stream_module.BEAT_SECONDS
 
@@ -417,17 +452,12 @@ async def test_a_stream_that_could_not_begin_does_not_count(stage: Stage, monkey
 
 
 async def test_the_log_is_asked_only_while_somebody_listens(stage: Stage, hub: LiveHub) -> None:
-    await asyncio.sleep(0.1)
+    before = asyncio.all_tasks()
     assert stage.log.asked == 0
     listener = await listen(hub)
-    async with asyncio.timeout(20):
-        while stage.log.asked < 2:  # noqa: ASYNC110 - the log only counts
-            await asyncio.sleep(0.01)
+    await stage.look()
     listener.stream.close()
-    await asyncio.sleep(0.1)
-    asked = stage.log.asked
-    await asyncio.sleep(0.1)
-    assert stage.log.asked == asked
+    await until(lambda: asyncio.all_tasks() == before)  # Nothing is left that could ask.
 
     # What happens meanwhile is not for who comes later, and who comes later is heard again.
     stage.happens()
@@ -440,8 +470,8 @@ async def test_a_commit_of_this_process_is_looked_for_at_once(stage: Stage) -> N
     async with aclosing(Closing(stage.open_hub(poll_seconds=600))) as closing:
         listener = await listen(closing.hub)
         await listener.read()
-        await asyncio.sleep(0.1)
         for _ in range(3):
+            await until(lambda: stage.bell.waiting == 1)
             position = stage.happens()
             await stage.bell.committed([PostEdited(at=NOW, post_id=PostId(an_id(NOW)), author_id=ALICE, version=2)])
             await listener.events_to(position)
@@ -453,7 +483,7 @@ async def test_nothing_is_lost_while_the_storage_is_away(
     listener = await listen(hub)
     stage.log.is_down = True
     first = stage.happens()
-    await asyncio.sleep(0.1)
+    await stage.look()
     assert len(caplog.records) == 1, "told once, however often it is tried"
     stage.log.is_down = False
 
@@ -492,7 +522,7 @@ async def test_a_server_that_stops_hangs_up_on_everybody(stage: Stage, hub: Live
 
     assert not await reading
     stage.time += 1
-    await asyncio.sleep(0.6)
+    await stage.sweep()
     assert aborting.times == 1
     with pytest.raises(Overloaded):
         await listen(hub)

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from adapters.sql.engine.fast.servers.pool import Lease, Leases
+from tests.waiting import some_turns, time_passes
 
 
 class Imagined(Lease):
@@ -88,11 +89,6 @@ def lend(server: Server) -> Lend:
     return leases
 
 
-async def some_turns() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
 async def waiting_for(leases: Leases, count: int) -> list[asyncio.Task[Lease]]:
     tasks = [asyncio.create_task(leases.take()) for _ in range(count)]
     await some_turns()
@@ -130,20 +126,20 @@ async def test_whoever_waits_is_served_in_turn(lend: Lend) -> None:
 
 
 async def test_whoever_waits_too_long_is_told_so_and_the_others_wait_on(lend: Lend, server: Server) -> None:
-    leases = lend(wait_seconds=0.5)
+    leases = lend(wait_seconds=60)
     lease = await leases.take()
-    begun = time.monotonic()
-    early = asyncio.create_task(leases.take())
-    await asyncio.sleep(0.4)
-    late = asyncio.create_task(leases.take())
+    (early,) = await waiting_for(leases, 1)
+    await time_passes(30)
+    (late,) = await waiting_for(leases, 1)
+    assert not early.done()
 
+    await time_passes(31)
     with pytest.raises(PoolTimeoutError):
         await early
-    assert time.monotonic() - begun >= 0.5
     assert not late.done()
+    await time_passes(30)
     with pytest.raises(PoolTimeoutError):
         await late
-    assert time.monotonic() - begun >= 0.9
     leases.give_back(lease)
     assert leases.take_now() is lease
     assert len(server.opened) == 1
