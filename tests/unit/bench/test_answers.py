@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from bench import workloads
 from bench.apis import ContractApi
 from bench.client import Client
 from bench.data import CROWD, PASSWORD, READERS, Data
@@ -139,13 +140,15 @@ def test_a_server_without_votes_does_not_offer_them() -> None:
         Vote().verify(asked)
 
 
-def test_votes_are_never_cast_twice() -> None:
+def test_votes_are_never_cast_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workloads, "_MOST_WRITES_PER_SECOND", 1_500)
     asked = session(Honest())
     requests = Vote().requests(asked, 0) + Vote().requests(asked, 0)
     pairs = {(request.target, request.headers) for request in requests}
     assert len(pairs) == len(requests)
 
 
+@pytest.mark.slow  # It takes more votes than there are posts, three times.
 def test_a_voter_who_comes_round_again_finds_another_post() -> None:
     # More votes than there are posts: the second time round, each post meets another voter.
     asked = session(Honest())

@@ -4,6 +4,8 @@ import secrets
 from pathlib import Path
 from uuid import UUID
 
+import pytest
+
 from bench.inprocess import asked, in_process
 from bench.limits import out_of_the_way
 from bench.tokens import sign_in
@@ -12,6 +14,7 @@ from entrypoints.settings import Settings
 SECRET = secrets.token_urlsafe(48)
 
 
+@pytest.mark.slow  # It starts the product.
 async def test_a_token_without_a_password_is_one_of_a_session_that_can_be_ended(tmp_path: Path) -> None:
     async with in_process(tmp_path, SECRET_KEY=SECRET) as product:
         known = await product.sign_up("somebody")

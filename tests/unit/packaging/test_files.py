@@ -65,6 +65,7 @@ def test_django_stays_out_although_a_package_of_static_files_names_it() -> None:
     assert not {"django", "asgiref", "sqlparse"} & {name for lock in LOCKS for name in _locked(lock)}
 
 
+@pytest.mark.slow  # It reads the schema in a process of its own.
 def test_the_compose_file_is_one(tmp_path: Path) -> None:
     checker = Path(sys.executable).parent / "check-jsonschema"
     done = subprocess.run(

@@ -74,15 +74,20 @@ JOBS: Final = frozenset(
 """Where one job is begun, which ends by itself and concerns whoever set it off."""
 
 
+BEGINNERS: Final = frozenset({"create_task", "ensure_future", "Thread"})
+
+
 def _begun() -> dict[str, str]:
     """Return the source of every call that begins a task or a thread, by file and function."""
     found: dict[str, str] = {}
     for path in sorted(SRC.rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for function in ast.walk(tree):
+        source = path.read_text(encoding="utf-8")
+        if not any(name in source for name in BEGINNERS):  # Parsing all of them takes seconds.
+            continue
+        for function in ast.walk(ast.parse(source)):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 for call in ast.walk(function):
-                    if isinstance(call, ast.Call) and _name(call) in {"create_task", "ensure_future", "Thread"}:
+                    if isinstance(call, ast.Call) and _name(call) in BEGINNERS:
                         found[f"{path.relative_to(SRC).as_posix()}:{function.name}"] = ast.unparse(call)
     return found
 
