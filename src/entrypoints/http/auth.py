@@ -13,7 +13,7 @@ from domain.shared.actor import Actor, Scope
 from domain.shared.errors import PosternError, Unauthenticated
 from domain.shared.ids import SessionId
 from entrypoints.http.exchange import Exchange
-from entrypoints.http.openapi import Operation
+from entrypoints.http.operation import Operation
 
 _BEARER = re.compile(rb"bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE)
 """RFC 6750, section 2.1; the scheme is case-insensitive (RFC 9110, section 11.1)."""

@@ -15,7 +15,7 @@ from application.identity.views import TokenPairView
 from domain.identity.policies import SESSION_LIFETIME
 from domain.shared.errors import FieldError, Invalid, Unauthenticated
 from entrypoints.http.exchange import Exchange
-from entrypoints.http.openapi import Parameter
+from entrypoints.http.operation import Parameter
 from entrypoints.http.paging import Query
 from entrypoints.http.problems.errors import CsrfRefused
 

@@ -18,7 +18,8 @@ from entrypoints.http import coding, conditional
 from entrypoints.http.app import create_app, create_litestar
 from entrypoints.http.coding import NEVER, accepts_gzip
 from entrypoints.http.exchange import Application
-from entrypoints.http.openapi import Operation, operations
+from entrypoints.http.openapi import operations
+from entrypoints.http.operation import Operation
 from entrypoints.http.system.assets import asset_names, assets_version
 from tests.fakes import SettableClock
 from tests.integration.http.asgi import Field, Told, ask

@@ -9,7 +9,8 @@ from application.events.catalogue import PUBLIC_TYPES, SCHEMAS
 from application.events.views import schema_of
 from entrypoints.http.conditional import PUBLIC, bytes_tag, representation
 from entrypoints.http.exchange import Answer, Exchange, HttpRequest
-from entrypoints.http.openapi import Operation, Parameter, endpoint
+from entrypoints.http.openapi import endpoint
+from entrypoints.http.operation import Operation, Parameter
 from entrypoints.http.paging import refuse_parameters
 from entrypoints.http.problems.errors import NoSuchRoute
 

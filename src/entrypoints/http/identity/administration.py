@@ -36,7 +36,8 @@ from entrypoints.http.conditional import PRIVATE, bytes_tag, expected_version, r
 from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, HttpRequest, no_content
 from entrypoints.http.idempotency import Creations
 from entrypoints.http.identity.administration_schemas import CreateUserBody, ReplaceUserBody, SuspendUserBody
-from entrypoints.http.openapi import PAGE, Auth, Operation, Parameter, endpoint, id_parameter, path_parameter
+from entrypoints.http.openapi import endpoint
+from entrypoints.http.operation import PAGE, Auth, Operation, Parameter, id_parameter, path_parameter
 from entrypoints.http.paging import Query, path_id, refuse_parameters
 
 

@@ -62,7 +62,8 @@ from entrypoints.http.identity.credential_schemas import (
     ResetPasswordBody,
     VerifyEmailBody,
 )
-from entrypoints.http.openapi import Auth, Operation, endpoint, path_parameter
+from entrypoints.http.openapi import endpoint
+from entrypoints.http.operation import Auth, Operation, path_parameter
 from entrypoints.http.paging import path_id, refuse_parameters
 
 

@@ -35,7 +35,8 @@ from entrypoints.http.exchange import (
     no_content,
 )
 from entrypoints.http.identity.schemas import KnownPassword
-from entrypoints.http.openapi import PAGE, Auth, Operation, endpoint, path_parameter
+from entrypoints.http.openapi import endpoint
+from entrypoints.http.operation import PAGE, Auth, Operation, path_parameter
 from entrypoints.http.paging import Query, path_id, refuse_parameters
 
 

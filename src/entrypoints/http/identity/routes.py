@@ -45,7 +45,8 @@ from entrypoints.http.identity.schemas import (
     RefreshBody,
     SignUpBody,
 )
-from entrypoints.http.openapi import Auth, Operation, endpoint, key_parameter
+from entrypoints.http.openapi import endpoint
+from entrypoints.http.operation import Auth, Operation, key_parameter
 from entrypoints.http.paging import refuse_parameters
 from entrypoints.http.problems.errors import CsrfRefused
 

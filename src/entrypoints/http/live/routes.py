@@ -16,7 +16,8 @@ from domain.shared.errors import FieldError, Invalid, PosternError
 from entrypoints.http.auth import Authenticator
 from entrypoints.http.exchange import Answer, Exchange, HttpRequest
 from entrypoints.http.live.wire import HEADERS, EventStreamAnswer, position_of
-from entrypoints.http.openapi import Auth, Operation, Parameter, endpoint
+from entrypoints.http.openapi import endpoint
+from entrypoints.http.operation import Auth, Operation, Parameter
 from entrypoints.http.paging import Query
 
 TYPES_MAX_LENGTH: Final = 2_000

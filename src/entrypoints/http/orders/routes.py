@@ -34,7 +34,8 @@ from entrypoints.http.body import decoded, read, receive
 from entrypoints.http.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
 from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, HttpRequest
 from entrypoints.http.idempotency import Creations
-from entrypoints.http.openapi import PAGE, Auth, Operation, Parameter, endpoint, id_parameter, path_parameter
+from entrypoints.http.openapi import endpoint
+from entrypoints.http.operation import PAGE, Auth, Operation, Parameter, id_parameter, path_parameter
 from entrypoints.http.orders.schemas import MoveOrderBody, PlaceOrderBody
 from entrypoints.http.paging import Query, path_id, refuse_parameters
 

@@ -58,7 +58,8 @@ from entrypoints.http.exchange import (
 )
 from entrypoints.http.idempotency import Creations
 from entrypoints.http.moments import MOMENT_MAX_LENGTH
-from entrypoints.http.openapi import PAGE, Auth, Operation, Parameter, endpoint, id_parameter, path_parameter
+from entrypoints.http.openapi import endpoint
+from entrypoints.http.operation import PAGE, Auth, Operation, Parameter, id_parameter, path_parameter
 from entrypoints.http.paging import NextPage, Query, path_id, refuse_parameters
 from entrypoints.http.posts.schemas import CastVoteBody, EditPostBody, PublishPostBody
 

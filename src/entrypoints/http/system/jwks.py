@@ -8,7 +8,8 @@ from litestar.handlers import HTTPRouteHandler
 from adapters.security.ed25519 import SigningKeys
 from entrypoints.http.conditional import bytes_tag, representation
 from entrypoints.http.exchange import Answer, Exchange, HttpRequest
-from entrypoints.http.openapi import Operation, endpoint
+from entrypoints.http.openapi import endpoint
+from entrypoints.http.operation import Operation
 from entrypoints.http.paging import refuse_parameters
 from entrypoints.http.problems.errors import NotConfigured
 

@@ -12,7 +12,8 @@ from application.shared.errors import Unavailable
 from domain.shared.errors import Forbidden, Unauthenticated
 from entrypoints.http.addresses import Network, is_within
 from entrypoints.http.exchange import NO_STORE, Answer, Exchange, HttpRequest
-from entrypoints.http.openapi import Operation, endpoint
+from entrypoints.http.openapi import endpoint
+from entrypoints.http.operation import Operation
 from entrypoints.http.paging import refuse_parameters
 
 METRICS: Final = Operation(

@@ -14,7 +14,8 @@ from entrypoints.http.coding import CODED_MIN_BYTES, coded_tag
 from entrypoints.http.conditional import PUBLIC, FixedRepresentation, bytes_tag, not_modified, representation
 from entrypoints.http.direct import at_last
 from entrypoints.http.exchange import Answer, Exchange, HttpRequest
-from entrypoints.http.openapi import Operation, Parameter, endpoint
+from entrypoints.http.openapi import endpoint
+from entrypoints.http.operation import Operation, Parameter
 from entrypoints.http.paging import refuse_parameters
 from entrypoints.http.problems.catalogue import ProblemType, catalogue
 from entrypoints.http.problems.errors import NoSuchProblem, NoSuchRoute

@@ -46,7 +46,8 @@ from entrypoints.http.body import decoded, read, receive
 from entrypoints.http.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
 from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest, no_content
 from entrypoints.http.idempotency import Creations
-from entrypoints.http.openapi import PAGE, Auth, Operation, Parameter, endpoint, path_parameter
+from entrypoints.http.openapi import endpoint
+from entrypoints.http.operation import PAGE, Auth, Operation, Parameter, path_parameter
 from entrypoints.http.paging import Query, path_id, refuse_parameters
 from entrypoints.http.webhooks.schemas import EditWebhookBody, RegisterWebhookBody, ReplayFailedBody
 
