@@ -38,7 +38,7 @@ _ROUNDS: Final = 7
 _SETTLED: Final = 60
 
 LAYERS: Final = (
-    ("entrypoints/http/edge", "edge: request id, guards, headers, log, metrics"),
+    ("entrypoints/http/edge/middleware", "edge: request id, guards, headers, log, metrics"),
     ("adapters/rate_limit", "rate limits"),
     ("application/shared/rate_limit", "rate limits"),
     ("site-packages/limits", "rate limits"),

@@ -18,7 +18,7 @@ import msgspec
 from application.posts.views import AuthorView, PostPageView, PostView
 from entrypoints.container import Container
 from entrypoints.http.app import openapi_document
-from entrypoints.http.coding import compress
+from entrypoints.http.edge.compression import compress
 from entrypoints.settings import Settings
 
 LEVELS: Final = (1, 4, 6, 9)

@@ -149,7 +149,7 @@ def _guard_connections(container: Any, listener: int, most: int) -> None:
     """Have connections looked after that no request tells of."""
     from adapters.system.connection_guard import ConnectionGuard, ConnectionLimits  # noqa: PLC0415
     from application.shared.rate_limit import place_of  # noqa: PLC0415
-    from entrypoints.http.addresses import is_within  # noqa: PLC0415
+    from entrypoints.http.edge.addresses import is_within  # noqa: PLC0415
 
     settings = container.settings()
     guard = ConnectionGuard(

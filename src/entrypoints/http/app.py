@@ -15,34 +15,34 @@ from domain.shared.ids import SessionId
 from entrypoints.container import Container
 from entrypoints.container.lifecycle import running
 from entrypoints.container.workers import watching, working
-from entrypoints.http.addresses import ClientAddresses, ProxyHeader
-from entrypoints.http.answers import Answers
-from entrypoints.http.api_keys import ApiKeyDoor
-from entrypoints.http.auth import Authenticator
-from entrypoints.http.bodies import Bodies
-from entrypoints.http.browser import Browsers
-from entrypoints.http.edge import Edge
+from entrypoints.http.edge.addresses import ClientAddresses, ProxyHeader
+from entrypoints.http.edge.api_keys import ApiKeyDoor
+from entrypoints.http.edge.authentication import Authenticator
+from entrypoints.http.edge.exchange import Answer, Application, HttpRequest, no_content
+from entrypoints.http.edge.failures import handle
+from entrypoints.http.edge.idempotency import Creations
+from entrypoints.http.edge.large_responses import Answers
+from entrypoints.http.edge.middleware import Edge
+from entrypoints.http.edge.rate_limits import EdgeLimits, EdgePolicy
+from entrypoints.http.edge.request_bodies import Bodies
+from entrypoints.http.edge.telemetry import Telemetry
+from entrypoints.http.edge.transfers import TransferLimits
 from entrypoints.http.events.schemas import EventSchemaRoutes
-from entrypoints.http.exchange import Answer, Application, HttpRequest, no_content
-from entrypoints.http.idempotency import Creations
 from entrypoints.http.identity.administration import AdministrationRoutes, AdministrationUseCases
 from entrypoints.http.identity.credentials import CredentialRoutes, CredentialUseCases
 from entrypoints.http.identity.mailed_pages import FORGOT, MailedPages
 from entrypoints.http.identity.own_account import OwnAccountRoutes, OwnAccountUseCases
+from entrypoints.http.identity.refresh_cookie import Browsers
 from entrypoints.http.identity.routes import IdentityRoutes, IdentityUseCases
-from entrypoints.http.limits import EdgeLimits, EdgePolicy
 from entrypoints.http.live.routes import LiveRoutes
 from entrypoints.http.openapi import build_document
 from entrypoints.http.orders.routes import OrdersRoutes, OrdersUseCases
 from entrypoints.http.posts.routes import PostsRoutes, PostsUseCases
-from entrypoints.http.problems.wire import handle
 from entrypoints.http.system.health import Component, health_routes
 from entrypoints.http.system.jwks import JwksRoutes
 from entrypoints.http.system.mailbox import MAILBOX, mailbox_routes
 from entrypoints.http.system.metrics import MetricsRoutes
 from entrypoints.http.system.routes import SystemRoutes
-from entrypoints.http.telemetry import Telemetry
-from entrypoints.http.transfers import TransferLimits
 from entrypoints.http.webhooks.routes import WebhooksRoutes, WebhooksUseCases
 from entrypoints.settings import Settings
 

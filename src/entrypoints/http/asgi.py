@@ -2,7 +2,7 @@
 
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
-from entrypoints.http.exchange import Application
+from entrypoints.http.edge.exchange import Application
 from entrypoints.settings import Settings
 
 

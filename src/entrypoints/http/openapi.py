@@ -18,14 +18,14 @@ from litestar.routes import HTTPRoute
 from application.shared.idempotency import IdempotencyInFlight
 from application.shared.paging import MAX_LIMIT
 from domain.shared.errors import Invalid, PosternError
-from entrypoints.http.bodies import BODY_LIMIT
-from entrypoints.http.coding import negotiated
 from entrypoints.http.components import drop_defaults, share
-from entrypoints.http.conditional import TAGS_SCHEMA
-from entrypoints.http.exchange import Answer, HttpRequest
-from entrypoints.http.operation import Auth, Json, Operation, Parameter, key_parameter
+from entrypoints.http.edge.compression import negotiated
+from entrypoints.http.edge.conditional import TAGS_SCHEMA
+from entrypoints.http.edge.exchange import Answer, HttpRequest
+from entrypoints.http.edge.failures import Problem
+from entrypoints.http.edge.operation import Auth, Json, Operation, Parameter, key_parameter
+from entrypoints.http.edge.request_bodies import BODY_LIMIT
 from entrypoints.http.problems.catalogue import catalogue, status_of
-from entrypoints.http.problems.wire import Problem
 
 _KEY: Final = key_parameter(
     "A name of your choice for this request, such as a new UUID; always send one. It makes the request safe to send "

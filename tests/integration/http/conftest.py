@@ -9,7 +9,7 @@ import pytest
 
 from entrypoints.container import Container
 from entrypoints.http.app import create_app, openapi_document
-from entrypoints.http.exchange import Application
+from entrypoints.http.edge.exchange import Application
 from entrypoints.settings import Settings
 from tests.fakes import FastPasswordHasher, ListedResolver, SettableClock
 from tests.integration.http.contract import Contract

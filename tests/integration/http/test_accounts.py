@@ -15,8 +15,8 @@ from domain.shared.actor import Role
 from domain.shared.ids import SessionId, UserId
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
-from entrypoints.http.auth import Authenticator
-from entrypoints.http.exchange import Exchange
+from entrypoints.http.edge.authentication import Authenticator
+from entrypoints.http.edge.exchange import Exchange
 from tests.fakes import NothingRevoked, SettableClock
 from tests.integration.http.conftest import (
     PASSWORD,

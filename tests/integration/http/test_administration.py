@@ -18,7 +18,7 @@ from domain.shared.actor import Role
 from domain.shared.ids import UserId
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
-from entrypoints.http.exchange import Exchange, StreamedAnswer
+from entrypoints.http.edge.exchange import Exchange, StreamedAnswer
 from entrypoints.http.identity.own_account import pieces_of
 from tests.builders import an_id
 from tests.fakes import SettableClock

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from domain.shared.errors import Invalid
-from entrypoints.http.body import _is_plain, decode
+from entrypoints.http.edge.json_body import _is_plain, decode
 from entrypoints.http.identity.credential_schemas import CreateApiKeyBody
 from entrypoints.http.identity.schemas import EditProfileBody, SignUpBody
 from entrypoints.http.posts.schemas import EditPostBody

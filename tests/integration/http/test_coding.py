@@ -14,12 +14,12 @@ import pytest
 import pytest_asyncio
 
 from adapters.mail.mailbox import StoredMail
-from entrypoints.http import coding, conditional
 from entrypoints.http.app import create_app, create_litestar
-from entrypoints.http.coding import NEVER, accepts_gzip
-from entrypoints.http.exchange import Application
+from entrypoints.http.edge import compression, conditional
+from entrypoints.http.edge.compression import NEVER, accepts_gzip
+from entrypoints.http.edge.exchange import Application
+from entrypoints.http.edge.operation import Operation
 from entrypoints.http.openapi import operations
-from entrypoints.http.operation import Operation
 from entrypoints.http.system.assets import asset_names, assets_version
 from tests.fakes import SettableClock
 from tests.integration.http.asgi import Field, Told, ask
@@ -56,13 +56,13 @@ def compressions(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
     """Collect the length of whatever is compressed, and whether the event loop does it."""
     seen: list[tuple[int, bool]] = []
     loops = threading.get_ident()
-    compress = coding.compress
+    compress = compression.compress
 
     def counting(body: bytes, level: int | None = None) -> bytes:
         seen.append((len(body), threading.get_ident() == loops))
         return compress(body, level)
 
-    for module in (coding, conditional):
+    for module in (compression, conditional):
         monkeypatch.setattr(module, "compress", counting)
     return seen
 
@@ -208,7 +208,7 @@ async def untouched() -> AsyncIterator[World]:
 async def test_every_operation_compresses_or_stands_in_the_table(
     untouched: World, method: str, path: str, operation: Operation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (coding, conditional):
+    for module in (compression, conditional):
         monkeypatch.setattr(module, "CODED_MIN_BYTES", 1)
     row = ROWS[operation.id]
     caller = next((name for name in ("owner", "admin") if getattr(row, name) < 300), None)
@@ -250,7 +250,7 @@ async def test_the_mailbox_is_never_compressed(clock: SettableClock) -> None:
     container.mailbox.override(_FullMailbox())
     told = await ask(create_app(container), "GET", "/dev/mailbox", [HOST, GZIP])
     assert (told.status, told.header(b"content-encoding")) == (200, None)
-    assert len(told.body) > coding.CODED_MIN_BYTES
+    assert len(told.body) > compression.CODED_MIN_BYTES
 
 
 class _FullMailbox:
@@ -270,11 +270,11 @@ async def test_assets_and_the_document_are_compressed_once_a_process(
         assert whole.status == first.status == 200, path
         assert plain(first) == plain(again) == whole.body
         assert len(compressions) == made
-        assert (first.header(b"content-encoding") is not None) is (len(whole.body) >= coding.CODED_MIN_BYTES)
+        assert (first.header(b"content-encoding") is not None) is (len(whole.body) >= compression.CODED_MIN_BYTES)
         assert first.header(b"cache-control") == whole.header(b"cache-control")
         unchanged = await ask(app, "GET", path, [HOST, GZIP, (b"if-none-match", first.header(b"etag") or b"")])
         assert unchanged.status == 304
-    assert all(not on_loop for length, on_loop in compressions if length > coding.AT_ONCE_MAX_BYTES)
+    assert all(not on_loop for length, on_loop in compressions if length > compression.AT_ONCE_MAX_BYTES)
 
 
 async def test_pages_for_people_have_tags_of_their_own(app: Application) -> None:

@@ -12,10 +12,10 @@ from adapters.shared.request import note_commit
 from application.shared.errors import OutcomeUnknown, Overloaded, StorageUnavailable, TransientFailure
 from domain.posts.errors import PostNotFound
 from domain.shared.errors import PosternError
-from entrypoints.http import deadlines
-from entrypoints.http.edge import Edge
-from entrypoints.http.exchange import Answer, Exchange
-from entrypoints.http.problems.wire import _rarely
+from entrypoints.http.edge import deadlines
+from entrypoints.http.edge.exchange import Answer, Exchange
+from entrypoints.http.edge.failures import _rarely
+from entrypoints.http.edge.middleware import Edge
 from tests.integration.http.asgi import scope_of
 
 HOST = (b"host", b"testserver")

@@ -8,7 +8,7 @@ import pytest
 
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
-from entrypoints.http.bodies import BODY_LIMIT
+from entrypoints.http.edge.request_bodies import BODY_LIMIT
 from tests.fakes import SettableClock
 from tests.integration.http.asgi import GONE, Field, Pieces, Told, ask
 from tests.integration.http.conftest import a_container

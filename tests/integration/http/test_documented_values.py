@@ -18,8 +18,8 @@ import pytest_asyncio
 from domain.shared.actor import Role
 from entrypoints.container import Container
 from entrypoints.http.app import create_litestar, openapi_document
+from entrypoints.http.edge.operation import Operation
 from entrypoints.http.openapi import operations
-from entrypoints.http.operation import Operation
 from tests.fakes import SettableClock
 from tests.integration.http.conftest import a_container
 from tests.integration.http.test_credentials import Outbox

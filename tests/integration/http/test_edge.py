@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from entrypoints.container import Container
-from entrypoints.http.acceptance import accepts_json
 from entrypoints.http.app import create_app
-from entrypoints.http.bodies import BODY_LIMIT
-from entrypoints.http.cors import ALLOWED_METHODS
-from entrypoints.http.edge import Edge
-from entrypoints.http.exchange import Application
+from entrypoints.http.edge.accept import accepts_json
+from entrypoints.http.edge.cors import ALLOWED_METHODS
+from entrypoints.http.edge.exchange import Application
+from entrypoints.http.edge.middleware import Edge
+from entrypoints.http.edge.request_bodies import BODY_LIMIT
 from tests.fakes import SettableClock
 from tests.integration.http.asgi import GONE, ask
 from tests.integration.http.conftest import (

@@ -19,7 +19,7 @@ from typing import Any, Final
 import pytest
 
 import application.posts.search_posts
-import entrypoints.http.body
+import entrypoints.http.edge.json_body
 import entrypoints.http.identity.schemas
 import entrypoints.http.posts.routes
 from application.shared.threads import AT_ONCE
@@ -27,7 +27,7 @@ from domain.identity.values import Password
 from domain.posts.search import SearchableText, SearchQuery
 from domain.shared.errors import FieldError, Invalid
 from entrypoints.http.app import create_app
-from entrypoints.http.bodies import BODY_LIMIT
+from entrypoints.http.edge.request_bodies import BODY_LIMIT
 from entrypoints.http.identity.schemas import CLAIM_MAX_LENGTH
 from tests.fakes import SettableClock
 from tests.growth import FLOOR_INSTRUCTIONS, FLOOR_SECONDS, RATIO_MAX, awaited_instructions, awaited_seconds
@@ -153,7 +153,7 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> World:
         return work(*args)
 
     # All work in this thread, where it is counted.
-    monkeypatch.setattr(entrypoints.http.body, "to_thread", at_once)
+    monkeypatch.setattr(entrypoints.http.edge.json_body, "to_thread", at_once)
     # And the words of a post are made whatever its length, though storage in memory needs none.
     monkeypatch.setattr(entrypoints.http.posts.routes, "ON_LOOP_BYTES", 0)
     # Counting makes everything fifty times slower, which is not to be taken for waiting.
@@ -376,7 +376,7 @@ async def test_the_old_pattern_of_media_types_would_be_found(world: World, monke
     def old(text: str) -> bool:
         return OLD_MEDIA_TYPE.fullmatch(text[:100] + ";!") is not None  # No more: it would not come back.
 
-    monkeypatch.setattr(entrypoints.http.body, "_is_json", old)
+    monkeypatch.setattr(entrypoints.http.edge.json_body, "_is_json", old)
     assert await judged(world, _with_header("content-type", lambda n: ";a= " * n), 9, counted=False)
 
 
@@ -431,7 +431,7 @@ async def test_a_list_of_faults_without_an_end_would_be_found(
         faults = [FieldError(f"items/{n}/product_id", "required", "is missing") for n in range(len(items))]
         raise Invalid(faults, "; ".join(str(fault) for fault in faults))
 
-    monkeypatch.setattr(entrypoints.http.body, "_decode_strictly", old)
+    monkeypatch.setattr(entrypoints.http.edge.json_body, "_decode_strictly", old)
     assert await judged(world, lambda n: site.put([{}] * n), 40_000, counted=True)
 
 

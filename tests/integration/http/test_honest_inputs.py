@@ -11,7 +11,7 @@ import pytest
 from domain.shared.actor import Role
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
-from entrypoints.http.exchange import Application
+from entrypoints.http.edge.exchange import Application
 from tests.fakes import SettableClock
 from tests.integration.http.conftest import BASE, PASSWORD, Account, SignUp, a_container, faults, problem, publish
 from tests.integration.http.test_administration import with_role

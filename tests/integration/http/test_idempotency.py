@@ -11,8 +11,8 @@ from application.shared.idempotency import IdempotencyKey
 from domain.shared.actor import Role
 from entrypoints.container import Container
 from entrypoints.http.app import create_app, create_litestar
+from entrypoints.http.edge.operation import Operation
 from entrypoints.http.openapi import operations
-from entrypoints.http.operation import Operation
 from tests.fakes import SettableClock
 from tests.integration.http.conftest import PASSWORD, Account, SignUp, a_container, faults, open_client, problem
 from tests.integration.http.contract import Contract

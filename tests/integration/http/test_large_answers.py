@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from entrypoints.http.answers import PIECE_BYTES, STREAM_BYTES, WHOLE_BYTES, Answers
-from entrypoints.http.direct import DirectRoutes
-from entrypoints.http.edge import Edge
-from entrypoints.http.exchange import Answer, Exchange, StreamedAnswer
-from entrypoints.http.transfers import TransferLimits
+from entrypoints.http.edge.direct import DirectRoutes
+from entrypoints.http.edge.exchange import Answer, Exchange, StreamedAnswer
+from entrypoints.http.edge.large_responses import PIECE_BYTES, STREAM_BYTES, WHOLE_BYTES, Answers
+from entrypoints.http.edge.middleware import Edge
+from entrypoints.http.edge.transfers import TransferLimits
 from tests.integration.http.asgi import scope_of
 
 SIZE = 1_000_000

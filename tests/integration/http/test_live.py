@@ -17,7 +17,7 @@ from domain.shared.actor import Actor, Role
 from domain.shared.ids import SessionId, UserId
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
-from entrypoints.http.exchange import Application
+from entrypoints.http.edge.exchange import Application
 from tests.fakes import SettableClock
 from tests.integration.http.conftest import (
     PASSWORD,

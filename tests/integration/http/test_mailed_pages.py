@@ -11,7 +11,7 @@ import pytest
 from domain.identity.errors import InvalidOneTimeToken
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
-from entrypoints.http.exchange import Application
+from entrypoints.http.edge.exchange import Application
 from entrypoints.http.identity.mailed_pages import FORGOT, PATHS, RESET, VERIFY
 from tests.fakes import SettableClock
 from tests.integration.http.conftest import BASE, PASSWORD, Account, a_container, open_client, problem

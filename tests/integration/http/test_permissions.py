@@ -13,8 +13,8 @@ from domain.identity.values import Password
 from domain.shared.actor import Role
 from entrypoints.container import Container
 from entrypoints.http.app import create_litestar
+from entrypoints.http.edge.operation import Operation
 from entrypoints.http.openapi import operations
-from entrypoints.http.operation import Operation
 from tests.builders import a_delivery, a_user, a_webhook
 from tests.fakes import SettableClock
 from tests.integration.http.conftest import BASE, PASSWORD, Account, a_container, build_app

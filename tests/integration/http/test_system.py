@@ -16,7 +16,7 @@ from domain.webhooks.endpoint import DisabledReason
 from entrypoints.container import Container
 from entrypoints.container.workers import watching
 from entrypoints.http.app import create_app
-from entrypoints.http.exchange import Exchange
+from entrypoints.http.edge.exchange import Exchange
 from entrypoints.http.problems.errors import NotReady
 from entrypoints.http.system import health
 from entrypoints.http.system.assets import asset, asset_names

@@ -11,9 +11,9 @@ import pytest
 from msgspec import Meta
 
 from domain.shared.errors import FieldError, Invalid
-from entrypoints.http import body
-from entrypoints.http.body import decode
-from entrypoints.http.wording import worded
+from entrypoints.http.edge import json_body
+from entrypoints.http.edge.json_body import decode
+from entrypoints.http.edge.wording import worded
 
 
 class Direction(enum.Enum):
@@ -107,7 +107,7 @@ def test_a_value_is_quoted_no_further_than_anybody_reads() -> None:
 
 def faults_of(raw: bytes, schema: type[msgspec.Struct], *, strictly: bool = False) -> list[FieldError]:
     with pytest.raises(Invalid) as caught:
-        body._decode_strictly(raw, schema) if strictly else decode(raw, schema)
+        json_body._decode_strictly(raw, schema) if strictly else decode(raw, schema)
     for fault in caught.value.errors:
         assert not re.search(r"`|\b(?:int|str|float|bool)\b|Expected|regex", fault.message), fault
     return list(caught.value.errors)

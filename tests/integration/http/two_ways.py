@@ -8,8 +8,8 @@ import httpx
 from adapters.security.revocations import PolledRevocations
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
-from entrypoints.http.direct import DirectRoutes
-from entrypoints.http.edge import Edge
+from entrypoints.http.edge.direct import DirectRoutes
+from entrypoints.http.edge.middleware import Edge
 from tests.integration.http.asgi import Field, Pieces, Told, ask
 from tests.integration.http.conftest import BASE, PASSWORD
 

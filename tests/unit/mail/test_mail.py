@@ -31,7 +31,7 @@ from application.shared.errors import Overloaded
 from application.shared.origin import Origin
 from domain.identity.api_key import ApiKeyName
 from domain.identity.values import EmailAddress, Username
-from entrypoints.http.exchange import Exchange
+from entrypoints.http.edge.exchange import Exchange
 from tests.fakes import SettableClock
 from tests.waiting import until
 

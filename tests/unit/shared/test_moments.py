@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoints.http.moments import moment
+from entrypoints.http.edge.timestamps import moment
 
 MICROSECOND = timedelta(microseconds=1)
 

@@ -65,9 +65,9 @@ JOBS: Final = frozenset(
         "adapters/webhooks/resolver.py:resolve",
         "entrypoints/cli/worker.py:_begin",
         "entrypoints/cli/worker.py:attend",
-        "entrypoints/http/conditional.py:_compress_aside",
-        "entrypoints/http/deadlines.py:_give_up",
-        "entrypoints/http/exchange.py:__call__",
+        "entrypoints/http/edge/conditional.py:_compress_aside",
+        "entrypoints/http/edge/deadlines.py:_give_up",
+        "entrypoints/http/edge/exchange.py:__call__",
         "entrypoints/http/live/wire.py:__call__",
     }
 )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoints.http.addresses import ClientAddresses, ProxyHeader, is_within
+from entrypoints.http.edge.addresses import ClientAddresses, ProxyHeader, is_within
 
 TRUSTED = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 

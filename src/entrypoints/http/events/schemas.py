@@ -7,11 +7,11 @@ from litestar.handlers import HTTPRouteHandler
 
 from application.events.catalogue import PUBLIC_TYPES, SCHEMAS
 from application.events.views import schema_of
-from entrypoints.http.conditional import PUBLIC, bytes_tag, representation
-from entrypoints.http.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.edge.conditional import PUBLIC, bytes_tag, representation
+from entrypoints.http.edge.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.edge.operation import Operation, Parameter
+from entrypoints.http.edge.paging import refuse_parameters
 from entrypoints.http.openapi import endpoint
-from entrypoints.http.operation import Operation, Parameter
-from entrypoints.http.paging import refuse_parameters
 from entrypoints.http.problems.errors import NoSuchRoute
 
 

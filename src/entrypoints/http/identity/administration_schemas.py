@@ -14,7 +14,7 @@ from domain.identity.values import Password, PersonName, PhoneNumber, Username, 
 from domain.shared.actor import Actor, Role
 from domain.shared.ids import UserId
 from domain.shared.text import demand_visible
-from entrypoints.http.body import Parsed
+from entrypoints.http.edge.json_body import Parsed
 from entrypoints.http.identity.schemas import DisplayName, Email, Handle, NewPassword, Phone, email_address
 
 REASON_MAX_LENGTH = 500

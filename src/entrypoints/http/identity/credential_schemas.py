@@ -17,9 +17,9 @@ from domain.identity.api_key import API_KEY_NAME_MAX_LENGTH, ApiKeyName
 from domain.identity.values import Password
 from domain.shared.actor import Actor, Scope
 from domain.shared.errors import FieldError, Invalid
-from entrypoints.http.body import Parsed
+from entrypoints.http.edge.json_body import Parsed
+from entrypoints.http.edge.timestamps import MOMENT_MAX_LENGTH, moment
 from entrypoints.http.identity.schemas import Code, KnownEmail, KnownPassword, NewPassword, RecoveryCode, email_key
-from entrypoints.http.moments import MOMENT_MAX_LENGTH, moment
 
 MailedToken = Annotated[
     str,

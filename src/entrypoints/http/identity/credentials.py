@@ -48,11 +48,13 @@ from domain.identity.errors import (
     WrongPassword,
 )
 from domain.shared.ids import ApiKeyId
-from entrypoints.http.auth import Authenticator
-from entrypoints.http.body import decoded, read, receive
-from entrypoints.http.conditional import PRIVATE, bytes_tag, representation
-from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest, no_content
-from entrypoints.http.idempotency import Creations
+from entrypoints.http.edge.authentication import Authenticator
+from entrypoints.http.edge.conditional import PRIVATE, bytes_tag, representation
+from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest, no_content
+from entrypoints.http.edge.idempotency import Creations
+from entrypoints.http.edge.json_body import decoded, read, receive
+from entrypoints.http.edge.operation import Auth, Operation, path_parameter
+from entrypoints.http.edge.paging import path_id, refuse_parameters
 from entrypoints.http.identity.credential_schemas import (
     ConfirmTotpBody,
     CreateApiKeyBody,
@@ -63,8 +65,6 @@ from entrypoints.http.identity.credential_schemas import (
     VerifyEmailBody,
 )
 from entrypoints.http.openapi import endpoint
-from entrypoints.http.operation import Auth, Operation, path_parameter
-from entrypoints.http.paging import path_id, refuse_parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

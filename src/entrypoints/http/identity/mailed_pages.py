@@ -26,13 +26,13 @@ from application.shared.use_case import UseCase
 from domain.identity.errors import InvalidOneTimeToken
 from domain.identity.values import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
 from domain.shared.errors import FieldError, Invalid, PosternError
-from entrypoints.http.body import collect_chunks, decode
-from entrypoints.http.browser import is_own
-from entrypoints.http.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.edge.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.edge.failures import answer_for
+from entrypoints.http.edge.json_body import collect_chunks, decode
 from entrypoints.http.identity.credential_schemas import ForgotPasswordBody, ResetPasswordBody, VerifyEmailBody
+from entrypoints.http.identity.refresh_cookie import is_own
 from entrypoints.http.problems.catalogue import EXPLANATIONS
 from entrypoints.http.problems.errors import BadRequest, BodyTooLarge, CsrfRefused, UnsupportedMediaType
-from entrypoints.http.problems.wire import answer_for
 from entrypoints.http.system.assets import assets_version
 from entrypoints.http.system.pages import private_page, prose
 

@@ -21,11 +21,9 @@ from domain.identity.errors import AccountChanged, LastAdmin, SessionNotFound, W
 from domain.identity.values import Password
 from domain.shared.actor import Actor
 from domain.shared.ids import SessionId
-from entrypoints.http.answers import WHOLE_BYTES
-from entrypoints.http.auth import Authenticator
-from entrypoints.http.body import read
-from entrypoints.http.conditional import PRIVATE, bytes_tag, expected_version, representation
-from entrypoints.http.exchange import (
+from entrypoints.http.edge.authentication import Authenticator
+from entrypoints.http.edge.conditional import PRIVATE, bytes_tag, expected_version, representation
+from entrypoints.http.edge.exchange import (
     JSON_TYPE,
     NO_STORE,
     Answer,
@@ -34,10 +32,12 @@ from entrypoints.http.exchange import (
     StreamedAnswer,
     no_content,
 )
+from entrypoints.http.edge.json_body import read
+from entrypoints.http.edge.large_responses import WHOLE_BYTES
+from entrypoints.http.edge.operation import PAGE, Auth, Operation, path_parameter
+from entrypoints.http.edge.paging import Query, path_id, refuse_parameters
 from entrypoints.http.identity.schemas import KnownPassword
 from entrypoints.http.openapi import endpoint
-from entrypoints.http.operation import PAGE, Auth, Operation, path_parameter
-from entrypoints.http.paging import Query, path_id, refuse_parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

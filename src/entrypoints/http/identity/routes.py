@@ -32,12 +32,14 @@ from domain.identity.errors import (
 from domain.identity.values import Device
 from domain.shared.actor import Actor, Scope
 from domain.shared.errors import Unauthenticated
-from entrypoints.http.auth import Authenticator
-from entrypoints.http.body import read
-from entrypoints.http.browser import TRANSPORT, Browsers, Transport
-from entrypoints.http.conditional import PRIVATE, expected_version, representation, resource_tag
-from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, Headers, HttpRequest, no_content
-from entrypoints.http.idempotency import idempotency_key
+from entrypoints.http.edge.authentication import Authenticator
+from entrypoints.http.edge.conditional import PRIVATE, expected_version, representation, resource_tag
+from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, Headers, HttpRequest, no_content
+from entrypoints.http.edge.idempotency import idempotency_key
+from entrypoints.http.edge.json_body import read
+from entrypoints.http.edge.operation import Auth, Operation, key_parameter
+from entrypoints.http.edge.paging import refuse_parameters
+from entrypoints.http.identity.refresh_cookie import TRANSPORT, Browsers, Transport
 from entrypoints.http.identity.schemas import (
     ChangePasswordBody,
     EditProfileBody,
@@ -46,8 +48,6 @@ from entrypoints.http.identity.schemas import (
     SignUpBody,
 )
 from entrypoints.http.openapi import endpoint
-from entrypoints.http.operation import Auth, Operation, key_parameter
-from entrypoints.http.paging import refuse_parameters
 from entrypoints.http.problems.errors import CsrfRefused
 
 

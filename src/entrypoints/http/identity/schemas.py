@@ -36,7 +36,7 @@ from domain.identity.values import (
 from domain.shared.actor import Actor
 from domain.shared.errors import FieldError, Invalid
 from domain.shared.text import EXPANSION, canonical_key
-from entrypoints.http.body import Parsed
+from entrypoints.http.edge.json_body import Parsed
 
 
 def email_address(raw: str) -> EmailAddress:

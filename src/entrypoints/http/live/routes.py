@@ -13,12 +13,12 @@ from application.identity.ports import Revocations
 from application.shared.errors import Overloaded, StorageUnavailable
 from domain.shared.actor import Actor
 from domain.shared.errors import FieldError, Invalid, PosternError
-from entrypoints.http.auth import Authenticator
-from entrypoints.http.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.edge.authentication import Authenticator
+from entrypoints.http.edge.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.edge.operation import Auth, Operation, Parameter
+from entrypoints.http.edge.paging import Query
 from entrypoints.http.live.wire import HEADERS, EventStreamAnswer, position_of
 from entrypoints.http.openapi import endpoint
-from entrypoints.http.operation import Auth, Operation, Parameter
-from entrypoints.http.paging import Query
 
 TYPES_MAX_LENGTH: Final = 2_000
 _KNOWN_PARAMETERS: Final = frozenset({"types"})

@@ -8,7 +8,7 @@ from typing import Any, Final
 from adapters.live.stream import LiveStream
 from adapters.shared.tasks import end
 from domain.shared.errors import Invalid
-from entrypoints.http.exchange import Answer, Receive, Send
+from entrypoints.http.edge.exchange import Answer, Receive, Send
 
 _POSITION: Final = re.compile(rb"[0-9]{1,18}")
 

@@ -29,15 +29,15 @@ from domain.orders.errors import (
 from domain.shared.actor import Actor, Permission, Scope
 from domain.shared.errors import Forbidden
 from domain.shared.ids import OrderId, UserId
-from entrypoints.http.auth import Authenticator
-from entrypoints.http.body import decoded, read, receive
-from entrypoints.http.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
-from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, HttpRequest
-from entrypoints.http.idempotency import Creations
+from entrypoints.http.edge.authentication import Authenticator
+from entrypoints.http.edge.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
+from entrypoints.http.edge.exchange import JSON_TYPE, Answer, Exchange, HttpRequest
+from entrypoints.http.edge.idempotency import Creations
+from entrypoints.http.edge.json_body import decoded, read, receive
+from entrypoints.http.edge.operation import PAGE, Auth, Operation, Parameter, id_parameter, path_parameter
+from entrypoints.http.edge.paging import Query, path_id, refuse_parameters
 from entrypoints.http.openapi import endpoint
-from entrypoints.http.operation import PAGE, Auth, Operation, Parameter, id_parameter, path_parameter
 from entrypoints.http.orders.schemas import MoveOrderBody, PlaceOrderBody
-from entrypoints.http.paging import Query, path_id, refuse_parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ from domain.orders.values import (
 )
 from domain.shared.actor import Actor
 from domain.shared.ids import OrderId
-from entrypoints.http.body import Parsed
+from entrypoints.http.edge.json_body import Parsed
 
 _TRIMMED = "Trimmed, not blank, without control characters."
 

@@ -34,10 +34,9 @@ from domain.posts.values import PostText
 from domain.shared.actor import Actor, Scope
 from domain.shared.errors import Unauthenticated
 from domain.shared.ids import PostId, UserId
-from entrypoints.http.auth import Authenticator
-from entrypoints.http.body import ON_LOOP_BYTES, collect, decode, decoded, receive
-from entrypoints.http.coding import coded, wants_gzip
-from entrypoints.http.conditional import (
+from entrypoints.http.edge.authentication import Authenticator
+from entrypoints.http.edge.compression import coded, wants_gzip
+from entrypoints.http.edge.conditional import (
     PER_VIEWER,
     PRIVATE,
     Representation,
@@ -45,8 +44,8 @@ from entrypoints.http.conditional import (
     representation,
     resource_tag,
 )
-from entrypoints.http.direct import DirectRoutes, at_last
-from entrypoints.http.exchange import (
+from entrypoints.http.edge.direct import DirectRoutes, at_last
+from entrypoints.http.edge.exchange import (
     JSON_TYPE,
     Answer,
     AnyReceive,
@@ -56,11 +55,12 @@ from entrypoints.http.exchange import (
     HttpRequest,
     no_content,
 )
-from entrypoints.http.idempotency import Creations
-from entrypoints.http.moments import MOMENT_MAX_LENGTH
+from entrypoints.http.edge.idempotency import Creations
+from entrypoints.http.edge.json_body import ON_LOOP_BYTES, collect, decode, decoded, receive
+from entrypoints.http.edge.operation import PAGE, Auth, Operation, Parameter, id_parameter, path_parameter
+from entrypoints.http.edge.paging import NextPage, Query, path_id, refuse_parameters
+from entrypoints.http.edge.timestamps import MOMENT_MAX_LENGTH
 from entrypoints.http.openapi import endpoint
-from entrypoints.http.operation import PAGE, Auth, Operation, Parameter, id_parameter, path_parameter
-from entrypoints.http.paging import NextPage, Query, path_id, refuse_parameters
 from entrypoints.http.posts.schemas import CastVoteBody, EditPostBody, PublishPostBody
 
 

@@ -14,7 +14,7 @@ from domain.posts.values import TEXT_MAX_BYTES, PostText
 from domain.posts.vote import Direction
 from domain.shared.actor import Actor
 from domain.shared.ids import PostId
-from entrypoints.http.body import Parsed
+from entrypoints.http.edge.json_body import Parsed
 
 Text = Annotated[
     str,

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from application.shared.views import Prepared
-from entrypoints.http.coding import VARY
-from entrypoints.http.conditional import FixedRepresentation, bytes_tag
-from entrypoints.http.exchange import Answer, Exchange
+from entrypoints.http.edge.compression import VARY
+from entrypoints.http.edge.conditional import FixedRepresentation, bytes_tag
+from entrypoints.http.edge.exchange import Answer, Exchange
 
 _SIDECAR: Final = "drf_spectacular_sidecar"
 

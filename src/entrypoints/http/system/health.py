@@ -13,10 +13,10 @@ from application.shared.clock import Clock
 from application.shared.errors import Unavailable
 from application.shared.health import Notices, Probe
 from application.shared.views import timestamp
-from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, HttpRequest
+from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, HttpRequest
+from entrypoints.http.edge.operation import Operation
+from entrypoints.http.edge.paging import refuse_parameters
 from entrypoints.http.openapi import endpoint
-from entrypoints.http.operation import Operation
-from entrypoints.http.paging import refuse_parameters
 from entrypoints.http.problems.errors import NotConfigured, NotReady
 from entrypoints.http.system.schemas import ComponentHealth, ComponentState, Health, Liveness, NoticeView, Readiness
 

@@ -6,11 +6,11 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 
 from adapters.security.ed25519 import SigningKeys
-from entrypoints.http.conditional import bytes_tag, representation
-from entrypoints.http.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.edge.conditional import bytes_tag, representation
+from entrypoints.http.edge.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.edge.operation import Operation
+from entrypoints.http.edge.paging import refuse_parameters
 from entrypoints.http.openapi import endpoint
-from entrypoints.http.operation import Operation
-from entrypoints.http.paging import refuse_parameters
 from entrypoints.http.problems.errors import NotConfigured
 
 

@@ -8,8 +8,8 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 
 from adapters.mail.mailbox import FolderMailbox, StoredMail
-from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest
-from entrypoints.http.paging import refuse_parameters
+from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest
+from entrypoints.http.edge.paging import refuse_parameters
 from entrypoints.http.system.assets import assets_version
 from entrypoints.http.system.pages import prefers_html, private_page
 

@@ -10,11 +10,11 @@ from adapters.telemetry.board import Gauges, MetricsBoard
 from application.events.ports import RelayLedger
 from application.shared.errors import Unavailable
 from domain.shared.errors import Forbidden, Unauthenticated
-from entrypoints.http.addresses import Network, is_within
-from entrypoints.http.exchange import NO_STORE, Answer, Exchange, HttpRequest
+from entrypoints.http.edge.addresses import Network, is_within
+from entrypoints.http.edge.exchange import NO_STORE, Answer, Exchange, HttpRequest
+from entrypoints.http.edge.operation import Operation
+from entrypoints.http.edge.paging import refuse_parameters
 from entrypoints.http.openapi import endpoint
-from entrypoints.http.operation import Operation
-from entrypoints.http.paging import refuse_parameters
 
 METRICS: Final = Operation(
     id="getMetrics",

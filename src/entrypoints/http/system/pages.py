@@ -5,7 +5,7 @@ from html import escape
 from string import Template
 from typing import Final
 
-from entrypoints.http.exchange import HTML_TYPE, NO_STORE, Answer, Headers
+from entrypoints.http.edge.exchange import HTML_TYPE, NO_STORE, Answer, Headers
 
 _PAGE_POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 _FRAMES: Final = "; frame-ancestors 'none'"

@@ -10,13 +10,13 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 
 from application.shared.views import Prepared
-from entrypoints.http.coding import CODED_MIN_BYTES, coded_tag
-from entrypoints.http.conditional import PUBLIC, FixedRepresentation, bytes_tag, not_modified, representation
-from entrypoints.http.direct import at_last
-from entrypoints.http.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.edge.compression import CODED_MIN_BYTES, coded_tag
+from entrypoints.http.edge.conditional import PUBLIC, FixedRepresentation, bytes_tag, not_modified, representation
+from entrypoints.http.edge.direct import at_last
+from entrypoints.http.edge.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.edge.operation import Operation, Parameter
+from entrypoints.http.edge.paging import refuse_parameters
 from entrypoints.http.openapi import endpoint
-from entrypoints.http.operation import Operation, Parameter
-from entrypoints.http.paging import refuse_parameters
 from entrypoints.http.problems.catalogue import ProblemType, catalogue
 from entrypoints.http.problems.errors import NoSuchProblem, NoSuchRoute
 from entrypoints.http.system.assets import asset, asset_names, assets_version, favicon

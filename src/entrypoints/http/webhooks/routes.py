@@ -41,14 +41,14 @@ from domain.webhooks.errors import (
     WebhookDisabled,
     WebhookNotFound,
 )
-from entrypoints.http.auth import Authenticator
-from entrypoints.http.body import decoded, read, receive
-from entrypoints.http.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
-from entrypoints.http.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest, no_content
-from entrypoints.http.idempotency import Creations
+from entrypoints.http.edge.authentication import Authenticator
+from entrypoints.http.edge.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
+from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest, no_content
+from entrypoints.http.edge.idempotency import Creations
+from entrypoints.http.edge.json_body import decoded, read, receive
+from entrypoints.http.edge.operation import PAGE, Auth, Operation, Parameter, path_parameter
+from entrypoints.http.edge.paging import Query, path_id, refuse_parameters
 from entrypoints.http.openapi import endpoint
-from entrypoints.http.operation import PAGE, Auth, Operation, Parameter, path_parameter
-from entrypoints.http.paging import Query, path_id, refuse_parameters
 from entrypoints.http.webhooks.schemas import EditWebhookBody, RegisterWebhookBody, ReplayFailedBody
 
 

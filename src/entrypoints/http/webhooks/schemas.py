@@ -25,8 +25,8 @@ from domain.webhooks.values import (
     EndpointUrl,
     EventTypes,
 )
-from entrypoints.http.body import Parsed
-from entrypoints.http.moments import MOMENT_MAX_LENGTH, moment
+from entrypoints.http.edge.json_body import Parsed
+from entrypoints.http.edge.timestamps import MOMENT_MAX_LENGTH, moment
 
 _KNOWN: Final = frozenset(TYPES) - {TEST_EVENT}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

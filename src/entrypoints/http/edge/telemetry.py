@@ -6,7 +6,7 @@ from typing import Final
 from adapters.telemetry.metrics import UNMATCHED, RequestMetrics
 from adapters.telemetry.request_log import RequestLine, RequestLog
 from application.shared.rate_limit import RateLimited
-from entrypoints.http.exchange import Exchange, Scope
+from entrypoints.http.edge.exchange import Exchange, Scope
 
 CLIENT_GONE: Final = 499
 """What is told as the status of a request whose client left before there was one, as nginx does."""

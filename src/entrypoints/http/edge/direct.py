@@ -13,7 +13,7 @@ belong to the edge, which all requests pass; the media type and the faults of a 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from entrypoints.http.exchange import Answer, AnyReceive, AnyScope, Exchange, Receive, Scope
+from entrypoints.http.edge.exchange import Answer, AnyReceive, AnyScope, Exchange, Receive, Scope
 
 DirectRead = Callable[[Exchange, bytes], Answer | Awaitable[Answer]]
 """Takes the exchange and the raw query string. Raises what is to be answered with a problem.

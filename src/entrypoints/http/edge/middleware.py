@@ -21,22 +21,32 @@ from adapters.telemetry.metrics import RequestMetrics
 from application.identity.ports import Revocations
 from application.shared.errors import DeadlineExceeded, OutcomeUnknown
 from domain.shared.errors import PosternError
-from entrypoints.http.acceptance import accepts, accepts_json
-from entrypoints.http.addresses import ClientAddresses
-from entrypoints.http.answers import STREAM_BYTES, WHOLE_BYTES, Answers
-from entrypoints.http.api_keys import ApiKeyDoor
-from entrypoints.http.auth import Authenticator
-from entrypoints.http.bodies import Bodies, ends_connection, guard_body, has_body
-from entrypoints.http.cors import ALLOWED_METHODS, Cors
-from entrypoints.http.deadlines import Deadlines
-from entrypoints.http.direct import DirectRoutes
-from entrypoints.http.exchange import Answer, Application, Exchange, Headers, Message, Receive, Scope, Send, no_content
-from entrypoints.http.hosts import HostPolicy
-from entrypoints.http.limits import EdgeLimits
+from entrypoints.http.edge.accept import accepts, accepts_json
+from entrypoints.http.edge.addresses import ClientAddresses
+from entrypoints.http.edge.api_keys import ApiKeyDoor
+from entrypoints.http.edge.authentication import Authenticator
+from entrypoints.http.edge.cors import ALLOWED_METHODS, Cors
+from entrypoints.http.edge.deadlines import Deadlines
+from entrypoints.http.edge.direct import DirectRoutes
+from entrypoints.http.edge.exchange import (
+    Answer,
+    Application,
+    Exchange,
+    Headers,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    no_content,
+)
+from entrypoints.http.edge.failures import answer_for, as_far_as_known
+from entrypoints.http.edge.hosts import HostPolicy
+from entrypoints.http.edge.large_responses import STREAM_BYTES, WHOLE_BYTES, Answers
+from entrypoints.http.edge.rate_limits import EdgeLimits
+from entrypoints.http.edge.ratelimit_fields import ratelimit_fields
+from entrypoints.http.edge.request_bodies import Bodies, ends_connection, guard_body, has_body
+from entrypoints.http.edge.telemetry import Telemetry
 from entrypoints.http.problems.errors import HeadersTooLarge, NotAcceptable, TooManyTransfers, UriTooLong
-from entrypoints.http.problems.wire import answer_for, as_far_as_known
-from entrypoints.http.ratelimit_fields import ratelimit_fields
-from entrypoints.http.telemetry import Telemetry
 
 _log = logging.getLogger("postern.http")
 

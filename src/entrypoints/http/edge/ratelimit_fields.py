@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from application.shared.rate_limit import Limit, Standing
-from entrypoints.http.exchange import Headers
+from entrypoints.http.edge.exchange import Headers
 
 
 class LimitFields:

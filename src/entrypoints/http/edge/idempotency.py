@@ -14,7 +14,7 @@ import msgspec
 from application.shared.idempotency import IDEMPOTENCY_KEY_MAX_LENGTH, Idempotency, IdempotencyKey, Once
 from domain.shared.actor import Actor
 from domain.shared.errors import FieldError, Invalid
-from entrypoints.http.exchange import Answer, AnyScope, Exchange
+from entrypoints.http.edge.exchange import Answer, AnyScope, Exchange
 
 V = TypeVar("V")
 

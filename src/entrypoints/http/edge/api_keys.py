@@ -6,7 +6,7 @@ from typing import Final
 from adapters.security.api_key_directory import ApiKeyDirectory
 from domain.shared.actor import Actor
 from domain.shared.errors import PosternError
-from entrypoints.http.exchange import Exchange
+from entrypoints.http.edge.exchange import Exchange
 
 _API_KEY: Final = re.compile(rb"bearer +(pk_[A-Za-z0-9]+)", re.IGNORECASE)
 

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import ClassVar, Final
 
 from application.shared.views import Prepared
-from entrypoints.http.coding import (
+from entrypoints.http.edge.compression import (
     AT_ONCE_MAX_BYTES,
     BEST_LEVEL,
     CODED_MIN_BYTES,
@@ -24,7 +24,7 @@ from entrypoints.http.coding import (
     coded_tag,
     compress,
 )
-from entrypoints.http.exchange import JSON_TYPE, Answer, Exchange, Headers
+from entrypoints.http.edge.exchange import JSON_TYPE, Answer, Exchange, Headers
 from entrypoints.http.problems.errors import HeadersTooLarge, WeakTag
 
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')

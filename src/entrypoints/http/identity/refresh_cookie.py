@@ -14,9 +14,9 @@ from typing import Final
 from application.identity.views import TokenPairView
 from domain.identity.policies import SESSION_LIFETIME
 from domain.shared.errors import FieldError, Invalid, Unauthenticated
-from entrypoints.http.exchange import Exchange
-from entrypoints.http.operation import Parameter
-from entrypoints.http.paging import Query
+from entrypoints.http.edge.exchange import Exchange
+from entrypoints.http.edge.operation import Parameter
+from entrypoints.http.edge.paging import Query
 from entrypoints.http.problems.errors import CsrfRefused
 
 COOKIE: Final = "__Secure-postern_refresh"

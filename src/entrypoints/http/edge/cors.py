@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from entrypoints.http.exchange import Answer, Exchange, Headers
+from entrypoints.http.edge.exchange import Answer, Exchange, Headers
 
 ALLOWED_METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 ALLOWED_HEADERS: Final = (

@@ -19,9 +19,9 @@ from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin, 
 import msgspec
 
 from domain.shared.errors import FieldError, Invalid
-from entrypoints.http.exchange import AnyReceive, AnyScope, Exchange, HttpRequest
+from entrypoints.http.edge.exchange import AnyReceive, AnyScope, Exchange, HttpRequest
+from entrypoints.http.edge.wording import worded
 from entrypoints.http.problems.errors import BadRequest, MalformedBody, UnsupportedContentCoding, UnsupportedMediaType
-from entrypoints.http.wording import worded
 
 T = TypeVar("T", bound=msgspec.Struct)
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from entrypoints.http.exchange import Exchange
+from entrypoints.http.edge.exchange import Exchange
 from entrypoints.http.problems.errors import BadRequest, UnknownHost
 
 _PROBES = "/health", "/metrics"

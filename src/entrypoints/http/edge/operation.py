@@ -20,8 +20,8 @@ from application.shared.rate_limit import RateLimited
 from domain.identity.errors import InvalidToken
 from domain.shared.actor import InsufficientScope, Permission, Scope
 from domain.shared.errors import Forbidden, Invalid, PosternError, Unauthenticated
-from entrypoints.http.idempotency import KEY_SCHEMA
-from entrypoints.http.paging import CURSOR_MAX_LENGTH
+from entrypoints.http.edge.idempotency import KEY_SCHEMA
+from entrypoints.http.edge.paging import CURSOR_MAX_LENGTH
 from entrypoints.http.problems.errors import (
     BadRequest,
     BodyTooLarge,

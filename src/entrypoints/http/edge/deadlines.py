@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Final
 
-from entrypoints.http.exchange import Exchange, Scope, Send
+from entrypoints.http.edge.exchange import Exchange, Scope, Send
 
 LOOK_SECONDS: Final = 0.25
 GRACE_SECONDS: Final = 0.4

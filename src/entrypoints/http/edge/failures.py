@@ -24,7 +24,8 @@ from domain.shared.errors import (
     PosternError,
     Unauthenticated,
 )
-from entrypoints.http.exchange import NO_STORE, Answer, Exchange, HttpRequest
+from entrypoints.http.edge.exchange import NO_STORE, Answer, Exchange, HttpRequest
+from entrypoints.http.edge.ratelimit_fields import ratelimit_fields
 from entrypoints.http.problems.catalogue import STATUS_BY_FAMILY, status_of
 from entrypoints.http.problems.errors import (
     BadRequest,
@@ -36,7 +37,6 @@ from entrypoints.http.problems.errors import (
     UnsupportedContentCoding,
     UnsupportedMediaType,
 )
-from entrypoints.http.ratelimit_fields import ratelimit_fields
 
 _log = logging.getLogger("postern.http")
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from application.shared.rate_limit import Charge, Limit, RateLimited, RateLimiter, Standing, place_of
-from entrypoints.http.exchange import Headers
-from entrypoints.http.ratelimit_fields import LimitFields
+from entrypoints.http.edge.exchange import Headers
+from entrypoints.http.edge.ratelimit_fields import LimitFields
 
 LIMITED: Final = ("/api/", "/verify-email", "/reset-password", "/forgot-password")
 """How the paths begin that are limited."""

@@ -12,7 +12,7 @@ from uuid import UUID
 from application.shared.paging import DEFAULT_LIMIT, MAX_LIMIT, InvalidCursor, PageRequest
 from domain.shared.errors import FieldError, Invalid
 from domain.shared.text import is_stream_safe, too_many_marks
-from entrypoints.http.moments import moment
+from entrypoints.http.edge.timestamps import moment
 
 T = TypeVar("T")
 

@@ -20,7 +20,8 @@ from typing import Any, Final
 from adapters.system.periodic import Periodic
 from application.shared.errors import Overloaded
 from application.shared.rate_limit import place_of
-from entrypoints.http.exchange import Exchange, Message, Receive
+from entrypoints.http.edge.exchange import Exchange, Message, Receive
+from entrypoints.http.edge.transfers import TransferLimits
 from entrypoints.http.problems.errors import (
     BadRequest,
     BodyTooLarge,
@@ -28,7 +29,6 @@ from entrypoints.http.problems.errors import (
     TooManyTransfers,
     UnsupportedTransferCoding,
 )
-from entrypoints.http.transfers import TransferLimits
 
 BODY_LIMIT: Final = 1_048_576
 """Bytes of a request body: 1 MiB."""

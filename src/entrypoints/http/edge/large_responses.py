@@ -13,9 +13,9 @@ from typing import Final
 from application.shared.errors import Overloaded
 from application.shared.rate_limit import place_of
 from domain.shared.errors import PosternError
-from entrypoints.http.exchange import Exchange, Message, Send
+from entrypoints.http.edge.exchange import Exchange, Message, Send
+from entrypoints.http.edge.transfers import TransferLimits
 from entrypoints.http.problems.errors import TooManyTransfers
-from entrypoints.http.transfers import TransferLimits
 
 WHOLE_BYTES: Final = 65_536
 """Answers up to here are sent in one piece."""

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from functools import lru_cache, wraps
 from typing import Final
 
-from entrypoints.http.exchange import Answer, Exchange, Headers, HttpRequest
+from entrypoints.http.edge.exchange import Answer, Exchange, Headers, HttpRequest
 
 CODED_MIN_BYTES: Final = 1024
 """Shorter answers fit into one packet either way."""

@@ -12,8 +12,8 @@ from domain.identity.errors import InvalidToken
 from domain.shared.actor import Actor, Scope
 from domain.shared.errors import PosternError, Unauthenticated
 from domain.shared.ids import SessionId
-from entrypoints.http.exchange import Exchange
-from entrypoints.http.operation import Operation
+from entrypoints.http.edge.exchange import Exchange
+from entrypoints.http.edge.operation import Operation
 
 _BEARER = re.compile(rb"bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE)
 """RFC 6750, section 2.1; the scheme is case-insensitive (RFC 9110, section 11.1)."""
