@@ -234,14 +234,14 @@ class Load:
             number += 1
             text = f"{name}-{number}"
             status = 0
-            while status == 0 and not (self._stopped and self._survives):
+            while status == 0:
                 headers = {"Authorization": f"Bearer {self.token}", "Idempotency_Key": text}
                 status = await self._ask(connection, "POST", "/api/v1/posts", {"text": text}, **headers)
-                yield
+                if status == 201:
+                    self.tally.acknowledged.add(text)
+                yield  # Whether it is to stop is for its caller to look at, between two attempts.
                 if not self._survives:
                     break
-            if status == 201:
-                self.tally.acknowledged.add(text)
 
 
 class Running:
