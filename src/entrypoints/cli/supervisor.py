@@ -271,17 +271,23 @@ class Supervisor(MPServer):
         pause = 0.0
         if place.successor is None:
             pause = pause_before(len(place.died))
-            place.due = now + pause
+            self._plan(place, now, pause)
         _log.error(
             "a worker (process %d) ended %s and is replaced %s",
             worker.pid,
             worker.how(),
             f"in {pause:g} s" if pause else "at once",
         )
-        # Connections at its socket are answered by the next worker there, unless others can take them sooner.
-        is_shared = place.successor is not None
-        if SHARES_BY_KERNEL and not is_shared and (len(self._places) > 1 or pause > FIRST_PAUSE_SECONDS):
-            place.listener = renewed(place.listener)
+
+    def _plan(self, place: _Place, now: float, pause: float) -> None:
+        """Have the next worker of a place that has none start after `pause`."""
+        place.due = now + pause
+        # Connections at its socket are answered by that one, unless others can take them sooner.
+        if SHARES_BY_KERNEL and (len(self._places) > 1 or pause > FIRST_PAUSE_SECONDS):
+            try:
+                place.listener = renewed(place.listener)
+            except OSError as error:  # No descriptors, say.
+                _log.error("connections wait for the next worker, since their socket cannot be replaced: %s", error)
 
     def _replace(self, place: _Place, now: float) -> None:
         place.due = None
@@ -289,8 +295,9 @@ class Supervisor(MPServer):
             place.worker = self._start(place)
         except OSError as error:  # No memory, or too many processes: as if it had died at once.
             place.died.append(now)
-            place.due = now + max(pause_before(len(place.died)), FIRST_PAUSE_SECONDS)
-            _log.error("a worker cannot be started, and will be in %g s: %s", place.due - now, error)
+            pause = max(pause_before(len(place.died)), FIRST_PAUSE_SECONDS)
+            _log.error("a worker cannot be started, and will be in %g s: %s", pause, error)
+            self._plan(place, now, pause)
 
     def _retire(self, worker: _Worker, now: float) -> None:
         worker.gone_by = now + RETIRE_SECONDS
@@ -328,7 +335,7 @@ class Supervisor(MPServer):
             successor.process.kill()
             self._retiring.append(successor)
         if place.worker is None:
-            place.due = time.monotonic() + pause_before(len(place.died))
+            self._plan(place, time.monotonic(), pause_before(len(place.died)))
         self._to_reload.clear()
         self._is_reloading = False
         self._abandoned_reloads += 1

@@ -3,9 +3,12 @@
 import http.client
 import os
 import signal
+import socket
 import sys
 import time
-from typing import Any
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -50,6 +53,47 @@ def test_two_workers_that_die_at_once_again_and_again_are_both_replaced_and_that
     assert server.log.read_text().count("ended of SIGKILL and is replaced at once") == 2
     assert server.log.read_text().count("ended of SIGKILL and is replaced in 1 s") == 2
     assert server.stop() == 0
+
+
+def test_every_connection_of_a_worker_that_is_killed_ends_accepted_or_not(shell: Shell, start: StartServer) -> None:
+    shell.migrate()
+    server = start(WORKERS="2")
+    victim, _ = server.workers()
+    with ExitStack() as stack:
+        connections = [stack.enter_context(_asking(server)) for _ in range(20)]
+        for connection in connections:
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200 "), "each is some worker's"
+        os.kill(victim, signal.SIGSTOP)
+        assert eventually(lambda: Path(f"/proc/{victim}/stat").read_text().rpartition(") ")[2].startswith("T"))
+        connections += [stack.enter_context(_asking(server)) for _ in range(20)]
+        for connection in connections:
+            connection.sendall(ASK)
+        os.kill(victim, signal.SIGKILL)
+        is_answered = [_is_answered(connection) for connection in connections]
+
+    # It had some in its hands, and some in its backlog.
+    assert not all(is_answered[:20])
+    assert not all(is_answered[20:])
+    assert any(is_answered)
+    server.await_workers(2, without=[victim])
+    assert server.stop() == 0
+
+
+ASK: Final = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def _asking(server: Server) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    connection.sendall(ASK)
+    return connection
+
+
+def _is_answered(connection: socket.socket) -> bool:
+    """Tell whether an answer comes, or else the end of the connection. Raises `TimeoutError` for neither."""
+    try:
+        return connection.recv(4096) != b""
+    except ConnectionResetError:
+        return False
 
 
 def test_what_is_asked_while_the_only_worker_is_replaced_waits_for_the_next(shell: Shell, start: StartServer) -> None:
