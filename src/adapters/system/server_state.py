@@ -21,7 +21,7 @@ class ServerState(msgspec.Struct, frozen=True, kw_only=True):
     dying: int = 0
     """How many of those it takes to be in a row."""
     pause_seconds: float = 0.0
-    """How long the server waits before it replaces the next one."""
+    """How long the server waits at most before it replaces the next one."""
     reloads: int = 0
     """How many reloads came to their end."""
     abandoned_reloads: int = 0
@@ -52,7 +52,7 @@ class ServerStateFile:
         state = self.read()
         if state.dying:
             ended = "A worker has died" if state.dying == 1 else f"Workers keep dying: {state.dying} in a row"
-            message = f"{ended}; the next one is replaced after {state.pause_seconds:g} s. The log has the reason."
+            message = f"{ended}; the next one is replaced within {state.pause_seconds:g} s. The log has the reason."
             yield Notice(code="workers-die", message=message)
         if state.is_last_reload_abandoned:
             yield Notice(

@@ -30,7 +30,8 @@ _log = logging.getLogger("postern.server")
 
 FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 30.0
-"""Between the end of a worker that keeps dying and its replacement: nothing the first time, then 1 s, and twofold."""
+"""Between the end of a worker that keeps dying and its replacement: nothing the first time, then 1 s, and twofold. Nor
+is there a pause after one that has served while no other is there."""
 STEADY_SECONDS: Final = 60.0
 """A worker that has lived for so long is not one that keeps dying."""
 READY_SECONDS: Final = 60.0
@@ -270,7 +271,9 @@ class Supervisor(MPServer):
         place.died.append(now)
         pause = 0.0
         if place.successor is None:
-            pause = pause_before(len(place.died))
+            # When nothing is left that serves, a pause would spare nobody; one that never served would fail again.
+            is_last = worker.is_ready and all(other.has_ended() for other in self._all())
+            pause = 0.0 if is_last else pause_before(len(place.died))
             self._plan(place, now, pause)
         _log.error(
             "a worker (process %d) ended %s and is replaced %s",

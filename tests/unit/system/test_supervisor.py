@@ -134,6 +134,16 @@ def test_while_another_serves_one_that_keeps_dying_is_replaced_after_pauses(star
     assert parent.places[0].due == pytest.approx(time.monotonic() + 1, abs=0.5)
 
 
+def test_when_none_is_left_that_serves_the_last_that_did_is_replaced_at_once(start: StartParent) -> None:
+    parent = start(2)
+    parent.die(*parent.started)
+    parent.ready(*parent.started[2:])
+    parent.die(*parent.started[2:])
+
+    assert [place.due is None for place in parent.places] == [True, False], "one is enough to go on with"
+    assert len(parent.started) == 5
+
+
 def test_the_last_that_has_not_served_is_replaced_after_a_pause(start: StartParent) -> None:
     parent = start(1)
     parent.die(parent.started[0])
