@@ -3,6 +3,13 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+MEASURING: Final = frozenset({"COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"})
+"""By these variables coverage tells processes that are started to measure themselves."""
+
+CHEAP_HASHES: Final = {"PASSWORD_HASH_MEMORY_KIB": "8192", "PASSWORD_HASH_ITERATIONS": "1"}
+"""Settings of servers whose passwords guard nothing."""
 
 
 @contextmanager

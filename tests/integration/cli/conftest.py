@@ -22,6 +22,7 @@ from sqlalchemy import make_url
 from adapters.sql.schema.migrate import upgrade
 from entrypoints.settings import setting_infos
 from tests.backends import in_thread
+from tests.tracing import CHEAP_HASHES
 
 POSTERN = Path(sys.executable).parent / "postern"
 START_SECONDS = 60
@@ -43,8 +44,6 @@ class Shell:
     folder: Path
     template: Path
     """A SQLite database of today's schema."""
-    is_measured: bool = True
-    """Whether coverage counts what is run in what is started, which takes twice the CPU time."""
     variables: dict[str, str] = field(default_factory=dict)
 
     def migrate(self) -> None:
@@ -58,14 +57,13 @@ class Shell:
             in_thread(lambda: upgrade(url.render_as_string(hide_password=False)))
 
     def environment(self, overrides: dict[str, str]) -> dict[str, str]:
-        unwanted = {
-            *setting_infos(),
-            *(() if self.is_measured else ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")),
-        }
+        unwanted = setting_infos()
         inherited = {name: value for name, value in os.environ.items() if name not in unwanted}
         ours = self.variables | overrides
         # These tests are one address, which signs up and logs in more often than anybody does in earnest.
         unlimited = {} if ours.get("ENVIRONMENT") == "production" else {"RATE_LIMIT_ENABLED": "false"}
+        if ours.get("ENVIRONMENT") not in {"production", "staging"}:  # They refuse cheap ones.
+            unlimited |= CHEAP_HASHES
         unlimited |= {"DRAIN_SECONDS": "0"}  # No load balancer has to notice.
         return inherited | unlimited | ours
 
@@ -159,8 +157,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shell(tmp_path: Path, template: Path, request: pytest.FixtureRequest) -> Shell:
-    return Shell(tmp_path, template, is_measured=request.node.get_closest_marker("faults") is None)
+def shell(tmp_path: Path, template: Path) -> Shell:
+    return Shell(tmp_path, template)
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def at_once(count: int, *asking: Callable[[], Answered]) -> list[Answered]:
 
 
 def test_a_lock_that_another_process_holds(shell: Shell, start: StartServer) -> None:
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     server = start(**LIMITS)
     caller = Caller(server)
     path = shell.folder / server_file(shell)
@@ -109,8 +109,7 @@ def served(database: DatabaseServer, shell: Shell, start: StartServer) -> Caller
     name = f"postern_{time.monotonic_ns()}"
     url = database.database(name)
     shell.variables["DATABASE_URL"] = url
-    migrated = shell.run("migrate")
-    assert migrated.returncode == 0, migrated.stderr
+    shell.migrate()
     return Caller(start(**LIMITS), name)
 
 

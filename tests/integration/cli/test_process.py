@@ -8,6 +8,7 @@ import pytest
 from tools.torture_process import kills, parents, reloads, stops
 
 pytestmark = [
+    pytest.mark.faults,
     pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc"),
     pytest.mark.timeout(300),
 ]

@@ -9,6 +9,7 @@ from tests.backends import missing
 from tools.torture_slow import MOST_MEMORY_MB, Crowd, served, torture
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(240)
 async def test_honest_clients_are_answered_among_slow_ones_of_the_same_address(tmp_path: Path) -> None:
     if sys.platform != "linux":

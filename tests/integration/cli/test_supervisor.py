@@ -36,7 +36,7 @@ def test_pauses_grow_from_none_to_half_a_minute() -> None:
 def test_two_workers_that_die_at_once_again_and_again_are_both_replaced_and_that_is_told(
     shell: Shell, start: StartServer
 ) -> None:
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     server = start(WORKERS="2")
     assert _notices(server) == []
     for _ in range(2):
@@ -98,7 +98,7 @@ def _is_answered(connection: socket.socket) -> bool:
 
 
 def test_what_is_asked_while_the_only_worker_is_replaced_waits_for_the_next(shell: Shell, start: StartServer) -> None:
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     server = start()
     (worker,) = server.workers()
     os.kill(worker, signal.SIGKILL)
@@ -111,7 +111,7 @@ def test_what_is_asked_while_the_only_worker_is_replaced_waits_for_the_next(shel
 def test_a_reload_takes_new_settings_and_one_that_cannot_leaves_everything_as_it_was(
     shell: Shell, start: StartServer
 ) -> None:
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     settings = shell.folder / ".env"
     settings.write_text("ALOWED_HOSTS=api.example.org\n")
     server = start(WORKERS="2")
@@ -158,7 +158,7 @@ def test_a_database_in_memory_is_not_lost_by_a_reload(start: StartServer) -> Non
 
 
 def test_a_server_that_drains_is_not_ready_takes_connections_and_closes_each(shell: Shell, start: StartServer) -> None:
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     server = start(WORKERS="2", DRAIN_SECONDS="3")
     kept = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     assert _answer(kept, "/health/live") == (200, None)
@@ -184,7 +184,7 @@ def _answer(connection: http.client.HTTPConnection, path: str) -> tuple[int, Any
 
 
 def test_a_connection_that_asks_nothing_holds_up_a_stop_for_a_moment_only(shell: Shell, start: StartServer) -> None:
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     server = start()
     silent = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     silent.connect()
@@ -198,7 +198,7 @@ def test_a_connection_that_asks_nothing_holds_up_a_stop_for_a_moment_only(shell:
 
 
 def test_a_port_of_workers_that_keep_dying_is_free_when_the_server_ends(shell: Shell, start: StartServer) -> None:
-    assert shell.run("migrate").returncode == 0
+    shell.migrate()
     server = start()
     for _ in range(3):
         victims = server.workers()

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tracing import CHEAP_HASHES, MEASURING
+
 
 class Server:
     def __init__(self, port: int, log: Path, pid: int) -> None:
@@ -60,7 +62,9 @@ def served(folder: Path, *, open_files: int | None = None, **settings: str) -> I
     port = _free_port()
     log = folder / "log"
     environment = {
-        **os.environ,
+        # What it runs is measured in process by the tests beside it; to be measured again takes twice the CPU time.
+        **{name: value for name, value in os.environ.items() if name not in MEASURING},
+        **CHEAP_HASHES,
         "ENVIRONMENT": "testing",
         "DATABASE_URL": "memory://",
         "HOST": "127.0.0.1",

@@ -9,6 +9,7 @@ from tests.backends import Databases, in_thread
 from tools.torture_events import Plan, torture
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("backend", "broker"), [("mariadb", "redis"), ("postgresql", "rabbitmq")])
 def test_killed_relays_lose_nothing_and_keep_the_order(
