@@ -99,7 +99,8 @@ FATES: Final[Mapping[str, str | Kept]] = {
 def test_every_column_is_erased_or_structural(name: str) -> None:
     fate = FATES[name]
     if isinstance(fate, Kept):
-        assert sorted(fate.columns) == sorted(TABLES[name].columns.keys())
+        assert len(fate.columns) == len(set(fate.columns))
+        assert set(fate.columns) ^ set(TABLES[name].columns.keys()) == set(), f"{name}: these are in one list alone"
 
 
 def test_no_table_is_listed_that_is_no_more() -> None:
@@ -191,7 +192,7 @@ async def test_a_deleted_post_leaves_what_is_structural(storage: Storage, behind
     demand_erased("posts", ids, before, after)
     for name in ("votes", "post_words"):
         demand_gone(name, ids, before, after)
-    assert saying("filled", before) == {"posts.text", "post_words.words"}
+    assert saying("filled", before) >= {"posts.text", "post_words.words"}
     assert saying("filled", after) == set()
 
 
