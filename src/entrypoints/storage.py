@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from adapters.sql.commit_marks import SqliteCommits
 from adapters.sql.database import Database
-from adapters.sql.engine.fast.sqlite.commit_marks import SqliteCommits
 from adapters.sql.events.log import SqlEventLog
 from adapters.sql.events.relay import relay_over
 from adapters.sql.events.retention import SqlEventRetention

@@ -1,8 +1,11 @@
 """One database, whichever it is: what every adapter of storage runs its statements through."""
 
+import asyncio
+import errno
+import tempfile
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Executable, make_url
 
@@ -10,9 +13,8 @@ from adapters.shared.request import note_commit
 from adapters.sql.crowds import Crowds
 from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.base import Dialect, Limits
-from adapters.sql.engine.fast.servers.engine import PooledConnections
-from adapters.sql.engine.fast.sqlite.engine import SqliteFile
-from adapters.sql.engine.port import Connections, PoolState, Unit
+from adapters.sql.engine.opening import open_engine
+from adapters.sql.engine.port import PoolState, Unit
 from adapters.sql.errors import CAUGHT, translated
 from adapters.sql.rows import AnyRow, Parameters
 from adapters.sql.settings import DatabaseSettings
@@ -24,54 +26,31 @@ __all__ = ["AnyRow", "Database", "DatabaseSettings", "Parameters"]
 
 R = TypeVar("R")
 
+_ROOM_BYTES: Final = 1 << 18
+"""What has to fit on the disk before it counts as no longer full."""
+
 
 class Database:
     """One database; no connection is made before it is needed."""
 
     def __init__(self, settings: DatabaseSettings, *, file: FileId | None = None) -> None:
         """`file`: which one the SQLite file is, when that is known: no other is ever used in its place."""
-        self._file = file
-        self._url = make_url(settings.url)
-        self.dialect: Dialect = dialect_of(self._url)
-        self._limits = Limits(
+        url = make_url(settings.url)
+        self.dialect: Dialect = dialect_of(url)
+        self.sqlite_file = self.dialect.file(url)
+        """The database's file, when it is SQLite."""
+        self.sqlite_guard = None if self.sqlite_file is None else FileGuard(self.sqlite_file, file)
+        """What knows whether that file is still in its place."""
+        limits = Limits(
             connect=settings.connect_timeout_seconds,
             statement=settings.statement_timeout_seconds,
             lock=settings.lock_timeout_seconds,
         )
-        self._connections = self._connections_of(settings)
+        self._engine = open_engine(settings, url, self.dialect, limits, self.sqlite_guard)
+        self.optimistic = self._engine.optimistic
         self.crowds = Crowds()
         self.writes = WriteWatch()
         self._shared: dict[Any, Any] = {}
-
-    def _connections_of(self, settings: DatabaseSettings) -> Connections:
-        path = self.sqlite_file
-        if path is not None:
-            return SqliteFile(
-                FileGuard(path, self._file),
-                self._limits,
-                connections=settings.pool_size,
-                turn_seconds=settings.pool_timeout_seconds,
-                full=settings.survives_power_loss,
-            )
-        return PooledConnections(
-            self._url,
-            self.dialect,
-            self._limits,
-            pool_size=settings.pool_size,
-            max_overflow=settings.max_overflow,
-            pool_timeout_seconds=settings.pool_timeout_seconds,
-            ping_after_idle_seconds=settings.ping_after_idle_seconds,
-        )
-
-    @property
-    def sqlite_guard(self) -> FileGuard | None:
-        """What knows whether the file is still in its place, when it is SQLite."""
-        return self._connections.guard if isinstance(self._connections, SqliteFile) else None
-
-    @property
-    def sqlite_file(self) -> Path | None:
-        """The database's file, when it is SQLite."""
-        return self.dialect.file(self._url)
 
     async def fetch_all(
         self, statement: Executable, parameters: Parameters, *, brief: bool = False
@@ -81,14 +60,14 @@ class Database:
         Raises `StorageUnavailable`, `TransientFailure`.
         """
         try:
-            return await self._connections.fetch_all(statement, parameters, brief=brief)
+            return await self._engine.fetch_all(statement, parameters, brief=brief)
         except CAUGHT as error:
             raise translated(error, self.dialect) from error
 
     async def fetch_one(self, statement: Executable, parameters: Parameters, *, brief: bool = False) -> AnyRow | None:
         """Read the first row, if there is one, outside of any transaction. See `fetch_all`."""
         try:
-            return await self._connections.fetch_one(statement, parameters, brief=brief)
+            return await self._engine.fetch_one(statement, parameters, brief=brief)
         except CAUGHT as error:
             raise translated(error, self.dialect) from error
 
@@ -101,11 +80,11 @@ class Database:
 
     def pools(self) -> Sequence[PoolState]:
         """Tell how many connections there are, and how many of them are in use."""
-        return self._connections.pools()
+        return self._engine.pools()
 
     def unit(self) -> Unit:
         """Return what runs the statements of one unit of work."""
-        return self._connections.unit()
+        return self._engine.unit()
 
     async def grouped(self, story: Callable[[], Coroutine[Any, Any, R]]) -> R:
         """Run a use case that waits for nothing but this database, where it pays under one commit with others.
@@ -113,12 +92,9 @@ class Database:
         Raises what it raises, and what committing does: `StorageUnavailable`, `TransientFailure`.
         """
         try:
-            result = await self._connections.grouped(story)
+            result = await self._engine.grouped(story)
         except CAUGHT as error:
-            meant = translated(error, self.dialect)
-            if isinstance(meant, StorageUnavailable):
-                self.writes.failed(meant)
-            raise meant from error
+            raise self._write_failed(error) from error
         note_commit()
         return result
 
@@ -127,14 +103,30 @@ class Database:
 
         On a server it cannot.
         """
-        try:
-            await self._connections.demand_room()
-        except CAUGHT as error:
-            meant = translated(error, self.dialect)
-            if isinstance(meant, StorageUnavailable):
-                self.writes.failed(meant)
-            raise meant from error
+        if self.sqlite_file is not None:
+            try:
+                await asyncio.to_thread(_demand_room, self.sqlite_file.absolute().parent)
+            except OSError as error:
+                raise self._write_failed(error) from error
+
+    def _write_failed(self, error: Exception) -> Exception:
+        meant = translated(error, self.dialect)
+        if isinstance(meant, StorageUnavailable):
+            self.writes.failed(meant)
+        return meant
 
     async def dispose(self) -> None:
         """Close every connection that is not in use. It may be used again afterwards."""
-        await self._connections.dispose()
+        await self._engine.dispose()
+
+
+def _demand_room(folder: Path) -> None:
+    """Raise `OSError` when the disk is full."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_ROOM_BYTES))
+            file.flush()
+    except OSError as error:
+        # Whether the folder may be written to at all, a write of the database finds out.
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise

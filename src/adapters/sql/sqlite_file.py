@@ -74,3 +74,8 @@ def file_id(path: Path) -> FileId | None:
     except OSError:
         return None
     return FileId(status.st_dev, status.st_ino)
+
+
+def log_of(path: Path) -> Path:
+    """Return where SQLite keeps the write-ahead log of a file."""
+    return path.with_name(f"{path.name}-wal")

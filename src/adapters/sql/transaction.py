@@ -45,9 +45,7 @@ class Transaction:
         self._dialect = database.dialect
         self._unit = database.unit()
         self._touched: list[Aggregate] = []
-        self._kept: list[Step] = []
         self._ended = False
-        self._failed = False
 
     async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:
         """Run one statement.
@@ -56,10 +54,10 @@ class Transaction:
         `StorageUnavailable` as everywhere.
         """
         self._demand_open()
-        if self._kept:
-            return await self._send(Step(statement, parameters, named))
         try:
-            return await self._unit.run(statement, parameters)
+            return await self._unit.run(statement, parameters, named)
+        except StepFailed as failed:
+            raise self._meant(failed) from failed.__cause__
         except CAUGHT as error:
             raise self._translated(error, named) from error
 
@@ -81,22 +79,15 @@ class Transaction:
         sent together lost one: then it is taken for the first that has a `lost`. For `row` see `Step`.
         """
         self._demand_open()
-        if self._unit.batches:
-            self._kept.append(Step(statement, parameters, named, missed, lost, row))
-            return
         try:
-            rows = await self.run(statement, parameters, named)
-        except TransientFailure as failure:
-            if lost is None:
-                raise
-            raise lost() from failure
-        if rows.count == 0 and missed is not None:
-            raise missed()
+            await self._unit.enqueue(Step(statement, parameters, named, missed, lost, row))
+        except StepFailed as failed:
+            raise self._meant(failed) from failed.__cause__
 
     @property
     def looks_first(self) -> bool:
         """Whether what can be read without a lock, and demanded as it was seen, is best done so: `put` it then."""
-        return self._unit.batches
+        return self._database.optimistic
 
     def shared(self, make: Callable[[Database], S]) -> S:
         """Return what all units of work on this database share, beside their transactions. Made when first asked."""
@@ -107,24 +98,6 @@ class Transaction:
     def crowds(self) -> Crowds:
         """Rows of this database for which locks have lately been worth their while."""
         return self._database.crowds
-
-    async def flush(self) -> None:
-        """Send what was put. Raises what it does."""
-        self._demand_open()
-        if self._kept:
-            await self._send()
-
-    async def _send(self, *last: Step) -> Rows:
-        kept, self._kept = self._kept, []
-        self._failed = True
-        try:
-            rows = await self._unit.run_all([*kept, *last])
-        except StepFailed as failed:
-            raise self._meant(failed) from failed.__cause__
-        except CAUGHT as error:
-            raise self._translated(error) from error
-        self._failed = False
-        return rows
 
     def _meant(self, failed: StepFailed) -> Exception:
         cause = failed.__cause__
@@ -153,9 +126,10 @@ class Transaction:
         if len(rows) == 1:
             await self.run(statement, rows[0])
             return
-        await self.flush()
         try:
             await self._unit.run_many(statement, rows)
+        except StepFailed as failed:
+            raise self._meant(failed) from failed.__cause__
         except CAUGHT as error:
             raise self._translated(error) from error
 
@@ -180,7 +154,7 @@ class Transaction:
 
     def when_durable(self, news: Callable[[], Awaitable[None]]) -> None:
         """Have `news` run when this transaction, grouped and committed by now, is durable."""
-        self._unit.defer(news)
+        self._unit.when_durable(news)
 
     def touch(self, aggregate: Aggregate) -> None:
         """Remember whose events belong to this commit."""
@@ -194,15 +168,10 @@ class Transaction:
     async def commit(self) -> Sequence[DomainEvent]:
         """Commit, and return the events that were committed with it, in order of touching."""
         self._demand_open()
-        if self._failed:
-            raise RuntimeError("a statement failed, and those after it were never sent")
         try:
             events = [event for aggregate in self._touched for event in aggregate.pull_events()]
             await self._store(events)
-            if self._kept:
-                await self._unit.finish(self._kept)
-            else:
-                await self._unit.commit()
+            await self._unit.commit()
         except StepFailed as failed:
             raise self._meant(failed) from failed.__cause__
         except CAUGHT as error:

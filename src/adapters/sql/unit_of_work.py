@@ -6,9 +6,8 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from adapters.shared.cancellation import CancelledInCommit
+from adapters.shared.cancellation import CancelledInCommit, go_on_alone
 from adapters.shared.request import note_commit
-from adapters.sql.cancelled import go_on_alone
 from adapters.sql.database import Database
 from adapters.sql.idempotency import SqlIdempotencyKeys
 from adapters.sql.identity.audit import SqlAuditTrail

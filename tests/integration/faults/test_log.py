@@ -11,8 +11,8 @@ import pytest
 
 from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.engine.fast.sqlite import engine as sqlite_engine
-from adapters.sql.engine.fast.sqlite.writer import log_of
 from adapters.sql.schema.migrate import upgrade
+from adapters.sql.sqlite_file import log_of
 from entrypoints.storage import sql_storage
 from tests.backends import in_thread
 from tests.builders import a_post, a_user

@@ -12,8 +12,8 @@ from sqlalchemy.pool import NullPool
 
 from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.engine.fast.compiled import Compiled
-from adapters.sql.engine.fast.servers.engine import PooledConnections
-from adapters.sql.engine.fast.sqlite.engine import SqliteFile
+from adapters.sql.engine.fast.servers.engine import ServerEngine
+from adapters.sql.engine.fast.sqlite.engine import SqliteEngine
 from adapters.sql.engine.port import Unit
 from adapters.sql.rows import Parameters
 from tests.backends import EMPTYING, PROCESSES, SQL_BACKENDS
@@ -52,10 +52,10 @@ on_sqlite = pytest.mark.parametrize("sql_backend", ["sqlite"], indirect=True)
 
 def connections_out(database: Database) -> int:
     """Return how many connections are in use, of all that were opened."""
-    connections = database._connections
-    if isinstance(connections, SqliteFile):
+    connections = database._engine
+    if isinstance(connections, SqliteEngine):
         return int(connections.writer.is_lent) + connections.reads.under_way
-    assert isinstance(connections, PooledConnections)
+    assert isinstance(connections, ServerEngine)
     return sum(pool.in_use for pool in connections.pools())
 
 

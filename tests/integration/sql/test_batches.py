@@ -227,7 +227,7 @@ async def test_after_a_failure_there_is_no_commit_of_what_is_left(database: Data
         await begun.put(_REVOKE, a_revocation(revoked), REVOKED_TWICE)
         await begun.put(_ENTER, an_entry(an_id()))
         with pytest.raises(RevokedTwice):
-            await begun.flush()
+            await begun.run(_GENERATION, {"at_id": an_id()})
         with pytest.raises(RuntimeError, match="never sent"):
             await begun.commit()
 
@@ -253,7 +253,7 @@ async def test_nothing_is_stored_when_what_must_match_does_not(
             await begun.put(_ENTER, an_entry(an_id()))
             await begun.put(_LOWER, {"at_id": fence})
             if flushed:
-                await begun.flush()
+                await begun.run(_GENERATION, {"at_id": an_id()})
             await begun.commit()
 
     with pytest.raises(TransientFailure):

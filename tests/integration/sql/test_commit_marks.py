@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
-from adapters.sql.engine.fast.sqlite.commit_marks import SqliteCommits
+from adapters.sql.commit_marks import SqliteCommits
 from adapters.sql.sqlite_file import FileGuard
 from entrypoints.storage import sql_storage
 from tests.builders import a_post, a_user

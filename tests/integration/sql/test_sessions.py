@@ -8,6 +8,7 @@ from sqlalchemy import make_url, text
 
 from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.dialects import dialect_of
+from adapters.sql.dialects.base import Limits
 from adapters.sql.dialects.mysql import MysqlDialect
 from application.shared.errors import StorageUnavailable
 from entrypoints.storage import sql_storage
@@ -19,6 +20,7 @@ from tests.integration.sql.conftest import OpenDatabase, on_servers, on_sqlite, 
 MYSQL_LIKE = pytest.mark.parametrize(
     "sql_backend", [backend for backend in SQL_BACKENDS if backend in {"mariadb", "mysql"}], indirect=True
 )
+LIMITS = Limits(connect=5.0, statement=10.0, lock=5.0)
 MARIADB = pytest.mark.parametrize("sql_backend", ["mariadb"], indirect=True)
 POSTGRESQL = pytest.mark.parametrize("sql_backend", ["postgresql"], indirect=True)
 
@@ -132,7 +134,7 @@ def test_a_driver_that_is_not_ours_is_refused_by_name() -> None:
 )
 def test_mysql_takes_tls_from_the_url(mode: str, encrypted: bool) -> None:
     url = make_url(f"mysql+asyncmy://db/postern?ssl={mode}")
-    options = MysqlDialect().engine_options(Database(DatabaseSettings(url=str(url)))._limits, url)
+    options = MysqlDialect().engine_options(LIMITS, url)
 
     assert (options["connect_args"]["ssl"] is not None) is encrypted
 
@@ -140,7 +142,7 @@ def test_mysql_takes_tls_from_the_url(mode: str, encrypted: bool) -> None:
 def test_a_word_for_tls_that_nobody_knows_is_refused() -> None:
     url = make_url("mysql+asyncmy://db/postern?ssl=perhaps")
     with pytest.raises(ValueError, match="perhaps"):
-        MysqlDialect().engine_options(Database(DatabaseSettings(url=str(url)))._limits, url)
+        MysqlDialect().engine_options(LIMITS, url)
 
 
 @MARIADB

@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text
 from adapters.sql.database import Database
 from adapters.sql.engine.fast.sqlite import groups
 from adapters.sql.engine.fast.sqlite.connection import raise_translatable
-from adapters.sql.engine.fast.sqlite.engine import SqliteFile
+from adapters.sql.engine.fast.sqlite.engine import SqliteEngine
 from adapters.sql.engine.fast.sqlite.groups import Job, SqliteGroups
 from adapters.sql.engine.fast.sqlite.reads import SqliteReads
 from adapters.sql.engine.fast.sqlite.slow_disk import Caution
@@ -34,9 +34,9 @@ from tests.integration.sql.conftest import Captured, OpenDatabase, on_sqlite
 pytestmark = on_sqlite
 
 
-def file_of(database: Database) -> SqliteFile:
-    assert isinstance(database._connections, SqliteFile)
-    return database._connections
+def file_of(database: Database) -> SqliteEngine:
+    assert isinstance(database._engine, SqliteEngine)
+    return database._engine
 
 
 @contextmanager

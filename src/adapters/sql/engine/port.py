@@ -1,4 +1,4 @@
-"""The shape of what runs statements: for reads that need no transaction, and for units of work."""
+"""What runs statements: for reads that need no transaction, and for units of work. There are two engines."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Executable
 
-from adapters.sql.errors import Named
+from adapters.sql.errors import CAUGHT, Named
 from adapters.sql.rows import AnyRow, Parameters, Rows
 
 R = TypeVar("R")
@@ -43,26 +43,34 @@ class StepFailed(Exception):
 class Unit(ABC):
     """The connection of one unit of work; it takes one, and begins, with its first statement.
 
-    Statements raise what drivers and SQLAlchemy raise, see `errors.CAUGHT`.
+    Statements raise what drivers and SQLAlchemy raise, see `errors.CAUGHT`; and `StepFailed` when it was one of those
+    enqueued that failed.
     """
 
+    grouped: ClassVar[bool] = False
+    """Whether it becomes durable only when the group does that it is run in."""
+
     @abstractmethod
-    async def run(self, statement: Executable, parameters: Parameters) -> Rows: ...
+    async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:
+        """Run a statement. `named` is for `StepFailed`, where it is sent together with what was enqueued."""
+        ...
 
     @abstractmethod
     async def run_many(self, statement: Executable, rows: Sequence[Parameters]) -> None:
         """Run a statement once for each of `rows`, in their order."""
         ...
 
-    async def run_all(self, steps: Sequence[Step]) -> Rows:
-        """Run these in their order, and return what the last one returned. Raises `StepFailed`, and `Step.missed`."""
-        del steps
-        raise RuntimeError("it sends each statement by itself")
+    async def enqueue(self, step: Step) -> None:
+        """Run `step` at once; or where that saves round trips with the next statement, at the latest with the commit.
 
-    async def finish(self, steps: Sequence[Step]) -> None:
-        """Run these in their order, at least one, and commit. Raises as `run_all` does."""
-        del steps
-        raise RuntimeError("it sends each statement by itself")
+        Raises `StepFailed`, and what `Step.missed` returns.
+        """
+        try:
+            rows = await self.run(step.statement, step.parameters)
+        except CAUGHT as error:
+            raise StepFailed(step) from error
+        if rows.count == 0 and step.missed is not None:
+            raise step.missed()
 
     @abstractmethod
     async def commit(self) -> None: ...
@@ -72,14 +80,9 @@ class Unit(ABC):
         """Roll back what was not committed and let go of the connection."""
         ...
 
-    batches: ClassVar[bool] = False
-    """Whether statements that are sent together cost less than each by itself; if not, `run` takes them."""
-    grouped: ClassVar[bool] = False
-    """Whether it becomes durable only when the group does that it is run in."""
-
-    def defer(self, news: Callable[[], Awaitable[None]]) -> None:
-        """Have `news` run when a grouped unit of work, committed by now, is durable."""
-        del news
+    def when_durable(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Have `callback` run when a grouped unit of work, committed by now, is durable."""
+        del callback
         raise RuntimeError("it is durable with its own commit")
 
 
@@ -93,8 +96,11 @@ class PoolState(NamedTuple):
     in_use: int
 
 
-class Connections(ABC):
-    """All connections that one process has to a database."""
+class Engine(ABC):
+    """What runs statements on one database: all connections that one process has to it."""
+
+    optimistic: ClassVar[bool] = False
+    """Whether what can be read without a lock, and demanded as it was seen, is best done so (`Step.row`)."""
 
     @abstractmethod
     async def fetch_all(self, statement: Executable, parameters: Parameters, *, brief: bool) -> Sequence[AnyRow]: ...
@@ -107,10 +113,6 @@ class Connections(ABC):
 
     @abstractmethod
     async def dispose(self) -> None: ...
-
-    async def demand_room(self) -> None:
-        """Raise `OSError` where it can be told without a write that there is no room on the disk."""
-        return
 
     def pools(self) -> Sequence[PoolState]:
         """Tell how the pools are that have been opened; none where there are none."""

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import Select, bindparam, select, type_coerce
 
+from adapters.sql.commit_marks import SqliteCommits
 from adapters.sql.database import Database
-from adapters.sql.engine.fast.sqlite.commit_marks import SqliteCommits
 from adapters.sql.look_ups import KEYS_A_LOOK_UP, NAMES, SharedLookUps, padded
 from adapters.sql.sqlite_file import FileGuard
 from adapters.sql.tables import AuthorRevisionRow, table_of

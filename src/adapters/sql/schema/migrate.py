@@ -19,8 +19,8 @@ from sqlalchemy import Connection, make_url
 
 from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.base import Dialect
-from adapters.sql.engine.fast.sqlite.writer import log_of
 from adapters.sql.schema.state import DatabaseRefused, SchemaState, SchemaStatus, apart, on_connection, schema_state
+from adapters.sql.sqlite_file import log_of
 
 __all__ = [
     "DatabaseRefused",

@@ -19,12 +19,9 @@ least (`caution`).
 """
 
 import asyncio
-import errno
 import sqlite3
-import tempfile
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Executable
@@ -35,10 +32,10 @@ from adapters.sql.engine.fast.sqlite.groups import SqliteGroups
 from adapters.sql.engine.fast.sqlite.reads import SqliteReads
 from adapters.sql.engine.fast.sqlite.slow_disk import Caution
 from adapters.sql.engine.fast.sqlite.units import GroupedUnit, OwnUnit
-from adapters.sql.engine.fast.sqlite.writer import SqliteWriter, log_of
-from adapters.sql.engine.port import Connections, Unit
+from adapters.sql.engine.fast.sqlite.writer import SqliteWriter
+from adapters.sql.engine.port import Engine, Unit
 from adapters.sql.rows import AnyRow, Parameters
-from adapters.sql.sqlite_file import FileGuard
+from adapters.sql.sqlite_file import FileGuard, log_of
 
 R = TypeVar("R")
 
@@ -47,11 +44,9 @@ _LOOK_SECONDS: Final = 0.5
 _QUIET_SECONDS: Final = 3.0
 """For how long nobody has written before the log is copied into the file, so that nobody waits for that."""
 _LONG_LOG_BYTES: Final = 1 << 20
-_ROOM_BYTES: Final = 1 << 18
-"""What has to fit on the disk before it counts as no longer full."""
 
 
-class SqliteFile(Connections):
+class SqliteEngine(Engine):
     """All connections of one process to one SQLite file; used from one event loop."""
 
     def __init__(self, guard: FileGuard, limits: Limits, *, connections: int, turn_seconds: float, full: bool) -> None:
@@ -84,9 +79,6 @@ class SqliteFile(Connections):
 
     async def grouped(self, story: Callable[[], Coroutine[Any, Any, R]]) -> R:
         return await self.groups.run(story)
-
-    async def demand_room(self) -> None:
-        await asyncio.to_thread(_demand_room, self.guard.path.absolute().parent)
 
     def _begin_to_look(self) -> None:
         if self._next_look is None:
@@ -127,15 +119,3 @@ class SqliteFile(Connections):
         await self.groups.finish()
         await self.reads.dispose()
         await self.writer.dispose()
-
-
-def _demand_room(folder: Path) -> None:
-    """Raise `OSError` when the disk is full."""
-    try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(_ROOM_BYTES))
-            file.flush()
-    except OSError as error:
-        # Whether the folder may be written to at all, a write of the database finds out.
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise

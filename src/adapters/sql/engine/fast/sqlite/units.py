@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from sqlalchemy import Executable
 
-from adapters.sql.cancelled import is_cancelled
+from adapters.shared.cancellation import is_cancelled
 from adapters.sql.engine.fast.sqlite.connection import Link, raise_translatable
 from adapters.sql.engine.fast.sqlite.groups import Job
 from adapters.sql.engine.fast.sqlite.writer import SqliteWriter
 from adapters.sql.engine.port import Unit
+from adapters.sql.errors import Named
 from adapters.sql.rows import Parameters, Rows
 
 
@@ -22,7 +23,8 @@ class OwnUnit(Unit):
         self._has_turn = False
         self._begun = False
 
-    async def run(self, statement: Executable, parameters: Parameters) -> Rows:
+    async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:
+        del named
         await self._begin()
         return await self._writer.in_thread(lambda: self._writer.link.execute(statement, parameters))
 
@@ -70,7 +72,8 @@ class GroupedUnit(Unit):
         self._begun = False
         self._changes_before = 0
 
-    async def run(self, statement: Executable, parameters: Parameters) -> Rows:
+    async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:
+        del named
         if not self._begun:
             self._begin()
         return self._link.execute(statement, parameters)
@@ -94,8 +97,8 @@ class GroupedUnit(Unit):
                 self._job.spoilt = True
         self._begun = False
 
-    def defer(self, news: Callable[[], Awaitable[None]]) -> None:
-        self._job.news.append(news)
+    def when_durable(self, callback: Callable[[], Awaitable[None]]) -> None:
+        self._job.news.append(callback)
 
     def _begin(self) -> None:
         if not self._begun:

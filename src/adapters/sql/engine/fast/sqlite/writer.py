@@ -7,13 +7,12 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Final, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from adapters.sql.cancelled import go_on_alone
+from adapters.shared.cancellation import go_on_alone
 from adapters.sql.dialects.base import Limits
 from adapters.sql.engine.fast.sqlite.connection import (
     Link,
@@ -24,17 +23,12 @@ from adapters.sql.engine.fast.sqlite.connection import (
     translatable,
 )
 from adapters.sql.errors import InDoubt
-from adapters.sql.sqlite_file import FileGone, FileGuard, file_id
+from adapters.sql.sqlite_file import FileGone, FileGuard, file_id, log_of
 
 R = TypeVar("R")
 
 _LOCK_POLL_SECONDS: Final = 0.001
 """SQLite's own waiting sleeps for up to 100 ms, and is overtaken by a process that writes all the time."""
-
-
-def log_of(path: Path) -> Path:
-    """Return where SQLite keeps the write-ahead log of a file."""
-    return path.with_name(f"{path.name}-wal")
 
 
 class SqliteWriter:
