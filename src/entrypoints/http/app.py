@@ -25,6 +25,7 @@ from entrypoints.http.edge.large_responses import Answers
 from entrypoints.http.edge.middleware import Edge
 from entrypoints.http.edge.rate_limits import EdgeLimits, EdgePolicy
 from entrypoints.http.edge.request_bodies import Bodies
+from entrypoints.http.edge.route_handler import RouteHandler
 from entrypoints.http.edge.telemetry import Telemetry
 from entrypoints.http.edge.transfers import TransferLimits
 from entrypoints.http.events.schemas import EventSchemaRoutes
@@ -292,6 +293,6 @@ def _options(handlers: Sequence[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
         async def options(request: HttpRequest) -> Answer:  # noqa: ARG001 - every handler takes the request
             return no_content((b"allow", allow.encode()))
 
-        return HTTPRouteHandler(path, http_method="OPTIONS", status_code=200)(options)
+        return RouteHandler(path, http_method="OPTIONS", status_code=200)(options)
 
     return [of(path, allowed) for path, allowed in methods.items()]

@@ -25,6 +25,7 @@ from entrypoints.http.edge.exchange import Answer, HttpRequest
 from entrypoints.http.edge.failures import Problem
 from entrypoints.http.edge.operation import Auth, Json, Operation, Parameter, key_parameter
 from entrypoints.http.edge.request_bodies import BODY_LIMIT
+from entrypoints.http.edge.route_handler import RouteHandler
 from entrypoints.http.problems.catalogue import catalogue, status_of
 
 _KEY: Final = key_parameter(
@@ -41,7 +42,7 @@ def endpoint(method: str, path: str, operation: Operation) -> Callable[[Handler]
     """Make a route of a handler, with its declaration attached."""
 
     def decorate(handler: Handler) -> HTTPRouteHandler:
-        return HTTPRouteHandler(
+        return RouteHandler(
             path,
             http_method=method,  # type: ignore[arg-type]  # Litestar wants a Literal; the tests know every method
             status_code=200,  # an `Answer` has its own; Litestar refuses 204 for what returns anything

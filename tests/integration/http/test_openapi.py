@@ -7,9 +7,13 @@ from typing import Any
 import httpx
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
 
 from entrypoints.container import Container
 from entrypoints.http.app import create_litestar, openapi_document
+from entrypoints.http.edge.exchange import Answer, HttpRequest
+from entrypoints.http.edge.route_handler import RouteHandler
 from entrypoints.http.identity.mailed_pages import PATHS
 from entrypoints.http.openapi import operations
 from entrypoints.http.problems.catalogue import catalogue, status_of
@@ -57,6 +61,17 @@ def test_every_route_is_declared_or_known_to_be_for_people(container: Container,
             path = route.path_format
             assert (method, path) in declared or path in _FOR_PEOPLE, (method, path)
     assert {(method.upper(), path) for method, path, _ in every_operation(contract.whole)} == declared
+
+
+def test_every_handler_takes_the_request_alone_and_returns_an_answer(container: Container) -> None:
+    """What Litestar finds out about one of them is used for all."""
+    app = create_litestar(container)
+    handlers = [handler for route in app.routes if isinstance(route, HTTPRoute) for handler in route.route_handlers]
+    assert {type(handler) for handler in handlers} == {RouteHandler}
+    for handler in handlers:
+        found = HTTPRouteHandler("/", http_method="GET")(handler.fn).parsed_fn_signature
+        parameters = {name: parameter.annotation for name, parameter in found.parameters.items()}
+        assert (parameters, found.return_type.annotation) == ({"request": HttpRequest}, Answer), str(handler)
 
 
 def test_every_operation_tells_what_it_can_answer(contract: Contract) -> None:

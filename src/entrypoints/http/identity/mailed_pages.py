@@ -29,6 +29,7 @@ from domain.shared.errors import FieldError, Invalid, PosternError
 from entrypoints.http.edge.exchange import Answer, Exchange, HttpRequest
 from entrypoints.http.edge.failures import answer_for
 from entrypoints.http.edge.json_body import collect_chunks, decode
+from entrypoints.http.edge.route_handler import RouteHandler
 from entrypoints.http.identity.credential_schemas import ForgotPasswordBody, ResetPasswordBody, VerifyEmailBody
 from entrypoints.http.identity.refresh_cookie import is_own
 from entrypoints.http.problems.catalogue import EXPLANATIONS
@@ -100,8 +101,8 @@ class MailedPages:
                 return self._failed(request, error)
 
         return [
-            HTTPRouteHandler(path, http_method="GET", name=name)(show),
-            HTTPRouteHandler(path, http_method="POST", status_code=200)(sent),
+            RouteHandler(path, http_method="GET", name=name)(show),
+            RouteHandler(path, http_method="POST", status_code=200)(sent),
         ]
 
     async def _verify(self, form: Form) -> Page:

@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from adapters.mail.mailbox import FolderMailbox, StoredMail
 from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest
 from entrypoints.http.edge.paging import refuse_parameters
+from entrypoints.http.edge.route_handler import RouteHandler
 from entrypoints.http.system.assets import assets_version
 from entrypoints.http.system.pages import prefers_html, private_page
 
@@ -29,7 +30,7 @@ def mailbox_routes(mailbox: FolderMailbox, *, version: str) -> list[HTTPRouteHan
             return private_page("Mailbox", _page(mails), assets=assets)
         return Answer(200, _encoder.encode({"items": mails}), (JSON_TYPE, NO_STORE))
 
-    return [HTTPRouteHandler(MAILBOX, http_method="GET", name="readMailbox")(read)]
+    return [RouteHandler(MAILBOX, http_method="GET", name="readMailbox")(read)]
 
 
 def _page(mails: list[StoredMail]) -> str:

@@ -16,6 +16,7 @@ from entrypoints.http.edge.direct import at_last
 from entrypoints.http.edge.exchange import Answer, Exchange, HttpRequest
 from entrypoints.http.edge.operation import Operation, Parameter
 from entrypoints.http.edge.paging import refuse_parameters
+from entrypoints.http.edge.route_handler import RouteHandler
 from entrypoints.http.openapi import endpoint
 from entrypoints.http.problems.catalogue import ProblemType, catalogue
 from entrypoints.http.problems.errors import NoSuchProblem, NoSuchRoute
@@ -255,4 +256,4 @@ class SystemRoutes:
 
 def _page(path: str) -> Callable[[Callable[[HttpRequest], Any]], HTTPRouteHandler]:
     """Make a route that is for people, and so has no place in the OpenAPI document."""
-    return HTTPRouteHandler(path, http_method="GET")
+    return RouteHandler(path, http_method="GET")
