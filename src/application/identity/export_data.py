@@ -1,6 +1,6 @@
 """Taking one's data along."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,8 @@ class Export:
 
     user_id: UserId
     sources: Sequence[ExportSource]
+    begin: Callable[[], Awaitable[None]]
+    """Leaves a trace of it. To be called once it is certain that it is sent, and before anything of it is."""
 
 
 class ExportData:
@@ -50,11 +52,13 @@ class ExportData:
         user_id = query.actor.user_id
         if await self._accounts.account(user_id) is None:
             raise InvalidToken  # It speaks for an account that is gone.
+        return Export(user_id, self._sources, lambda: self._record(user_id))
+
+    async def _record(self, user_id: UserId) -> None:
         async with self._uow() as uow:
             entry = AuditEntry(event=Unchanging.DATA_EXPORTED, at=self._clock.now(), actor=user_id, subject=user_id)
             await uow.audit.record(entry)
             await uow.commit()
-        return Export(user_id, self._sources)
 
 
 class AccountExport(ExportSource):

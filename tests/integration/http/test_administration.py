@@ -13,13 +13,18 @@ import pytest
 from adapters.security.revocations import POLL_SECONDS
 from application.identity.export_data import Export
 from application.identity.revocations import Revocation
+from application.shared.errors import Overloaded, StorageUnavailable
 from application.shared.export import ExportSource
 from domain.shared.actor import Role
+from domain.shared.errors import PosternError
 from domain.shared.ids import UserId
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
 from entrypoints.http.edge.exchange import Exchange, StreamedAnswer
+from entrypoints.http.edge.large_responses import Answers
 from entrypoints.http.identity.own_account import pieces_of
+from entrypoints.http.problems.catalogue import status_of
+from entrypoints.http.problems.errors import TooManyTransfers
 from tests.builders import an_id
 from tests.fakes import SettableClock
 from tests.integration.http.asgi import scope_of
@@ -375,6 +380,29 @@ async def test_an_export_holds_everything_as_one_document(client: httpx.AsyncCli
     assert response.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.parametrize("refusal", [TooManyTransfers(), Overloaded()])
+async def test_only_an_export_that_is_sent_leaves_a_trace(
+    client: httpx.AsyncClient,
+    alice: Account,
+    admin: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: PosternError,
+) -> None:
+    async def traces() -> int:
+        found = (await client.get(f"{API}/audit?limit=100", headers=admin.auth)).json()["items"]
+        return [entry["event"] for entry in found].count("user.data_exported")
+
+    with monkeypatch.context() as full:
+        full.setattr(Answers, "refusal", lambda *_: refusal)
+        refused = await client.get(f"{API}/users/me/export", headers=alice.auth)
+    assert problem(refused) == (status_of(type(refusal)), refusal.slug)
+    assert (await client.head(f"{API}/users/me/export", headers=alice.auth)).status_code == 200
+    assert await traces() == 0
+
+    assert (await client.get(f"{API}/users/me/export", headers=alice.auth)).status_code == 200
+    assert await traces() == 1
+
+
 async def test_an_export_of_nothing_much_is_valid_too(client: httpx.AsyncClient, bob: Account) -> None:
     document = (await client.get(f"{API}/users/me/export", headers=bob.auth)).json()
     assert (document["posts"], document["votes"]) == ([], [])
@@ -487,10 +515,23 @@ class MorePages(Pages):
     name = "more"
 
 
+async def test_of_an_export_that_leaves_no_trace_nothing_is_read() -> None:
+    async def fail() -> None:
+        raise StorageUnavailable
+
+    pages = Pages(1)
+    pieces = pieces_of(Export(UserId(an_id()), [pages], fail))
+    assert await anext(pieces) == b"{"
+    with pytest.raises(StorageUnavailable):
+        await anext(pieces)
+    assert pages.read == 0
+
+
 async def test_an_export_reads_no_further_than_it_has_sent() -> None:
     """However much there is, one batch is in memory: the next one is read when the last one was taken."""
     pages, more_pages = Pages(50), MorePages(0)
-    answer = await StreamedAnswer.begin(200, pieces_of(Export(UserId(an_id()), [pages, more_pages])), ())
+    export = Export(UserId(an_id()), [pages, more_pages], lambda: asyncio.sleep(0))
+    answer = await StreamedAnswer.begin(200, pieces_of(export), ())
     sent: list[bytes] = []
 
     async def send(message: dict[str, Any]) -> None:

@@ -197,7 +197,9 @@ class OwnAccountRoutes:
 
 async def pieces_of(export: Export) -> AsyncIterator[bytes]:
     """Write the document some records at a time: no more than a batch is in memory, however long it gets."""
-    before = b"{"
+    yield b"{"  # Whether it is refused for want of room shows here, and whether anybody wants more than its head.
+    await export.begin()
+    before = b""
     for source in export.sources:
         yield before + _encoder.encode(source.name) + (b":[" if source.is_list else b":")
         separator = b""
