@@ -62,6 +62,31 @@ async def test_an_account_is_counted_once_a_minute_and_only_from_its_hundredth_r
     assert desk.kept.counted == 1
 
 
+async def test_two_processes_pass_the_maximum_by_no_more_than_both_create_in_a_minute() -> None:
+    desk, most = Desk(), 2 * COUNTED_FROM
+    processes = [Idempotency(kept=desk.kept, vault=desk.vault, clock=desk.clock, max_keys=most) for _ in range(2)]
+
+    async def ask(process: int, key: str) -> bool:
+        async def keeps(_: Once[str]) -> str:
+            desk.keep_under(key)
+            return "created"
+
+        try:
+            await processes[process].carry_out(
+                keeps, owner=OWNER, key=IdempotencyKey(key), digest=ASKED, render=str.encode
+            )
+        except TooManyIdempotencyKeys:
+            return False
+        return True
+
+    first = [await ask(0, f"first {number}") for number in range(most)]
+    second = [await ask(1, f"second {number}") for number in range(most)]
+    assert sum(first) == most
+    assert sum(second) == COUNTED_FROM  # What it lets pass before it asks storage, and then it knows.
+    desk.clock.advance(timedelta(minutes=1))
+    assert [await ask(process, "one more") for process in (0, 1)] == [False, False]
+
+
 class CountingKeptAnswers(MemoryKeptAnswers):
     counted = 0
 
