@@ -1,4 +1,4 @@
-"""What becomes of a unit of work whose request is given up at its deadline: before its commit, and during it."""
+"""What becomes of a unit of work that is given up before its commit and during it, at a deadline or for a lost line."""
 
 import asyncio
 import threading
@@ -9,6 +9,7 @@ import pytest
 
 from adapters.shared.cancellation import CancelledInCommit
 from adapters.sql.engine.fast.sqlite.writer import SqliteWriter
+from application.shared.errors import OutcomeUnknown
 from domain.identity.user import User
 from entrypoints.storage import Storage, sql_storage
 from tests.builders import a_post, a_user
@@ -122,6 +123,32 @@ async def test_what_is_given_up_in_its_commit_on_a_server_is_in_doubt_and_the_ne
         await until(lambda: connections_out(database) == 0)
         assert await is_stored(storage, user)
         await given(storage, a_post(author))
+
+
+@on_servers
+@pytest.mark.parametrize("asks_before", [False, True], ids=["all in one go", "the commit by itself"])
+async def test_a_commit_whose_answer_is_lost_is_in_doubt(
+    open_with: OpenDatabase, database_url: str, asks_before: bool
+) -> None:
+    async with through_a_line(open_with, database_url) as (database, line):
+        storage = sql_storage(database)
+        author = a_user()
+        await given(storage, author)
+
+        async def sign_up() -> None:
+            async with storage.identity_units() as uow:
+                await uow.users.add(a_user())
+                if asks_before:
+                    await uow.users.get(author.id)
+                line.open.clear()
+                await uow.commit()
+
+        task = asyncio.create_task(sign_up())
+        await until(lambda: not line.open.is_set())
+        await line.cut()
+        with pytest.raises(OutcomeUnknown):
+            await asyncio.wait_for(task, 20)
+        line.open.set()
 
 
 @on_servers

@@ -95,8 +95,12 @@ class ServerUnit(Unit):
             try:
                 ended = await _finish_batch(lease, last)
             except StepFailed as failed:
-                # The COMMIT went with it.
-                raise _doubted(lease, failed) from failed.__cause__
+                if not lease.lost or lease.was_demoted:
+                    raise
+                # The COMMIT went with it, and no answer came.
+                doubt = InDoubt()
+                doubt.__cause__ = failed.__cause__
+                raise StepFailed(failed.step, failed.among) from doubt
             if ended:
                 lease.forget_transaction()
                 self._is_open = False
@@ -162,17 +166,6 @@ async def _finish_batch(lease: Lease, batch: Batch) -> bool:
     ended = await _judged(lease, batch, TOGETHER[lease.dialect.driver].finish(lease.link, batch))
     batch.check()
     return ended
-
-
-def _doubted(lease: Lease, failed: StepFailed) -> StepFailed:
-    """Return the failure of what ended in a COMMIT: in doubt when no answer came."""
-    if not lease.lost or lease.was_demoted:
-        return failed
-    doubt = InDoubt()
-    doubt.__cause__ = failed.__cause__
-    told = StepFailed(failed.step, failed.among)
-    told.__cause__ = doubt
-    return told
 
 
 async def _judged(lease: Lease, batch: Batch, running: Awaitable[R]) -> R:
