@@ -1,18 +1,24 @@
 """What every unit of work promises: all of it or nothing, one after the other."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
 
 from adapters.shared.request import current
+from application.shared.errors import StorageUnavailable
+from application.shared.unit_of_work import CommitListener
 from domain.identity.errors import EmailTaken, UserNotFound
 from domain.identity.user import User
+from domain.posts.post import Post
 from domain.posts.values import PostText
 from domain.shared.errors import PosternError
+from domain.shared.events import DomainEvent
+from domain.shared.ids import PostId
 from entrypoints.storage import Storage
 from tests.aggregates import fields_of
-from tests.builders import NOW, a_post, a_session, a_user, an_actor
+from tests.builders import NOW, a_post, a_session, a_user, an_actor, an_id
 from tests.conftest import OpenStorage
 from tests.contracts.stories import changed, given, load_post, load_user
 from tests.contracts.test_grouping import Told
@@ -123,6 +129,30 @@ async def test_a_request_knows_whether_anything_was_committed_for_it(storage: St
     noted.append(asked.has_committed)
 
     assert noted == [False, True, False, True]
+
+
+async def test_a_request_knows_of_a_commit_although_who_is_told_of_it_fails(open_storage: OpenStorage) -> None:
+    class Failing(CommitListener):
+        async def committed(self, events: Sequence[DomainEvent]) -> None:
+            del events
+            raise StorageUnavailable
+
+    storage, alice = open_storage(Failing()), a_user()
+    await given(open_storage(), alice)
+
+    async def publish(post: Post) -> None:
+        async with storage.posts_units() as uow:
+            await uow.posts.add(post)
+            await uow.commit()
+
+    for way in (publish, storage.grouped(Told[Post, None](publish)).execute):
+        asked = _Asked()
+        current.set(asked)
+        post = Post.publish(id=PostId(an_id()), by=an_actor(alice), text=PostText("news"), at=NOW)
+        with pytest.raises(StorageUnavailable):
+            await way(post)
+        assert await storage.posts.get(post.id, viewer=None) is not None
+        assert asked.has_committed
 
 
 async def test_a_unit_of_work_that_did_nothing_may_commit(storage: Storage) -> None:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from adapters.shared.cancellation import CancelledInCommit, go_on_alone
-from adapters.shared.request import note_commit
+from adapters.shared.request import Request, current, note_commit
 from adapters.sql.database import Database
 from adapters.sql.idempotency import SqlIdempotencyKeys
 from adapters.sql.identity.audit import SqlAuditTrail
@@ -98,7 +98,7 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
             # Nobody hangs up in the middle of what is run in one go; and it is not durable yet.
             events = await self.transaction.commit()
             if events and self._listeners:
-                self.transaction.when_durable(partial(self._tell, events))
+                self.transaction.when_durable(partial(self._tell_durable, current.get(), events))
             return
         # A caller who hangs up in the middle must not keep the listeners from hearing of what is committed: a shared
         # cache would go on serving what it has. So from here on it runs to its end, whoever waits for it.
@@ -110,12 +110,18 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
                 raise
             go_on_alone(self._committing)
             raise CancelledInCommit from None
-        note_commit()
 
     async def _commit(self) -> None:
         events = await self.transaction.commit()
+        note_commit()
         if events:
             await self._tell(events)
+
+    async def _tell_durable(self, request: Request | None, events: Sequence[DomainEvent]) -> None:
+        # In the task of the group, which works for no request.
+        if request is not None:
+            request.has_committed = True
+        await self._tell(events)
 
     async def _tell(self, events: Sequence[DomainEvent]) -> None:
         for listener in self._listeners:
