@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from adapters.sql.engine.fast.servers.pool import _CLOSING_SECONDS
 from application.shared.errors import StorageUnavailable
 from entrypoints.storage import sql_storage
 from tests.builders import a_post, a_user
@@ -37,6 +38,26 @@ async def test_a_read_that_is_never_answered_is_given_up_and_the_next_works(
 
         assert await storage.accounts.account(user.id) is not None
         assert connections_out(database) == 0
+
+
+@on_servers
+async def test_what_is_closed_does_not_wait_for_good_byes(
+    open_with: OpenDatabase, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with through_a_line(open_with, database_url) as (database, line):
+        storage = sql_storage(database)
+        await given(storage, user := a_user())
+        assert await storage.accounts.account(user.id) is not None
+        assert [pool.open for pool in database.pools()] == [1, 1]
+
+        line.open.clear()
+        began = time.monotonic()
+        await database.dispose()
+        assert time.monotonic() - began < 2 * _CLOSING_SECONDS, "one pool waited for the other"
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert caplog.text == ""
+        line.open.set()
 
 
 @on_servers

@@ -56,6 +56,7 @@ JOBS: Final = frozenset(
         "adapters/security/revocations.py:_read",
         "adapters/sql/health.py:_check_writes",
         "adapters/sql/engine/fast/servers/pool.py:_close",
+        "adapters/sql/engine/fast/servers/pool.py:close",
         "adapters/sql/engine/fast/servers/shared_commits.py:_commit",
         "adapters/sql/engine/fast/sqlite/engine.py:_look",
         "adapters/sql/engine/fast/sqlite/groups.py:_run_group",

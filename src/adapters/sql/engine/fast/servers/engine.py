@@ -1,5 +1,6 @@
 """Connections to a database server: two pools, made when they are first needed."""
 
+import asyncio
 import math
 from collections.abc import Sequence
 from functools import cached_property
@@ -74,10 +75,8 @@ class ServerEngine(Engine):
 
     async def dispose(self) -> None:
         vars(self).pop("_shared", None)
-        for name in _POOLS:
-            leases: Leases | None = vars(self).pop(name, None)
-            if leases is not None:
-                await leases.dispose()
+        made: list[Leases] = [vars(self).pop(name) for name in _POOLS if name in vars(self)]
+        await asyncio.gather(*(leases.dispose() for leases in made))
 
     def pools(self) -> Sequence[PoolState]:
         # Those that nobody has needed yet are not made for this.

@@ -24,7 +24,7 @@ from adapters.sql.rows import Parameters, Rows, rows_of
 
 R = TypeVar("R")
 
-_CLOSING_SECONDS: Final = 5.0
+_CLOSING_SECONDS: Final = 2.0
 """How long to be polite to a server in closing a connection to it."""
 
 
@@ -169,15 +169,21 @@ class Lease:
 
     async def close(self) -> None:
         """Close it, politely if there is somebody to be polite to. Raises nothing, unless it is cancelled."""
+        leaving = asyncio.ensure_future(self._say_good_bye())
         try:
-            # It is closed, whatever comes of the good-byes.
-            with suppress(Exception):
-                async with asyncio.timeout(_CLOSING_SECONDS):
-                    if self.lost:
-                        await greenlet_spawn(self._connection.invalidate)
-                    await greenlet_spawn(self._connection.close)
+            await asyncio.wait({leaving}, timeout=_CLOSING_SECONDS)
         finally:
+            # With this whoever still waits for the server has nothing to wait for: cancelled, SQLAlchemy would log it.
             self.link.hang_up()
+            if not leaving.done():
+                asyncio.get_running_loop().call_later(_CLOSING_SECONDS, leaving.cancel)
+
+    async def _say_good_bye(self) -> None:
+        # It is closed, whatever comes of that.
+        with suppress(Exception):
+            if self.lost:
+                await greenlet_spawn(self._connection.invalidate)
+            await greenlet_spawn(self._connection.close)
 
     def forsake(self) -> None:
         """Have it closed when it is given back: nobody knows what it is in the middle of."""
