@@ -8,6 +8,7 @@ from pkgutil import walk_packages
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # it ships no types
+import msgspec
 import pytest
 
 import domain
@@ -56,7 +57,14 @@ SAMPLES: list[DomainEvent] = [
     OrderPlaced(at=NOW, order_id=ORDER, customer_id=WHO, version=1),
     *(
         OrderStatusChanged(
-            at=NOW, order_id=ORDER, customer_id=None, version=2, before=OrderStatus.PENDING, after=status, by=BY
+            at=NOW,
+            order_id=ORDER,
+            # Shipped when the account is gone.
+            customer_id=None if status is OrderStatus.SHIPPED else WHO,
+            version=2,
+            before=OrderStatus.PENDING,
+            after=status,
+            by=BY,
         )
         for status in OrderStatus
     ),
@@ -99,6 +107,15 @@ def test_what_leaves_keeps_to_its_schema(event: DomainEvent) -> None:
     envelope = json.loads(Envelopes(api="https://api.example.org/api/v1")(told))
     assert envelope["dataschema"].endswith(f"/events/schemas/{told.type}/{told.version}")
     assert envelope["data"] == json.loads(told.data)
+
+
+@pytest.mark.parametrize("event", SAMPLES, ids=lambda event: type(event).__name__)
+def test_what_leaves_says_what_happened(event: DomainEvent) -> None:
+    told = logged(event, id=an_id())
+    assert told is not None
+
+    shared = {name: value for name, value in json.loads(told.data).items() if hasattr(event, name)}
+    assert shared == {name: msgspec.to_builtins(getattr(event, name)) for name in shared}
 
 
 @pytest.mark.parametrize("event", SAMPLES, ids=lambda event: type(event).__name__)
