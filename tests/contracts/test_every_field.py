@@ -348,7 +348,7 @@ EMPTY: Final = {
 """What may be empty in a view of an aggregate that has no empty field, and why."""
 
 
-async def user_of(storage: Storage, user: User) -> Any:
+async def user_of(storage: Storage, user: Any) -> Any:
     found = await storage.users.find(user.id, full=True)
     return found and found.view
 
