@@ -30,7 +30,9 @@ _SERVERS = {
 }
 
 SQL_BACKENDS = ("sqlite", "mariadb", "postgresql", *(("mysql",) if "TEST_MYSQL_URL" in os.environ else ()))
-BACKENDS = ("memory", *SQL_BACKENDS)
+PLAIN = ("sqlite-plain", "mariadb-plain", *(("postgresql-plain",) if os.environ.get("TEST_PLAIN") == "all" else ()))
+"""Databases with the plain engine, which share those of the fast one. `TEST_PLAIN=all` adds PostgreSQL's."""
+BACKENDS = ("memory", *SQL_BACKENDS, *PLAIN)
 
 PROCESSES = {"mariadb": "information_schema.processlist", "mysql": "performance_schema.processlist"}
 """Where connections are listed. MySQL's information schema fails (3854) while anybody sends bytes that are no text."""

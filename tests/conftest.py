@@ -112,14 +112,15 @@ def memory_store() -> MemoryStore:
 async def open_database(backend: str, databases: Databases) -> AsyncIterator[Callable[[], Database | None]]:
     """Opens pools on this backend's emptied database, as several processes would; None stands for memory."""
     opened: list[Database] = []
-    url = None if backend == "memory" else databases.url(backend)
+    kind, _, engine = backend.partition("-")
+    url = None if kind == "memory" else databases.url(kind)
     if url is not None:
-        await databases.empty(backend)
+        await databases.empty(kind)
 
     def open_() -> Database | None:
         if url is None:
             return None
-        opened.append(Database(DatabaseSettings(url=url)))
+        opened.append(Database(DatabaseSettings(url=url, engine=engine or "fast")))
         return opened[-1]
 
     yield open_

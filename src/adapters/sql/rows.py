@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import CursorResult
+from sqlalchemy import CursorResult, Result
 
 Parameters = Mapping[str, Any]
 AnyRow: TypeAlias = Any
@@ -44,6 +44,8 @@ class Rows:
         return [row[0] for row in self.rows]
 
 
-def rows_of(result: CursorResult[Any]) -> Rows:
-    """Return what SQLAlchemy returned."""
+def rows_of(result: Result[Any]) -> Rows:
+    """Return what SQLAlchemy returned for a statement of Core."""
+    if not isinstance(result, CursorResult):
+        raise TypeError(f"{type(result).__name__} is of ORM entities")
     return Rows(result.all() if result.returns_rows else (), result.rowcount)

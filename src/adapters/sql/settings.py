@@ -9,6 +9,8 @@ class DatabaseSettings:
 
     url: str = field(repr=False)
     """`sqlite+aiosqlite:///…`, `mysql+asyncmy://…` or `postgresql+asyncpg://…`; it may hold a password."""
+    engine: str = "fast"
+    """Which engine runs the statements: `fast`, or `plain`, which uses public names of SQLAlchemy alone."""
     pool_size: int = 20
     """Connections kept open, one half of them for units of work: writers share the server's group commit. Many more
     help nobody on few cores, and a hundred workers share a server's limit."""

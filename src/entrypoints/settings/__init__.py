@@ -87,6 +87,12 @@ class Settings:
         about="The database. Reserved characters in user and password are percent-encoded.",
         mask=values.mask_url,
     )
+    database_engine: str = setting(
+        values.engine,
+        default="fast",
+        expected="fast or plain",
+        about="What runs the statements: `plain` is slower, and uses documented parts of the database libraries alone.",
+    )
     database_pool_size: int = setting(
         values.integer(1, 1000),
         default="20",
@@ -500,6 +506,7 @@ class Settings:
     def database(self) -> DatabaseSettings:
         return DatabaseSettings(
             url=self.database_url,
+            engine=self.database_engine,
             pool_size=self.database_pool_size,
             max_overflow=self.database_max_overflow,
             # What goes on after the request was answered keeps a connection for nothing.

@@ -259,6 +259,12 @@ def synchronous(text: str) -> str:
     return text.lower()
 
 
+def engine(text: str) -> str:
+    if text.lower() not in {"fast", "plain"}:
+        raise ValueError
+    return text.lower()
+
+
 def yes_or_no(text: str) -> bool:
     words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
     if text.lower() not in words:

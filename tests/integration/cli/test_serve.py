@@ -245,3 +245,28 @@ def test_two_workers_show_a_caller_their_own_writes_at_once(
         assert server.complaints() == []
     finally:
         databases.drop(backend, url)
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "mariadb", "postgresql"])
+def test_the_plain_engine_serves_too(shell: Shell, start: StartServer, databases: Databases, backend: str) -> None:
+    shell.variables["DATABASE_URL"] = url = databases.create(backend, "_plain")
+    shell.variables["DATABASE_ENGINE"] = "plain"
+    try:
+        shell.migrate()
+        server = start("--workers", "2")
+        ada, bob = _sign_up(server, "ada@example.com"), _sign_up(server, "bob@example.com")
+        status, post = server.request("POST", "/api/v1/posts", {"text": "of a walrus"}, ada)
+        assert status == 201
+        assert server.request("PUT", f"/api/v1/posts/{post['id']}/vote", {"dir": 1}, bob)[0] == 200
+
+        _, mine = server.request("GET", "/api/v1/users/me/posts", headers=ada)
+        assert [(found["id"], found["score"]) for found in mine["items"]] == [(post["id"], 1)]
+        _, found = server.request("GET", "/api/v1/posts?q=walrus")
+        assert [hit["id"] for hit in found["items"]] == [post["id"]]
+        assert server.request("DELETE", "/api/v1/users/me", {"password": PASSWORD}, bob)[0] == 204
+        _, left = server.request("GET", f"/api/v1/posts/{post['id']}")
+        assert left["score"] == 0
+        assert server.stop() == 0
+        assert server.complaints() == []
+    finally:
+        databases.drop(backend, url)

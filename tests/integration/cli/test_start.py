@@ -76,6 +76,25 @@ def test_a_worker_imports_the_dialect_of_its_own_database_alone(
     assert f"adapters.sql.dialects.{needed}" in imported
 
 
+@pytest.mark.parametrize(
+    ("url", "engine", "needed"),
+    [
+        ("sqlite+aiosqlite:///postern.db", "fast", "fast.sqlite.engine"),
+        ("postgresql://postgres@127.0.0.1/postern", "fast", "fast.servers.engine"),
+        ("postgresql://postgres@127.0.0.1/postern", "plain", "plain"),
+    ],
+)
+def test_a_worker_imports_its_own_engine_alone(
+    tmp_path: Path, environ: dict[str, str], url: str, engine: str, needed: str
+) -> None:
+    environ |= {"DATABASE_URL": url, "DATABASE_ENGINE": engine}
+
+    imported = _imported(WORKER, tmp_path, environ)
+
+    engines = {f"adapters.sql.engine.{name}" for name in ("fast.sqlite.engine", "fast.servers.engine", "plain")}
+    assert imported & engines == {f"adapters.sql.engine.{needed}"}
+
+
 def test_a_worker_imports_no_client_of_what_it_is_not_connected_to(tmp_path: Path, environ: dict[str, str]) -> None:
     imported = _imported(WORKER, tmp_path, environ)
 

@@ -47,8 +47,8 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def opened(url: str, **settings: float) -> AsyncIterator[tuple[Database, Storage]]:
-    database = Database(DatabaseSettings(url=url, **settings))  # type: ignore[arg-type] # numbers all
+async def opened(url: str, *, engine: str = "fast", **settings: float) -> AsyncIterator[tuple[Database, Storage]]:
+    database = Database(DatabaseSettings(url=url, engine=engine, **settings))  # type: ignore[arg-type] # numbers all
     storage = sql_storage(database)
     try:
         yield database, storage
@@ -237,8 +237,9 @@ async def test_a_server_without_a_connection_left(server: DatabaseServer, databa
         await mends(database, storage)
 
 
+@pytest.mark.parametrize("engine", ["fast", "plain"])
 async def test_a_server_that_was_demoted_has_its_connections_opened_anew(
-    server: DatabaseServer, database_of_server: str
+    server: DatabaseServer, database_of_server: str, engine: str
 ) -> None:
     name = database_of_server.rpartition("/")[2].partition("?")[0]
     on, off = {
@@ -250,7 +251,7 @@ async def test_a_server_that_was_demoted_has_its_connections_opened_anew(
     }[server.name]
     in_thread(lambda: server.say(on))
     try:
-        async with opened(database_of_server, pool_size=2) as (database, storage):
+        async with opened(database_of_server, engine=engine, pool_size=2) as (database, storage):
             user = a_user()
             assert await storage.accounts.account(user.id) is None
             (before,) = [pool for pool in database.pools() if pool.name == "reads"]

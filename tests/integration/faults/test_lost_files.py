@@ -37,8 +37,16 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def database(path: Path) -> AsyncIterator[Database]:
-    database = Database(DatabaseSettings(url=f"sqlite+aiosqlite:///{path}"))
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(getattr(request, "param", "fast"))
+
+
+on_both_engines = pytest.mark.parametrize("engine", ["fast", "plain"], indirect=True)
+
+
+@pytest.fixture
+async def database(path: Path, engine: str) -> AsyncIterator[Database]:
+    database = Database(DatabaseSettings(url=f"sqlite+aiosqlite:///{path}", engine=engine))
     yield database
     await database.dispose()
 
@@ -70,6 +78,7 @@ async def grouped_write(database: Database, storage: Storage) -> None:
     await database.grouped(lambda: given(storage, a_user()))
 
 
+@on_both_engines
 @pytest.mark.parametrize("lose", [remove, replace])
 @pytest.mark.parametrize("write", ["by itself", "in a group"])
 async def test_nothing_is_acknowledged_into_a_file_that_is_gone(
@@ -99,6 +108,7 @@ async def test_nothing_is_acknowledged_into_a_file_that_is_gone(
     assert await storage.accounts.account(UserId(an_id())) is None
 
 
+@on_both_engines
 async def test_what_is_committed_while_the_file_goes_may_or_may_not_be_there(
     database: Database, storage: Storage, path: Path
 ) -> None:
@@ -122,13 +132,16 @@ async def test_a_log_that_was_removed_is_noticed_too(storage: Storage, path: Pat
         await given(storage, a_user())
 
 
-async def test_a_process_that_begins_later_takes_no_other_file_for_the_one_that_is_known(path: Path) -> None:
+@on_both_engines
+async def test_a_process_that_begins_later_takes_no_other_file_for_the_one_that_is_known(
+    path: Path, engine: str
+) -> None:
     known = file_id(path)
     assert known is not None
     url = f"sqlite+aiosqlite:///{path}"
     for lose in (remove_alone, replaced_by_an_empty_one):
         lose(path)
-        database = Database(DatabaseSettings(url=url), file=known)
+        database = Database(DatabaseSettings(url=url, engine=engine), file=known)
         storage = sql_storage(database)
         with pytest.raises(StorageUnavailable):
             await given(storage, a_user())
@@ -153,9 +166,10 @@ def size(path: Path) -> int | None:
     return path.stat().st_size if path.exists() else None
 
 
-async def test_a_file_that_is_not_there_is_made_by_nobody_but_a_migration(tmp_path: Path) -> None:
+@on_both_engines
+async def test_a_file_that_is_not_there_is_made_by_nobody_but_a_migration(tmp_path: Path, engine: str) -> None:
     path = tmp_path / "none.db"
-    database = Database(DatabaseSettings(url=f"sqlite+aiosqlite:///{path}"))
+    database = Database(DatabaseSettings(url=f"sqlite+aiosqlite:///{path}", engine=engine))
     storage = sql_storage(database)
 
     with pytest.raises(StorageUnavailable):

@@ -12,7 +12,6 @@ from sqlalchemy.pool import NullPool
 
 from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.engine.fast.compiled import Compiled
-from adapters.sql.engine.fast.servers.engine import ServerEngine
 from adapters.sql.engine.fast.sqlite.engine import SqliteEngine
 from adapters.sql.engine.port import Unit
 from adapters.sql.rows import Parameters
@@ -22,12 +21,21 @@ OpenDatabase = Callable[..., Database]
 
 
 @pytest.fixture
-async def open_with(database_url: str) -> AsyncIterator[OpenDatabase]:
+def engine(request: pytest.FixtureRequest) -> str:
+    """What runs statements: fast, unless a test is for `on_both_engines`."""
+    return str(getattr(request, "param", "fast"))
+
+
+on_both_engines = pytest.mark.parametrize("engine", ["fast", "plain"], indirect=True)
+
+
+@pytest.fixture
+async def open_with(database_url: str, engine: str) -> AsyncIterator[OpenDatabase]:
     """Opens the emptied database of this backend with the given settings."""
     opened: list[Database] = []
 
     def open_(**settings: Any) -> Database:
-        opened.append(Database(replace(DatabaseSettings(url=database_url), **settings)))
+        opened.append(Database(replace(DatabaseSettings(url=database_url, engine=engine), **settings)))
         return opened[-1]
 
     yield open_
@@ -52,11 +60,10 @@ on_sqlite = pytest.mark.parametrize("sql_backend", ["sqlite"], indirect=True)
 
 def connections_out(database: Database) -> int:
     """Return how many connections are in use, of all that were opened."""
-    connections = database._engine
-    if isinstance(connections, SqliteEngine):
-        return int(connections.writer.is_lent) + connections.reads.under_way
-    assert isinstance(connections, ServerEngine)
-    return sum(pool.in_use for pool in connections.pools())
+    engine = database._engine
+    if isinstance(engine, SqliteEngine):
+        return int(engine.writer.is_lent) + engine.reads.under_way
+    return sum(pool.in_use for pool in engine.pools())
 
 
 @asynccontextmanager

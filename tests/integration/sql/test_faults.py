@@ -24,6 +24,7 @@ from tests.integration.sql.conftest import (
     OpenDatabase,
     connections_out,
     end_all_connections,
+    on_both_engines,
     on_servers,
     on_sqlite,
 )
@@ -43,6 +44,7 @@ async def works(storage: Storage) -> None:
         assert await storage.posts.get(post.id, viewer=None) is not None
 
 
+@on_both_engines
 @on_servers
 async def test_a_connection_killed_in_the_middle_of_a_unit_of_work_is_a_failure_by_name(
     open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str
@@ -64,6 +66,7 @@ async def test_a_connection_killed_in_the_middle_of_a_unit_of_work_is_a_failure_
     assert connections_out(database) == 0
 
 
+@on_both_engines
 @on_servers
 async def test_a_connection_killed_just_before_the_commit_is_a_failure_by_name(
     open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str
@@ -83,6 +86,7 @@ async def test_a_connection_killed_just_before_the_commit_is_a_failure_by_name(
     assert await storage.accounts.account(user.id) is None
 
 
+@on_both_engines
 @on_servers
 async def test_connections_that_died_while_idle_are_replaced_before_anybody_notices(
     open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str
@@ -155,6 +159,7 @@ async def test_a_database_that_refuses_is_unavailable(url: str) -> None:
     await asyncio.sleep(0.1)
 
 
+@on_both_engines
 @on_servers
 async def test_a_statement_that_takes_too_long_is_given_up(open_with: OpenDatabase, sql_backend: str) -> None:
     database = open_with(statement_timeout_seconds=0.3)
@@ -170,6 +175,7 @@ async def test_a_statement_that_takes_too_long_is_given_up(open_with: OpenDataba
     await works(sql_storage(database))
 
 
+@on_both_engines
 @on_servers
 async def test_the_victim_of_a_deadlock_may_try_again_and_the_other_goes_on(
     open_with: OpenDatabase, sql_backend: str
@@ -198,6 +204,7 @@ async def test_the_victim_of_a_deadlock_may_try_again_and_the_other_goes_on(
     assert sorted(hashes) == ["0", "1"]
 
 
+@on_both_engines
 @on_servers
 async def test_whoever_waits_too_long_for_a_lock_may_try_again(open_with: OpenDatabase, sql_backend: str) -> None:
     database = open_with(lock_timeout_seconds=1)
@@ -213,6 +220,7 @@ async def test_whoever_waits_too_long_for_a_lock_may_try_again(open_with: OpenDa
     await works(storage)
 
 
+@on_both_engines
 @on_sqlite
 async def test_a_busy_file_lets_readers_read_and_writers_try_again(open_with: OpenDatabase) -> None:
     database = open_with(lock_timeout_seconds=0.2)
@@ -232,6 +240,7 @@ async def test_a_busy_file_lets_readers_read_and_writers_try_again(open_with: Op
     assert connections_out(database) == 0
 
 
+@on_both_engines
 async def test_a_pool_that_is_used_up_is_unavailable_and_readers_are_not_concerned(open_with: OpenDatabase) -> None:
     database = open_with(pool_size=2, max_overflow=0, pool_timeout_seconds=0.2)
     storage = sql_storage(database)
@@ -247,6 +256,7 @@ async def test_a_pool_that_is_used_up_is_unavailable_and_readers_are_not_concern
     await works(storage)
 
 
+@on_both_engines
 async def test_a_hundred_at_once_share_two_connections(open_with: OpenDatabase) -> None:
     database = open_with(pool_size=2, max_overflow=0)
     storage = sql_storage(database)
@@ -258,6 +268,7 @@ async def test_a_hundred_at_once_share_two_connections(open_with: OpenDatabase) 
     assert connections_out(database) == 0
 
 
+@on_both_engines
 async def test_readers_cancelled_at_any_moment_leave_no_connection_behind(open_with: OpenDatabase) -> None:
     database = open_with(pool_size=2, max_overflow=0)
     storage = sql_storage(database)
@@ -276,6 +287,7 @@ async def test_readers_cancelled_at_any_moment_leave_no_connection_behind(open_w
     await works(storage)
 
 
+@on_both_engines
 @on_servers
 async def test_a_unit_of_work_cancelled_while_it_waits_for_a_lock_leaves_no_connection_behind(
     open_with: OpenDatabase, sql_backend: str
@@ -299,6 +311,7 @@ async def test_a_unit_of_work_cancelled_while_it_waits_for_a_lock_leaves_no_conn
     assert connections_out(database) == 0
 
 
+@on_both_engines
 async def test_listeners_hear_of_a_commit_whose_caller_hung_up(open_with: OpenDatabase) -> None:
     told: list[DomainEvent] = []
     begun, go_on = asyncio.Event(), asyncio.Event()

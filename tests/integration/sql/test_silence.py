@@ -6,11 +6,11 @@ import time
 import pytest
 
 from adapters.sql.engine.fast.servers.pool import _CLOSING_SECONDS
-from application.shared.errors import StorageUnavailable
+from application.shared.errors import OutcomeUnknown, StorageUnavailable
 from entrypoints.storage import sql_storage
 from tests.builders import a_post, a_user
 from tests.contracts.stories import given
-from tests.integration.sql.conftest import OpenDatabase, connections_out, on_servers
+from tests.integration.sql.conftest import OpenDatabase, connections_out, on_both_engines, on_servers
 from tests.integration.sql.line import through_a_line
 
 STATEMENT_SECONDS = 0.2
@@ -19,6 +19,7 @@ AT_THE_MOST_SECONDS = 10.0
 TEXT_THAT_FILLS_BUFFERS = "many words " * 90_000
 
 
+@on_both_engines
 @on_servers
 async def test_a_read_that_is_never_answered_is_given_up_and_the_next_works(
     open_with: OpenDatabase, database_url: str
@@ -60,6 +61,7 @@ async def test_what_is_closed_does_not_wait_for_good_byes(
         line.open.set()
 
 
+@on_both_engines
 @on_servers
 @pytest.mark.parametrize("text", ["short", TEXT_THAT_FILLS_BUFFERS])
 async def test_a_write_that_is_never_answered_is_given_up_and_the_next_works(
@@ -79,4 +81,22 @@ async def test_a_write_that_is_never_answered_is_given_up_and_the_next_works(
         post = a_post(user)
         await given(storage, post)
         assert await storage.posts.get(post.id, viewer=None) is not None
+        assert connections_out(database) == 0
+
+
+@on_both_engines
+@on_servers
+async def test_a_commit_whose_answer_never_comes_is_in_doubt(open_with: OpenDatabase, database_url: str) -> None:
+    async with through_a_line(open_with, database_url) as (database, line):
+        storage = sql_storage(database)
+        async with storage.identity_units() as uow:
+            user = a_user()
+            await uow.users.add(user)
+            assert await uow.users.standing(user.id) is not None
+            line.open.clear()
+            committing = asyncio.create_task(uow.commit())
+            await asyncio.sleep(0)
+            await line.cut()
+            with pytest.raises(OutcomeUnknown):
+                await committing
         assert connections_out(database) == 0

@@ -101,14 +101,18 @@ class Dialect(ABC):
     @abstractmethod
     def file(self, url: URL) -> Path | None: ...
 
+    def existing(self, url: URL) -> URL:
+        """Return where to connect to so that nothing is made that is not there."""
+        return url
+
     @abstractmethod
     def engine_options(self, limits: Limits, url: URL) -> dict[str, Any]:
         """Return what `create_async_engine` needs for this database."""
         ...
 
     @abstractmethod
-    def prepare(self, connection: DBAPIConnection, limits: Limits, *, read_only: bool) -> None:
-        """Set up a fresh connection, once."""
+    def prepare(self, connection: DBAPIConnection, limits: Limits, *, read_only: bool, full: bool = True) -> None:
+        """Set up a fresh connection, once. `full`: whether a commit waits for the disk, where that is up to us."""
         ...
 
     @abstractmethod

@@ -202,8 +202,8 @@ class MysqlDialect(Dialect):
             arguments["ssl"] = _tls(mode)
         return {"connect_args": arguments}
 
-    def prepare(self, connection: DBAPIConnection, limits: Limits, *, read_only: bool) -> None:
-        del read_only
+    def prepare(self, connection: DBAPIConnection, limits: Limits, *, read_only: bool, full: bool = True) -> None:
+        del read_only, full
         version = str(connection.driver_connection.get_server_info())
         milliseconds = round(limits.statement * 1000)
         # Each knows only its own names. MySQL's limit is for SELECT alone; a write is bounded by the lock wait, and by

@@ -139,7 +139,7 @@ class PostgresqlDialect(Dialect):
             }
         }
 
-    def prepare(self, connection: DBAPIConnection, limits: Limits, *, read_only: bool) -> None:
+    def prepare(self, connection: DBAPIConnection, limits: Limits, *, read_only: bool, full: bool = True) -> None:
         """Do nothing: everything was said in connecting."""
 
     def verdict(self, error: DBAPIError) -> Verdict | None:

@@ -1,4 +1,4 @@
-"""SQLite 3.35 and later: one file, many readers, one writer at a time. Its statements run in `engine.fast.sqlite`."""
+"""SQLite 3.35 and later: one file, many readers, one writer at a time."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -123,19 +123,25 @@ class SqliteDialect(Dialect):
     def file(self, url: URL) -> Path | None:
         return Path(url.database) if url.database else None
 
+    def existing(self, url: URL) -> URL:
+        file = self.file(url)
+        if file is None:
+            return url
+        return url.set(database=file.absolute().as_uri(), query={"mode": "rw", "uri": "true"})
+
     def engine_options(self, limits: Limits, url: URL) -> dict[str, Any]:
         del url
-        # For migrations. isolation_level=None keeps the driver from beginning transactions by itself.
+        # isolation_level=None keeps the driver from beginning transactions by itself.
         return {"connect_args": {"timeout": limits.lock, "isolation_level": None}}
 
-    def prepare(self, connection: DBAPIConnection, limits: Limits, *, read_only: bool) -> None:
+    def prepare(self, connection: DBAPIConnection, limits: Limits, *, read_only: bool, full: bool = True) -> None:
         del limits
         cursor = connection.cursor()
         if read_only:
             cursor.execute("PRAGMA query_only = ON")
         else:
             cursor.execute("PRAGMA journal_mode = WAL")
-            cursor.execute("PRAGMA synchronous = FULL")
+            cursor.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
             cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 

@@ -12,6 +12,10 @@ def open_engine(
     settings: DatabaseSettings, url: URL, dialect: Dialect, limits: Limits, guard: FileGuard | None
 ) -> Engine:
     """Return what runs statements at `url`; no connection is made before it is needed. `guard`: of the SQLite file."""
+    if settings.engine == "plain":
+        from adapters.sql.engine.plain import PlainEngine  # noqa: PLC0415 # see above
+
+        return PlainEngine(settings, url, dialect, limits, guard)
     if guard is not None:
         from adapters.sql.engine.fast.sqlite.engine import SqliteEngine  # noqa: PLC0415 # see above
 
