@@ -1,9 +1,11 @@
 """A field that is new, or gone, is decided on wherever fields are listed: what forgets it fails with its name."""
 
+import ast
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -29,6 +31,8 @@ from domain.webhooks.delivery import Delivery
 from domain.webhooks.endpoint import WebhookEndpoint
 from tests.aggregates import AGGREGATES, fields_of, names_of
 from tests.filled import FILLED, NEW
+
+ROOT = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,3 +199,34 @@ def test_every_field_of_an_event_that_leaves_is_told_or_kept_back_for_a_reason(k
 
 def test_what_is_kept_back_is_of_events_that_leave() -> None:
     assert set(UNTOLD) <= set(CATALOGUE)
+
+
+def unread(module: Path, suffixes: tuple[str, ...]) -> list[str]:
+    """Return the fields of the classes with such names that nothing in their module reads, by class and name."""
+    tree = ast.parse(module.read_text())
+    read: set[str] = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id != "self"
+    }
+    return [
+        f"{kind.name}.{member.target.id}"
+        for kind in tree.body
+        if isinstance(kind, ast.ClassDef) and kind.name.endswith(suffixes)
+        for member in kind.body
+        if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name)
+        # A body makes a command of itself.
+        if member.target.id not in read | {node.attr for node in ast.walk(kind) if isinstance(node, ast.Attribute)}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "suffixes"),
+    [("application/*/*.py", ("Command", "Query")), ("entrypoints/http/*/*schemas.py", ("Body",))],
+    ids=["use cases", "HTTP"],
+)
+def test_every_field_that_a_caller_may_set_is_read(files: str, suffixes: tuple[str, ...]) -> None:
+    modules = sorted((ROOT / "src").glob(files))
+
+    assert len(modules) > 5
+    assert [field for module in modules for field in unread(module, suffixes)] == []
