@@ -4,7 +4,8 @@ import hmac
 import itertools
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
@@ -235,3 +236,14 @@ class ListedResolver(Resolver):
         if not found:
             raise OSError("no such name")
         return [parse_address(text) for text in found]
+
+
+@dataclass
+class ARequest:
+    """The request that a task works for, as far as adapters have to do with it."""
+
+    request_id: str = "a-request"
+    address: str = ""
+    fields: Mapping[bytes, bytes] = field(default_factory=dict)
+    due: float = 0.0
+    has_committed: bool = False

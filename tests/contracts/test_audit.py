@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from adapters.system.origin import ContextOrigins
+from adapters.shared.request import current
 from application.identity.audit import AuditEntry, Unchanging, entry_of
 from application.identity.views import AuditEntryView
 from application.shared.views import timestamp
@@ -21,6 +21,7 @@ from domain.shared.ids import UserId
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_session, a_user, an_actor, an_id
 from tests.contracts.stories import given
+from tests.fakes import ARequest
 
 
 async def trail(storage: Storage, involving: User | None = None) -> list[AuditEntryView]:
@@ -32,7 +33,7 @@ async def trail(storage: Storage, involving: User | None = None) -> list[AuditEn
 async def test_an_event_is_in_the_trail_with_its_commit(storage: Storage) -> None:
     admin, user = a_user(role=Role.ADMIN), a_user()
     await given(storage, admin, user)
-    ContextOrigins().begin(("2001:db8::1", 4711), {b"user-agent": b"curl/8.9"}, "request-7")
+    current.set(ARequest(address="2001:db8::1", fields={b"user-agent": b"curl/8.9"}, request_id="request-7"))
 
     async with storage.identity_units() as uow:
         loaded = await uow.users.get(user.id)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from adapters.shared.request import current
 from adapters.system.origin import ContextOrigins
 from application.posts.publish_post import PublishPost, PublishPostCommand
 from application.shared.unit_of_work import CommitListener
@@ -20,7 +21,7 @@ from entrypoints.storage import Storage
 from tests.builders import NOW, a_post, a_user, an_actor, an_id
 from tests.conftest import OpenStorage
 from tests.contracts.stories import given
-from tests.fakes import CountedIds, SettableClock
+from tests.fakes import ARequest, CountedIds, SettableClock
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -226,7 +227,7 @@ async def test_each_acts_on_behalf_of_its_own_caller(storage: Storage) -> None:
     grouped = storage.grouped(Told(story))
 
     async def asked(number: int) -> str:
-        ContextOrigins().begin(None, {}, f"request {number}")
+        current.set(ARequest(request_id=f"request {number}"))
         return await grouped.execute(number)
 
     requests = await asyncio.gather(*(asyncio.create_task(asked(number)) for number in range(10)))

@@ -22,6 +22,7 @@ from tests.builders import NOW, a_post, a_session, a_user, an_actor, an_id
 from tests.conftest import OpenStorage
 from tests.contracts.stories import changed, given, load_post, load_user
 from tests.contracts.test_grouping import Told
+from tests.fakes import ARequest
 
 
 async def test_what_is_not_committed_is_not_stored(storage: Storage) -> None:
@@ -96,13 +97,8 @@ async def test_what_was_committed_outlives_an_error_after_the_commit(storage: St
     assert fields_of(await load_user(storage, user.id)) == fields_of(user)
 
 
-class _Asked:
-    due = 0.0
-    has_committed = False
-
-
 async def test_a_request_knows_whether_anything_was_committed_for_it(storage: Storage) -> None:
-    asked = _Asked()
+    asked = ARequest()
     current.set(asked)
     known, user = a_user(email="alice@example.org"), a_user(email="alice@example.org")
 
@@ -146,7 +142,7 @@ async def test_a_request_knows_of_a_commit_although_who_is_told_of_it_fails(open
             await uow.commit()
 
     for way in (publish, storage.grouped(Told[Post, None](publish)).execute):
-        asked = _Asked()
+        asked = ARequest()
         current.set(asked)
         post = Post.publish(id=PostId(an_id()), by=an_actor(alice), text=PostText("news"), at=NOW)
         with pytest.raises(StorageUnavailable):

@@ -1,6 +1,6 @@
 """Reading one post."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from application.posts.ports import PostReader
 from application.posts.views import PostView
@@ -8,8 +8,7 @@ from domain.posts.errors import PostNotFound
 from domain.shared.ids import PostId, UserId
 
 
-@dataclass(frozen=True, slots=True)
-class GetPostQuery:
+class GetPostQuery(NamedTuple):
     post_id: PostId
     viewer: UserId | None
 

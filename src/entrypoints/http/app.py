@@ -1,12 +1,10 @@
 """The HTTP application: the routes of each context over the use cases of one container, inside the edge."""
 
-from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from typing import Any, Final
 
 from litestar import Litestar
-from litestar.handlers import HTTPRouteHandler
 
 from adapters.shared.redis import RedisProbe
 from application.identity.note_session_use import NoteSessionUseCommand
@@ -16,16 +14,15 @@ from entrypoints.container import Container
 from entrypoints.container.lifecycle import running
 from entrypoints.container.workers import watching, working
 from entrypoints.http.edge.addresses import ClientAddresses, ProxyHeader
-from entrypoints.http.edge.api_keys import ApiKeyDoor
 from entrypoints.http.edge.authentication import Authenticator
-from entrypoints.http.edge.exchange import Answer, Application, HttpRequest, no_content
+from entrypoints.http.edge.exchange import Application
 from entrypoints.http.edge.failures import handle
 from entrypoints.http.edge.idempotency import Creations
 from entrypoints.http.edge.large_responses import Answers
 from entrypoints.http.edge.middleware import Edge
 from entrypoints.http.edge.rate_limits import EdgeLimits, EdgePolicy
 from entrypoints.http.edge.request_bodies import Bodies
-from entrypoints.http.edge.route_handler import RouteHandler
+from entrypoints.http.edge.routing import Registration, RouteTable, options_of
 from entrypoints.http.edge.telemetry import Telemetry
 from entrypoints.http.edge.transfers import TransferLimits
 from entrypoints.http.events.schemas import EventSchemaRoutes
@@ -57,17 +54,16 @@ def create_app(container: Container) -> Application:
     posts = _posts(container, auth)
     transfers = _transfer_limits(settings)
     bodies = Bodies(transfers)
+    app = _litestar(container, auth, posts, bodies)
     return Edge(
-        _litestar(container, auth, posts, bodies),
+        app,
         allowed_hosts=settings.allowed_hosts,
         cors_origins=settings.cors_origins,
-        revocations=container.revocations(),
-        api_keys=ApiKeyDoor(container.api_key_directory()),
         auth=auth,
         limits=_limits(container),
         telemetry=Telemetry(container.request_metrics(), container.request_log()),
         addresses=_addresses(settings),
-        direct=posts.direct(),
+        routes=RouteTable(app.routes),
         deadline_seconds=settings.request_deadline_seconds,
         hsts_seconds=settings.hsts_max_age_seconds if settings.environment.is_exposed else 0,
         serving=container.serving(),
@@ -111,7 +107,7 @@ def _litestar(container: Container, auth: Authenticator, posts: PostsRoutes, bod
     ]
     relays = container.settings().relays_itself
     app = Litestar(
-        route_handlers=[*_options(handlers), *handlers],
+        route_handlers=[*options_of(handlers), *handlers],
         exception_handlers={Exception: handle},
         lifespan=[
             lambda _app: running(container),
@@ -155,7 +151,13 @@ def _authenticator(container: Container) -> Authenticator:
         with suppress(Overloaded):  # Then it is noted where the token is seen next, or not: the grace lasts longer.
             background.submit(lambda: note.execute(NoteSessionUseCommand(session_id, generation)))
 
-    return Authenticator(container.access_tokens(), container.clock(), container.revocations(), note_use=note_use)
+    return Authenticator(
+        container.access_tokens(),
+        container.clock(),
+        container.revocations(),
+        container.api_key_directory(),
+        note_use=note_use,
+    )
 
 
 def _posts(container: Container, auth: Authenticator) -> PostsRoutes:
@@ -174,7 +176,7 @@ def _posts(container: Container, auth: Authenticator) -> PostsRoutes:
     return PostsRoutes(use_cases, auth, Creations(container.idempotency()), container.threads(), base=API)
 
 
-def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, release: str) -> list[HTTPRouteHandler]:
+def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, release: str) -> list[Registration]:
     creations = Creations(container.idempotency())
     identity = IdentityUseCases(
         sign_up=container.sign_up(),
@@ -275,24 +277,3 @@ def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, relea
         ).handlers(),
         *(() if mailbox is None else mailbox_routes(mailbox, version=release)),
     ]
-
-
-def _options(handlers: Sequence[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
-    """Return a handler of OPTIONS for every path.
-
-    Litestar makes its own from the first handler that it sees of a path, and so forgets the methods of the others.
-    """
-    methods: dict[str, set[str]] = {}
-    for handler in handlers:
-        for path in handler.paths:
-            methods.setdefault(path, {"OPTIONS"}).update(handler.http_methods)
-
-    def of(path: str, allowed: set[str]) -> HTTPRouteHandler:
-        allow = ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))
-
-        async def options(request: HttpRequest) -> Answer:  # noqa: ARG001 - every handler takes the request
-            return no_content((b"allow", allow.encode()))
-
-        return RouteHandler(path, http_method="OPTIONS", status_code=200)(options)
-
-    return [of(path, allowed) for path, allowed in methods.items()]

@@ -7,25 +7,21 @@ know: `extra_json_schema`, examples, headers of a response.)
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 from litestar import Litestar
-from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from application.shared.idempotency import IdempotencyInFlight
 from application.shared.paging import MAX_LIMIT
 from domain.shared.errors import Invalid, PosternError
 from entrypoints.http.components import drop_defaults, share
-from entrypoints.http.edge.compression import negotiated
 from entrypoints.http.edge.conditional import TAGS_SCHEMA
-from entrypoints.http.edge.exchange import Answer, HttpRequest
 from entrypoints.http.edge.failures import Problem
 from entrypoints.http.edge.operation import Auth, Json, Operation, Parameter, key_parameter
 from entrypoints.http.edge.request_bodies import BODY_LIMIT
-from entrypoints.http.edge.route_handler import RouteHandler
 from entrypoints.http.problems.catalogue import catalogue, status_of
 
 _KEY: Final = key_parameter(
@@ -34,24 +30,6 @@ _KEY: Final = key_parameter(
     "nothing is created again. Keys are each account's own. After an error the key may be used again: nothing was done "
     "then, but for 503 `outcome-unknown`, where the same request with the same key finds out."
 )
-
-Handler = Callable[[HttpRequest], Awaitable[Answer]]
-
-
-def endpoint(method: str, path: str, operation: Operation) -> Callable[[Handler], HTTPRouteHandler]:
-    """Make a route of a handler, with its declaration attached."""
-
-    def decorate(handler: Handler) -> HTTPRouteHandler:
-        return RouteHandler(
-            path,
-            http_method=method,  # type: ignore[arg-type]  # Litestar wants a Literal; the tests know every method
-            status_code=200,  # an `Answer` has its own; Litestar refuses 204 for what returns anything
-            name=operation.id,
-            operation_id=operation.id,
-            opt={"operation": operation},
-        )(negotiated(operation.id, handler))
-
-    return decorate
 
 
 def operations(app: Litestar) -> Iterable[tuple[str, str, Operation]]:

@@ -530,8 +530,10 @@ async def test_of_an_export_that_leaves_no_trace_nothing_is_read() -> None:
 async def test_an_export_reads_no_further_than_it_has_sent() -> None:
     """However much there is, one batch is in memory: the next one is read when the last one was taken."""
     pages, more_pages = Pages(50), MorePages(0)
+    scope = scope_of("GET", "/api/v1/users/me/export", [])
+    exchange = Exchange(scope)
     export = Export(UserId(an_id()), [pages, more_pages], lambda: asyncio.sleep(0))
-    answer = await StreamedAnswer.begin(200, pieces_of(export), ())
+    answer = await StreamedAnswer.begin(exchange, 200, pieces_of(export), ())
     sent: list[bytes] = []
 
     async def send(message: dict[str, Any]) -> None:
@@ -539,10 +541,7 @@ async def test_an_export_reads_no_further_than_it_has_sent() -> None:
         sent.append(message.get("body", b""))
         assert pages.read <= b"".join(sent).count(b"page") // 2 + 1
 
-    scope = scope_of("GET", "/api/v1/users/me/export", [])
-    exchange = Exchange(scope)
     exchange.status = answer.status
-    exchange.attach(scope)
 
     async def receive() -> dict[str, Any]:
         await asyncio.Event().wait()

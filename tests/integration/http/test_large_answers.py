@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from litestar import Litestar
 
-from entrypoints.http.edge.direct import DirectRoutes
 from entrypoints.http.edge.exchange import Answer, Exchange, StreamedAnswer
 from entrypoints.http.edge.large_responses import PIECE_BYTES, STREAM_BYTES, WHOLE_BYTES, Answers
 from entrypoints.http.edge.middleware import Edge
+from entrypoints.http.edge.routing import RouteTable, page
 from entrypoints.http.edge.transfers import TransferLimits
 from tests.integration.http.asgi import scope_of
 
@@ -59,7 +60,7 @@ class Service:
         self.made = 0
         """Pieces of the answers that are made as they are sent."""
 
-        def read(_exchange: Exchange, _query: bytes) -> Answer:
+        def read(_: Exchange) -> Answer:
             return Answer(200, self.content)
 
         async def pieces() -> AsyncIterator[bytes]:
@@ -68,17 +69,17 @@ class Service:
                 self.made += 1
                 yield self.content[at : at + size // 4]
 
+        async def stream(exchange: Exchange) -> Answer:
+            return await StreamedAnswer.begin(exchange, 200, pieces(), ())
+
         async def app(scope: Any, receive: Any, send: Any) -> None:
-            if scope["path"] == "/streamed":
-                await (await StreamedAnswer.begin(200, pieces(), ()))(scope, receive, send)
-            else:
-                await Answer(200, self.content)(scope, receive, send)
+            await Answer(200, self.content)(scope, receive, send)
 
         self.edge = Edge(
             app,
             allowed_hosts=["testserver"],
             cors_origins=(),
-            direct=DirectRoutes(reads={"/direct": read}),
+            routes=RouteTable(Litestar([page("/direct", read), page("/streamed", stream)], openapi_config=None).routes),
             answers=Answers(TransferLimits(**limits)),
         )
 

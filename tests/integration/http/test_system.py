@@ -23,6 +23,7 @@ from entrypoints.http.system.assets import asset, asset_names
 from entrypoints.http.system.health import Component, health_routes
 from tests.builders import a_webhook
 from tests.fakes import SettableClock
+from tests.integration.http.asgi import scope_of
 from tests.integration.http.conftest import open_client, problem, settings
 from tests.integration.http.contract import Contract
 from tests.waiting import until
@@ -141,19 +142,16 @@ async def test_the_cache_is_shown_and_not_needed(contract: Contract) -> None:
         "cache": Component("cache", "the shared cache", DownProbe(), needed=False),
     }
     routes = {
-        next(iter(route.paths)): route.fn
+        next(iter(route.paths)): route.opt["handler"]
         for route in health_routes(components, SettableClock(), Notices(), version="1")
     }
 
-    class Request:
-        scope: dict[str, Any] = {"query_string": b"", "headers": []}  # noqa: RUF012 - never changed
-
-    Exchange(Request.scope).attach(Request.scope)
-    ready = await routes["/health/ready"](Request())
+    exchange = Exchange(scope_of("GET", "/health/ready", []))
+    ready = await routes["/health/ready"](exchange)
     contract.validate(json.loads(ready.body), {"$ref": "#/components/schemas/Readiness"})
     assert b'"cache":{"status":"down","needed":false' in ready.body
     with pytest.raises(NotReady):
-        await routes["/health/cache"](Request())
+        await routes["/health/cache"](exchange)
 
 
 async def test_the_index_is_a_page_for_browsers_and_json_otherwise(client: httpx.AsyncClient) -> None:

@@ -31,8 +31,7 @@ from application.shared.errors import Overloaded
 from application.shared.origin import Origin
 from domain.identity.api_key import ApiKeyName
 from domain.identity.values import EmailAddress, Username
-from entrypoints.http.edge.exchange import Exchange
-from tests.fakes import SettableClock
+from tests.fakes import ARequest, SettableClock
 from tests.waiting import until
 
 MAIL = Mail("alice@example.org", "A subject", "Hello Alice", "<p>Hello Alice</p>")
@@ -149,10 +148,7 @@ async def test_background_work_has_neither_the_deadline_nor_the_origin_of_a_requ
         left.append(ContextDeadline().seconds_left())
         origins.append(ContextOrigins().current())
 
-    exchange = Exchange({"headers": []})
-    exchange.due = 0.001
-    current.set(exchange)
-    ContextOrigins().begin(("203.0.113.9", 1), {}, "the-first-request")
+    current.set(ARequest(address="203.0.113.9", request_id="the-first-request", due=0.001))
     assert ContextDeadline().seconds_left() < 0
     background.submit(work)
     await asyncio.wait_for(background.close(), 5)

@@ -1,9 +1,10 @@
 """Bearer authentication (RFC 6750): from the `Authorization` header to the actor."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
+from adapters.security.api_key_directory import ApiKeyDirectory
 from application.identity.ports import AccessTokens, Revocations, VerifiedAccess
 from application.identity.revocations import generation_of
 from application.shared.clock import Clock
@@ -18,6 +19,9 @@ from entrypoints.http.edge.operation import Operation
 _BEARER = re.compile(rb"bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE)
 """RFC 6750, section 2.1; the scheme is case-insensitive (RFC 9110, section 11.1)."""
 _SCHEME = re.compile(rb"bearer(?: |$)", re.IGNORECASE)
+_API_KEY: Final = re.compile(rb"bearer +(pk_[A-Za-z0-9]+)", re.IGNORECASE)
+_API_KEY_MARK: Final = b" pk_"
+"""Credentials without it are no API key; cheaper to find than the pattern."""
 
 _REMEMBERED: Final = 10_000
 """Tokens; about 1 KiB each, so some 10 MiB at the most."""
@@ -40,7 +44,8 @@ class Authenticator:
     """Says who is calling.
 
     Checking a signature costs more than all the rest of a cached answer, so tokens that held are remembered by their
-    exact text, the oldest forgotten first. What can change while a token lives is checked at each use, in `_admit`.
+    exact text, the oldest forgotten first. What can change while a token lives is checked once a request, and before
+    each write of a stream.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class Authenticator:
         tokens: AccessTokens,
         clock: Clock,
         revocations: Revocations,
+        api_keys: ApiKeyDirectory | None = None,
         *,
         note_use: Callable[[SessionId, int], None] = _note_nothing,
         remembered: int = _REMEMBERED,
@@ -56,74 +62,70 @@ class Authenticator:
         self._tokens = tokens
         self._clock = clock
         self._revocations = revocations
+        self._api_keys = api_keys
         self._note_use = note_use
         self._capacity = remembered
         self._remembered: dict[bytes, _Known] = {}
 
-    def recognise_at_once(self, exchange: Exchange, credentials: bytes) -> bool:
-        """Do what `recognise` does, for a token that was seen before; False when there is something to wait for.
+    def authenticate(self, exchange: Exchange, credentials: bytes) -> Awaitable[None] | None:
+        """Leave on the exchange whose credentials it carries, or why they are refused. Raises nothing.
 
-        What held as a token was no API key, so `exchange.api_key` is None for it, rightly.
+        Once a request, when it comes in: limits and the log use it, which refuse no credentials, and handlers ask
+        `caller` and its like. Returns what has to be awaited first, if anything: a token that was seen before is
+        judged at once.
         """
         known = self._remembered.get(credentials)
         if known is None or not self._revocations.are_known():
-            return False
-        try:
-            exchange.actor = self._hold(known)
-        except InvalidToken as error:
-            exchange.refusal = error
+            return self._authenticate(exchange, credentials)
+        if self._is_over(known):
+            exchange.caller = InvalidToken()
         else:
+            exchange.caller = known.actor
             exchange.user_id = known.user_id
-        return True
+        return None
 
-    def recognise(self, exchange: Exchange, credentials: bytes) -> None:
-        """Leave on the exchange whose credentials it carries, or why they hold for nobody. Raises nothing.
+    async def _authenticate(self, exchange: Exchange, credentials: bytes) -> None:
+        try:
+            actor = exchange.caller = await self._find(exchange, credentials)
+        except PosternError as error:
+            exchange.caller = error
+        else:
+            exchange.user_id = str(actor.user_id)
 
-        Once a request, as it comes in. Limits and the log go by it, which are not to refuse anybody; whoever asks for
-        the caller gets to hear it.
-        """
-        key = exchange.api_key
-        if key is None:
-            try:
-                known = self._known(exchange, credentials)
-                exchange.actor = self._admit(known)
-            except PosternError as error:
-                exchange.refusal = error
-            else:
-                exchange.user_id = known.user_id
-        elif isinstance(key, Actor):
-            exchange.user_id = str(key.user_id)
+    async def _find(self, exchange: Exchange, credentials: bytes) -> Actor:
+        if not self._revocations.are_known():
+            await self._revocations.catch_up()
+        key = _API_KEY.fullmatch(credentials) if _API_KEY_MARK in credentials else None
+        if key is not None and self._api_keys is not None:
+            return await self._api_keys.actor(key[1].decode("ascii"))
+        return self._admit(self._known(exchange, credentials))
 
     def caller(self, exchange: Exchange, scope: Scope | None = None) -> Actor | None:
         """Return the caller; None without credentials. Raises `Unauthenticated` or `InvalidToken` for bad ones.
 
         `scope` is what an API key has to be good for; without one, only a session will do (`InsufficientScope`).
         """
-        if exchange.api_key is not None:
-            if isinstance(exchange.api_key, PosternError):
-                raise exchange.api_key
-            exchange.api_key.demand_scope(scope)
-            return exchange.api_key
-        credentials = exchange.fields.get(b"authorization")
-        if credentials is None:
-            return None
-        if exchange.refusal is not None:
-            raise exchange.refusal
-        return self._admit(self._known(exchange, credentials))
-
-    def recognised(self, exchange: Exchange, scope: Scope | None = None) -> Actor | None:
-        """Return the caller as they were recognised when the request came in; else what `caller` returns, or raises.
-
-        For a read that is answered at once. What takes its time, or lasts, asks `caller`, as often as it wants to know.
-        """
-        return exchange.actor or self.caller(exchange, scope)
+        return None if exchange.caller is None else self.signed_in(exchange, scope)
 
     def signed_in(self, exchange: Exchange, scope: Scope | None = None) -> Actor:
         """Return the caller. Raises `Unauthenticated` without credentials, and what `caller` raises."""
-        actor = self.caller(exchange, scope)
-        if actor is None:
-            raise Unauthenticated
-        return actor
+        found = exchange.caller
+        if isinstance(found, Actor):
+            if found.scopes is not None:
+                found.demand_scope(scope)
+            return found
+        raise found or Unauthenticated
+
+    def still_holds(self, exchange: Exchange) -> bool:
+        """Tell whether the access token of a request that goes on, which was admitted, holds now.
+
+        Raises `StorageUnavailable` when that cannot be told.
+        """
+        try:
+            self._admit(self._known(exchange, exchange.fields[b"authorization"]))
+        except (InvalidToken, Unauthenticated):
+            return False
+        return True
 
     def allowed(self, exchange: Exchange, operation: Operation) -> Actor:
         """Return the caller, if they may do this at all. Raises what `signed_in` does, and `Forbidden`.
@@ -159,19 +161,20 @@ class Authenticator:
         return known
 
     def _admit(self, known: _Known) -> Actor:
-        """Let a token that once held pass, or not: the one door that each of them goes through at each use.
+        """Return the actor of a token whose signature holds, if the token still does.
 
-        What may have ended it is time, or an event: its session was closed, or its account has another role by now.
         Revocations are in memory. The edge has made sure that they are known as of a moment ago, or tried to; when
-        they are not, nobody is let in on the strength of a token, and `StorageUnavailable` says so.
+        they are not, no token is accepted, and `StorageUnavailable` says so.
         """
-        actor = self._hold(known)
+        if self._is_over(known):
+            raise InvalidToken
         if not self._revocations.are_known():
             raise StorageUnavailable("Whether the token still holds cannot be told just now.")
-        return actor
+        return known.actor
 
-    def _hold(self, known: _Known) -> Actor:
-        access, generation, actor, _ = known
-        if self._clock.timestamp() >= access.expires_at or self._revocations.cover(access.session_id, generation):
-            raise InvalidToken
-        return actor
+    def _is_over(self, known: _Known) -> bool:
+        """Tell whether a token has ended: by its time, with its session, or because its account has another role."""
+        access = known.access
+        return self._clock.timestamp() >= access.expires_at or self._revocations.cover(
+            access.session_id, known.generation
+        )

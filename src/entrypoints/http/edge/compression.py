@@ -10,11 +10,10 @@ secret can be guessed a letter at a time (BREACH).
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable
-from functools import lru_cache, wraps
+from functools import lru_cache
 from typing import Final
 
-from entrypoints.http.edge.exchange import Answer, Exchange, Headers, HttpRequest
+from entrypoints.http.edge.exchange import Answer, Headers
 
 CODED_MIN_BYTES: Final = 1024
 """Shorter answers fit into one packet either way."""
@@ -30,7 +29,6 @@ AT_ONCE_MAX_BYTES: Final = 32_768
 
 VARY: Final = (b"vary", b"Accept-Encoding")
 _CODED: Final = (b"content-encoding", b"gzip")
-_FIELD: Final = b"accept-encoding"
 _REMEMBERED_BYTES: Final = 256
 
 NEVER: Final[dict[str, str]] = {
@@ -49,14 +47,6 @@ NEVER: Final[dict[str, str]] = {
     "listenToEvents": "it has no end, and each event is to arrive when it is sent",
 }
 """Operations whose answers are never compressed, and why."""
-
-Handler = Callable[[HttpRequest], Awaitable[Answer]]
-
-
-def wants_gzip(exchange: Exchange) -> bool:
-    """Tell whether the answer is to be compressed, if it can be."""
-    value = exchange.fields.get(_FIELD)
-    return value is not None and accepts_gzip(value)
 
 
 def accepts_gzip(value: bytes) -> bool:
@@ -104,7 +94,7 @@ def compress(body: bytes, level: int | None = None) -> bytes:
 
 def coded_answer(answer: Answer, body: bytes) -> Answer:
     """Return `answer` with its `body` compressed as given; its validator says so, if it has one."""
-    return Answer(answer.status, body, coded_headers(answer.headers))
+    return type(answer)(answer.status, body, coded_headers(answer.headers))
 
 
 def coded_headers(headers: Headers, *, coding: Headers = (_CODED,)) -> Headers:
@@ -124,18 +114,3 @@ async def coded(answer: Answer) -> Answer:
     if len(body) <= AT_ONCE_MAX_BYTES:
         return coded_answer(answer, compress(body))
     return coded_answer(answer, await asyncio.to_thread(compress, body))
-
-
-def negotiated(operation_id: str, handler: Handler) -> Handler:
-    """Return `handler` with its answers compressed for who asks for that, unless they must never be."""
-    if operation_id in NEVER:
-        return handler
-
-    @wraps(handler)
-    async def negotiating(request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
-        exchange.codes = wants_gzip(exchange)
-        answer = await handler(request)
-        return await coded(answer) if exchange.codes else answer
-
-    return negotiating

@@ -1,12 +1,9 @@
 """One HTTP exchange: what the edge learned of a request in its single pass, and the answer that goes back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from collections.abc import Set as AbstractSet
-from typing import Any, Final, TypeAlias
-
-from litestar import Request
-from litestar.datastructures import State
+from typing import Any, ClassVar, Final
 
 from domain.shared.actor import Actor
 from domain.shared.errors import PosternError
@@ -19,14 +16,12 @@ Headers = tuple[tuple[bytes, bytes], ...]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 """An ASGI application. Litestar, the server and we each type scopes in our own way; at the seam they are just that."""
 
-AnyScope: TypeAlias = Any
-AnyReceive: TypeAlias = Any
-"""The same seam where a handler is called with them, by the edge with ours or by Litestar with its own."""
-
-HttpRequest = Request[None, None, State]
-
 _KEY: Final = "postern.exchange"
 _WITHOUT_CONTENT: Final = frozenset({204, 304})
+_NO_PARAMS: Final[Mapping[str, str]] = {}
+
+DATA_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+"""For answers that are data: a browser that is talked into rendering one as a page runs and loads nothing."""
 
 
 class Exchange:
@@ -34,12 +29,11 @@ class Exchange:
 
     # Defaults of the class, so that a request only stores what it has: twelve assignments are a microsecond.
     request_id: str = ""
-    actor: Actor | None = None
-    """Whom the access token of the request speaks for, once the edge has found that it holds."""
-    api_key: Actor | PosternError | None = None
-    """Whom the API key of the request speaks for, or why it holds for nobody; None without one."""
-    refusal: PosternError | None = None
-    """Why the credentials of the request were found to hold for nobody, so that this is found out once."""
+    caller: Actor | PosternError | None = None
+    """The account that the credentials of the request belong to, or why they are refused; None without credentials.
+
+    It is decided once, when the request comes in.
+    """
     failure: Exception | None = None
     """What was answered with a problem."""
     user_id: str = ""
@@ -49,7 +43,9 @@ class Exchange:
     peer: tuple[str, int] | None = None
     """Who is at the other end of the connection: the client, or the proxy in front."""
     route: str = ""
-    """The template of the route, from whoever answers before the router does; empty leaves it to the router."""
+    """The template of the route; empty where there is none."""
+    params: Mapping[str, str] = _NO_PARAMS
+    """The values of the template's parameters, as the caller spelt them."""
     is_head: bool = False
     """The content of the answer is not wanted. Only who has no end of it need ask: the edge leaves it out."""
     codes: bool = False
@@ -67,7 +63,7 @@ class Exchange:
     length: int | None = None
     """Of the body, in bytes, as the request tells it; None where it does not."""
     body: Any = None
-    """What receives it (`bodies.Body`), once somebody wants it; None before."""
+    """What receives it (`request_bodies.Body`); None for a request that only reads."""
     repeated: AbstractSet[bytes] = frozenset()
     carried: Headers = ()
     """Header fields that the answer carries, whatever it will be."""
@@ -86,6 +82,8 @@ class Exchange:
 
     def __init__(self, scope: Scope) -> None:
         """Read the fields of `scope`; a repeated one is joined by commas (RFC 9110, section 5.3) and remembered."""
+        self.scope = scope
+        self.query: bytes = scope["query_string"]
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.fields: dict[bytes, bytes] = dict(headers)
         if len(self.fields) != len(headers):
@@ -118,24 +116,37 @@ class Exchange:
 
 
 class Answer:
-    """A response ready for the wire, any number of times: nobody changes one that was made.
+    """A response ready for the wire, any number of times: it never changes.
 
-    Litestar sends what is an ASGI application as it is, without a second copy.
+    It is an ASGI application too: that is how a large one is sent, and how Litestar's router would send it.
     """
 
     __slots__ = ("body", "fields", "headers", "status")
+
+    is_streamed: ClassVar[bool] = False
+    """It is made while it is sent, by `__call__` alone; `body` is empty."""
+    policy: ClassVar[Headers] = (DATA_POLICY,)
 
     def __init__(self, status: int, body: bytes = b"", headers: Headers = ()) -> None:
         self.status = status
         self.body = body
         self.headers = headers
         # 204 and 304 have no content, and no length of one either (RFC 9110, section 8.6).
-        self.fields = headers if status in _WITHOUT_CONTENT else (*headers, (b"content-length", b"%d" % len(body)))
-        """The headers, and what tells of the content."""
+        length = () if status in _WITHOUT_CONTENT else ((b"content-length", b"%d" % len(body)),)
+        self.fields = (*headers, *length, *self.policy)
+        """The headers, the length of the content, and what a browser may do with it."""
 
     async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": self.status, "headers": list(self.fields)})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+class PageAnswer(Answer):
+    """A page for people. Its headers hold a content security policy of its own."""
+
+    __slots__ = ()
+
+    policy = ()
 
 
 class StreamedAnswer(Answer):
@@ -145,23 +156,26 @@ class StreamedAnswer(Answer):
     that all that can be done is to break the response off, which a client tells from its end.
     """
 
-    __slots__ = ("_first", "_rest")
+    __slots__ = ("_exchange", "_first", "_rest")
+
+    is_streamed = True
 
     def __init__(
-        self, status: int, first: bytes, rest: AsyncIterator[bytes], headers: tuple[tuple[bytes, bytes], ...]
+        self, exchange: Exchange, status: int, first: bytes, rest: AsyncIterator[bytes], headers: Headers
     ) -> None:
         super().__init__(status, b"", headers)
+        self._exchange = exchange
         self._first = first
         self._rest = rest
 
     @classmethod
     async def begin(
-        cls, status: int, pieces: AsyncIterator[bytes], headers: tuple[tuple[bytes, bytes], ...]
+        cls, exchange: Exchange, status: int, pieces: AsyncIterator[bytes], headers: Headers
     ) -> "StreamedAnswer":
-        return cls(status, await anext(pieces, b""), pieces, headers)
+        return cls(exchange, status, await anext(pieces, b""), pieces, headers)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        exchange = Exchange.of(scope)
+    async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:
+        exchange = self._exchange
         exchange.is_unbounded = not exchange.is_head
         # Granian takes what is sent to a reader who has gone, and says nothing.
         gone = asyncio.create_task(_end_of(receive), name="waiting for a reader of what is streamed to go")
@@ -181,7 +195,7 @@ class StreamedAnswer(Answer):
                 exchange.let_go()
 
 
-async def _end_of(receive: AnyReceive) -> None:
+async def _end_of(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -2,9 +2,10 @@
 
 import logging
 import time
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from litestar import Request
 from litestar.exceptions import HTTPException
 from litestar.response import Response
 
@@ -24,7 +25,7 @@ from domain.shared.errors import (
     PosternError,
     Unauthenticated,
 )
-from entrypoints.http.edge.exchange import NO_STORE, Answer, Exchange, HttpRequest
+from entrypoints.http.edge.exchange import NO_STORE, Answer, Exchange
 from entrypoints.http.edge.ratelimit_fields import ratelimit_fields
 from entrypoints.http.problems.catalogue import STATUS_BY_FAMILY, status_of
 from entrypoints.http.problems.errors import (
@@ -217,8 +218,8 @@ _LOG_SECONDS: Final = 60.0
 _rarely: Final = _Rarely()
 
 
-def handle(request: HttpRequest, error: Exception) -> Response[bytes]:
-    """Answer whatever a route, or Litestar itself, raised: the one exception handler of the application."""
+def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Answer what Litestar's router raises, for a path or a method that there is not."""
     exchange = Exchange.of(request.scope)
     error = exchange.failure = as_far_as_known(error, exchange, request.scope["method"])
     answer = answer_for(error, exchange.request_id, method=request.scope["method"], path=request.scope["path"])

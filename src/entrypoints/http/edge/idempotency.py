@@ -14,7 +14,7 @@ import msgspec
 from application.shared.idempotency import IDEMPOTENCY_KEY_MAX_LENGTH, Idempotency, IdempotencyKey, Once
 from domain.shared.actor import Actor
 from domain.shared.errors import FieldError, Invalid
-from entrypoints.http.edge.exchange import Answer, AnyScope, Exchange
+from entrypoints.http.edge.exchange import Answer, Exchange, Scope
 
 V = TypeVar("V")
 
@@ -59,7 +59,7 @@ class Creations:
 
     async def answer(
         self,
-        scope: AnyScope,
+        exchange: Exchange,
         actor: Actor,
         body: bytes,
         create: Callable[[Once[V] | None], Awaitable[V]],
@@ -70,14 +70,14 @@ class Creations:
         The same request is the same method, path and `body`, byte for byte. Only what was carried out is kept: after
         an error the key may be used again. Raises what `Idempotency.carry_out` does, and `Invalid` for a bad key.
         """
-        key = idempotency_key(Exchange.of(scope))
+        key = idempotency_key(exchange)
         if key is None:
             return write(await create(None))
         answered = await self._idempotency.carry_out(
             create,
             owner=actor.user_id,
             key=key,
-            digest=_digest(scope, body),
+            digest=_digest(exchange.scope, body),
             render=lambda view: _pack(write(view)),
         )
         stored = _decoder.decode(answered.answer)
@@ -89,6 +89,6 @@ def _pack(answer: Answer) -> bytes:
     return _encoder.encode(_Stored(answer.status, answer.headers, answer.body))
 
 
-def _digest(scope: AnyScope, body: bytes) -> bytes:
+def _digest(scope: Scope, body: bytes) -> bytes:
     target = f"{scope['method']} {scope['path']}\n".encode()
     return sha256(target + body).digest()

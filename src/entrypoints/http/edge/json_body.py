@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin, 
 import msgspec
 
 from domain.shared.errors import FieldError, Invalid
-from entrypoints.http.edge.exchange import AnyReceive, AnyScope, Exchange, HttpRequest
+from entrypoints.http.edge.exchange import Exchange
 from entrypoints.http.edge.wording import worded
 from entrypoints.http.problems.errors import BadRequest, MalformedBody, UnsupportedContentCoding, UnsupportedMediaType
 
@@ -39,33 +39,28 @@ class Parsed:
     parse: Callable[[str], object]
 
 
-async def read(request: HttpRequest, schema: type[T]) -> T:
+async def read(exchange: Exchange, schema: type[T]) -> T:
     """Read the body as `schema`.
 
     Raises `UnsupportedMediaType` unless it says it is JSON, `MalformedBody` when it is not, `Invalid` with every faulty
     field, and `BadRequest` when it breaks off. The edge has bounded its size.
     """
-    return await decoded(await receive(request), schema)
+    return await decoded(await collect(exchange), schema)
 
 
-async def receive(request: HttpRequest) -> bytes:
-    """Receive the whole body of a request; see `collect`."""
-    return await collect(request.scope, request.receive)
-
-
-async def collect(scope: AnyScope, receive: AnyReceive) -> bytes:
+async def collect(exchange: Exchange) -> bytes:
     """Receive the whole body, for `decode`.
 
     Raises `UnsupportedMediaType` unless it says it is JSON, and `BadRequest` when it ends before it is whole: broken
-    off, or chunked wrongly. Litestar's own reader calls that an internal error, which anybody could then fill the log
-    with.
+    off, or chunked wrongly.
     """
-    _check_media_type(Exchange.of(scope))
-    return await collect_chunks(receive)
+    _check_media_type(exchange)
+    return await collect_chunks(exchange)
 
 
-async def collect_chunks(receive: AnyReceive) -> bytes:
+async def collect_chunks(exchange: Exchange) -> bytes:
     """Receive the whole body, whatever it is. Raises `BadRequest` when it ends before it is whole."""
+    receive = exchange.body.receive
     chunks: list[bytes] = []
     while True:
         message = await receive()

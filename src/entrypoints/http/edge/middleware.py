@@ -11,24 +11,22 @@ import re
 from asyncio import CancelledError, current_task
 from collections.abc import Awaitable, Iterable
 from time import perf_counter
-from typing import Final
+from typing import Final, TypeVar
 
 from adapters.shared.cancellation import CancelledInCommit
 from adapters.shared.request import current
-from adapters.system.origin import ContextOrigins
 from adapters.system.serving import Serving
 from adapters.telemetry.metrics import RequestMetrics
-from application.identity.ports import Revocations
 from application.shared.errors import DeadlineExceeded, OutcomeUnknown
 from domain.shared.errors import PosternError
 from entrypoints.http.edge.accept import accepts, accepts_json
 from entrypoints.http.edge.addresses import ClientAddresses
-from entrypoints.http.edge.api_keys import ApiKeyDoor
 from entrypoints.http.edge.authentication import Authenticator
+from entrypoints.http.edge.compression import accepts_gzip, coded
 from entrypoints.http.edge.cors import ALLOWED_METHODS, Cors
 from entrypoints.http.edge.deadlines import Deadlines
-from entrypoints.http.edge.direct import DirectRoutes
 from entrypoints.http.edge.exchange import (
+    DATA_POLICY,
     Answer,
     Application,
     Exchange,
@@ -45,8 +43,11 @@ from entrypoints.http.edge.large_responses import STREAM_BYTES, WHOLE_BYTES, Ans
 from entrypoints.http.edge.rate_limits import EdgeLimits
 from entrypoints.http.edge.ratelimit_fields import ratelimit_fields
 from entrypoints.http.edge.request_bodies import Bodies, ends_connection, guard_body, has_body
+from entrypoints.http.edge.routing import RouteTable
 from entrypoints.http.edge.telemetry import Telemetry
 from entrypoints.http.problems.errors import HeadersTooLarge, NotAcceptable, TooManyTransfers, UriTooLong
+
+T = TypeVar("T")
 
 _log = logging.getLogger("postern.http")
 
@@ -69,9 +70,6 @@ _SECURITY: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
 )
-_DATA_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-"""For answers that are data: a browser that is talked into rendering one as a page runs and loads nothing."""
-
 _READS: Final = frozenset({"GET", "HEAD"})
 PREFLIGHT: Final = "preflight"
 """What the log and the metrics call a preflight, which is answered before it has a route."""
@@ -134,7 +132,7 @@ class _Respond:
         status = exchange.status = start["status"]
         headers = [*start["headers"], *exchange.carried]
         if all(name != b"content-security-policy" for name, _ in start["headers"]):
-            headers.append(_DATA_POLICY)
+            headers.append(DATA_POLICY)
         if (exchange.has_body and _is_last(exchange, self._scope)) or isinstance(exchange.failure, TooManyTransfers):
             headers.append(_CLOSE)
         return {"type": "http.response.start", "status": status, "headers": headers}
@@ -159,13 +157,11 @@ class Edge:
         cors_origins: Iterable[str],
         cookie_path: str = "/api/v1/auth/",
         event_streams: frozenset[str] = frozenset({"/api/v1/events"}),
-        revocations: Revocations | None = None,
-        api_keys: ApiKeyDoor | None = None,
         auth: Authenticator | None = None,
         limits: EdgeLimits | None = None,
         telemetry: Telemetry | None = None,
         addresses: ClientAddresses | None = None,
-        direct: DirectRoutes | None = None,
+        routes: RouteTable | None = None,
         hsts_seconds: int = 0,
         serving: Serving | None = None,
         bodies: Bodies | None = None,
@@ -177,14 +173,11 @@ class Edge:
         self._limits = limits
         self._telemetry = telemetry or Telemetry(RequestMetrics())
         self._addresses = addresses or ClientAddresses(())
-        self._api_keys = api_keys
-        self._direct = direct or DirectRoutes()
+        self._routes = routes or RouteTable()
         self._bodies = bodies or Bodies()
         self._answers = answers or Answers()
         self._event_streams = event_streams
-        self._origins = ContextOrigins()
         self._deadlines = Deadlines(deadline_seconds, self._answer_for, self._bodies.is_waited_for)
-        self._revocations = revocations
         self._hosts = HostPolicy(allowed_hosts)
         self._cors = Cors(cors_origins, cookie_path=cookie_path)
         self._security: Headers = _SECURITY
@@ -201,7 +194,7 @@ class Edge:
         self._closing = ((b"connection", b"close"),)
         self._carried = (*self._carried, *self._closing)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901, PLR0912 # each call more costs a cached answer
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901, PLR0912, PLR0915 # each call more costs a cached answer
         """Take a request through everything that all requests pass, in this order, to whoever answers it.
 
         It awaits only where something may have to be waited for: every coroutine more costs a cached answer 0.3 µs.
@@ -219,30 +212,51 @@ class Edge:
         has_body = False  # as the exchange has it: what is only a default of its class takes long to be looked up
         try:
             has_body = self._guard(scope, exchange, path)
-            answer = self._options(exchange, path) if method == "OPTIONS" else None
+            reads = method in _READS
+            answer = None if reads else self._preflight(exchange, method, path)
             if answer is None:
-                credentials = exchange.fields.get(b"authorization")
-                if credentials is not None and not (auth and auth.recognise_at_once(exchange, credentials)):
-                    await self._recognise(exchange, credentials, scope, send)
-                if limits is not None:
-                    told = limits.take_at_once(method, path, exchange.address, exchange.user_id)
-                    exchange.carried += await self._limit(limits, exchange, scope, send) if told is None else told
-                answering = self._answer(exchange, scope, receive, send)
-                if isinstance(answering, Answer):
-                    answer = answering
+                route = self._routes.reads.get(path) if reads else None
+                if route is None:
+                    route = self._routes.find(exchange, "GET" if reads else method, path)
                 else:
-                    waiting = self._deadlines.waiting
-                    waiting[exchange] = current_task(), scope, send
-                    answer = await answering
-                    del waiting[exchange]
+                    exchange.route = path
+                credentials = exchange.fields.get(b"authorization")
+                if credentials is not None and auth is not None:
+                    unknown = auth.authenticate(exchange, credentials)
+                    if unknown is not None:
+                        await self._wait(exchange, unknown, scope, send)
+                if limits is not None:
+                    told = None
+                    if reads and route is not None:
+                        told = limits.read(exchange.address, exchange.user_id) if route.is_limited else ()
+                    exchange.carried += await self._limit(limits, exchange, scope, send) if told is None else told
+                if route is None:
+                    await self._wait(exchange, self._unrouted(exchange, scope, receive, send), scope, send)
+                else:
+                    if not reads:
+                        self._bodies.begin(exchange, receive)
+                    codes = route.compress and b"accept-encoding" in exchange.fields
+                    if codes:
+                        codes = exchange.codes = accepts_gzip(exchange.fields[b"accept-encoding"])
+                    answering = route.handle(exchange)
+                    if isinstance(answering, Answer):
+                        answer = answering
+                    else:
+                        current.set(exchange)
+                        waiting = self._deadlines.waiting
+                        waiting[exchange] = current_task(), scope, send
+                        answer = await answering
+                        if codes:
+                            answer = await coded(answer)
+                        del waiting[exchange]
             if answer is not None:
-                if len(answer.body) > WHOLE_BYTES or (has_body and exchange.has_large_body):
+                if answer.is_streamed or len(answer.body) > WHOLE_BYTES or (has_body and exchange.has_large_body):
                     await answer(scope, receive, _Respond(exchange, scope, send, self._answers))
                 else:
                     # As `_Respond` would make it of the answer's own messages, in one go.
                     body = b"" if method == "HEAD" else answer.body
                     exchange.status, exchange.sent = answer.status, len(body)
-                    headers = [*answer.fields, *exchange.carried, _DATA_POLICY]
+                    headers = [*answer.fields, *exchange.carried]
                     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
                     await send({"type": "http.response.body", "body": body, "more_body": False})
         except (Exception, CancelledError) as error:
@@ -251,7 +265,7 @@ class Edge:
             has_body = exchange.has_body
         finally:
             metrics.in_flight -= 1
-            self._telemetry.finish(scope, exchange, method, seconds=perf_counter() - began)
+            self._telemetry.finish(exchange, method, seconds=perf_counter() - began)
         if has_body:
             await self._bodies.drop(exchange, receive)
 
@@ -308,17 +322,17 @@ class Edge:
         peer = scope.get("client")
         if peer:
             exchange.peer = peer
-            address = exchange.address = self._addresses.of(peer[0], exchange.fields)
-            if address != peer[0]:
-                scope["client"] = address, 0  # Everything further in goes by that.
+            exchange.address = self._addresses.of(peer[0], exchange.fields)
         # Known before anything happens, so they go on every answer, errors included.
         shared = self._carried
         if b"origin" in exchange.fields:
             shared = (*self._security, *self._cors.headers(exchange, path), *self._closing)
         exchange.carried = (*shared, (b"x-request-id", request_id.encode("ascii")))
 
-    def _options(self, exchange: Exchange, path: str) -> Answer | None:
+    def _preflight(self, exchange: Exchange, method: str, path: str) -> Answer | None:
         """Answer a preflight, and a question about the server as a whole (RFC 9110, section 9.3.7)."""
+        if method != "OPTIONS":
+            return None
         if path == WHOLE:
             exchange.route = WHOLE
             return no_content((b"allow", ALLOWED_METHODS.encode()))
@@ -327,47 +341,28 @@ class Edge:
             exchange.route = PREFLIGHT
         return answer
 
-    async def _recognise(self, exchange: Exchange, credentials: bytes, scope: Scope, send: Send) -> None:
-        """Leave on the exchange whose credentials it carries. Once, as it comes in: whoever asks is told at once."""
+    async def _wait(self, exchange: Exchange, work: Awaitable[T], scope: Scope, send: Send) -> T:
+        """Await `work` within the time that the request has."""
         self._deadlines.waiting[exchange] = current_task(), scope, send
-        if self._revocations is not None and not self._revocations.are_known():
-            await self._revocations.catch_up()
-        if self._api_keys is not None and self._api_keys.MARK in credentials:
-            await self._api_keys.settle(exchange, credentials)
-        if self._auth is not None:
-            self._auth.recognise(exchange, credentials)
-
+        done = await work
         del self._deadlines.waiting[exchange]
+        return done
 
     async def _limit(self, limits: EdgeLimits, exchange: Exchange, scope: Scope, send: Send) -> Headers:
         """Count the request against its limits, and return the fields that tell of them."""
-        self._deadlines.waiting[exchange] = current_task(), scope, send
-        method, path = scope["method"], scope["path"]
-        told = await limits.take(method, path, address=exchange.address, user_id=exchange.user_id)
-        del self._deadlines.waiting[exchange]
-        return ratelimit_fields(told)
+        counting = limits.take(scope["method"], scope["path"], address=exchange.address, user_id=exchange.user_id)
+        return ratelimit_fields(await self._wait(exchange, counting, scope, send))
 
-    def _answer(
-        self, exchange: Exchange, scope: Scope, receive: Receive, send: Send
-    ) -> Answer | Awaitable[Answer | None]:
-        """Have it answered: by a direct route, or else by the router, who sends the answer itself and leaves None."""
-        method, path = scope["method"], scope["path"]
-        reads = method in _READS
-        answering: Answer | Awaitable[Answer] | None
-        if reads:
-            answering = self._direct.find(path, exchange, scope["query_string"])
-            if answering is not None:
-                return answering
+    def _unrouted(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Let Litestar's router answer, which has no route either, and says whether it is the path or the method."""
+        if exchange.is_head:
             # A HEAD is a GET whose content is not sent (RFC 9110, section 9.3.2): the same headers for certain.
             scope["method"] = "GET"
-        else:
+        elif scope["method"] != "GET":
             receive = self._bodies.begin(exchange, receive).receive
-        # Only who writes leaves a trace, and asks where the request came from.
-        self._origins.begin(scope.get("client"), exchange.fields, exchange.request_id)
-        current.set(exchange)
         exchange.attach(scope)
-        answering = None if reads else self._direct.find_write(method, path, exchange, scope, receive)
-        return answering or self._app(scope, receive, _Respond(exchange, scope, send, self._answers))
+        current.set(exchange)
+        return self._app(scope, receive, _Respond(exchange, scope, send, self._answers))
 
     def _guard(self, scope: Scope, exchange: Exchange, path: str) -> bool:
         """Raise for a request that must not go any further; tell whether it has a body."""
@@ -375,7 +370,7 @@ class Edge:
         headers = scope["headers"]
         if len(headers) > FIELDS_LIMIT or _size(headers) > HEADERS_LIMIT:
             raise HeadersTooLarge
-        if len(scope.get("raw_path") or path) + len(scope["query_string"]) > TARGET_LIMIT:
+        if len(scope.get("raw_path") or path) + len(exchange.query) > TARGET_LIMIT:
             raise UriTooLong
         if fields.get(b"host") not in self._hosts.passed:
             self._hosts.check(exchange, path, scope["http_version"])

@@ -54,14 +54,11 @@ class EdgeLimits:
         self._address_fields = LimitFields(policy.address)
         self._user_fields = LimitFields(policy.user)
 
-    def take_at_once(self, method: str, path: str, address: str, user_id: str) -> Headers | None:
+    def read(self, address: str, user_id: str) -> Headers | None:
         """Count a request that only reads, and return the header fields that tell of it.
 
-        None, and nothing counted, where that takes a wait, or for what `take` has to look at more closely. Raises
-        `RateLimited` when it is one too many.
+        None, and nothing counted, where that takes a wait. Raises `RateLimited` when it is one too many.
         """
-        if method not in _READS or not path.startswith(LIMITED) or path[-1] == "/" or "//" in path:
-            return None
         if user_id:
             limit, fields = self._user, self._user_fields
             taken = self._shared.take_at_once(limit, user_id)

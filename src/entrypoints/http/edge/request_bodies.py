@@ -158,7 +158,7 @@ class Bodies:
         # in which the server would wait for the garbage collector to close the connection.
         if exchange.failure is not None:
             exchange.failure.__traceback__ = None
-        exchange.failure = exchange.refusal = exchange.body = None
+        exchange.failure = exchange.caller = exchange.body = None
         if body.is_over or not self._may_drop(body):
             return
         body.refusal = None

@@ -6,7 +6,7 @@ from typing import Final
 from adapters.telemetry.metrics import UNMATCHED, RequestMetrics
 from adapters.telemetry.request_log import RequestLine, RequestLog
 from application.shared.rate_limit import RateLimited
-from entrypoints.http.edge.exchange import Exchange, Scope
+from entrypoints.http.edge.exchange import Exchange
 
 CLIENT_GONE: Final = 499
 """What is told as the status of a request whose client left before there was one, as nginx does."""
@@ -19,10 +19,9 @@ class Telemetry:
         self.metrics = metrics
         self._log = log
 
-    def finish(self, scope: Scope, exchange: Exchange, method: str, *, seconds: float) -> None:
+    def finish(self, exchange: Exchange, method: str, *, seconds: float) -> None:
         """Tell of a request that took `seconds`, and of its answer."""
-        # The router leaves the template it found; where a direct route answered, or the edge, the exchange has it.
-        route = exchange.route or scope.get("path_template") or UNMATCHED
+        route = exchange.route or UNMATCHED
         status = exchange.status or CLIENT_GONE
         self.metrics.observe(method, route, status, None if exchange.is_stream else seconds)
         if exchange.failure is not None:

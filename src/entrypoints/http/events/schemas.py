@@ -3,15 +3,14 @@
 from typing import Annotated, Final
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from application.events.catalogue import PUBLIC_TYPES, SCHEMAS
 from application.events.views import schema_of
 from entrypoints.http.edge.conditional import PUBLIC, bytes_tag, representation
-from entrypoints.http.edge.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.edge.exchange import Answer, Exchange
 from entrypoints.http.edge.operation import Operation, Parameter
 from entrypoints.http.edge.paging import refuse_parameters
-from entrypoints.http.openapi import endpoint
+from entrypoints.http.edge.routing import Registration, endpoint
 from entrypoints.http.problems.errors import NoSuchRoute
 
 
@@ -73,19 +72,19 @@ class EventSchemaRoutes:
         ]
         self._index = msgspec.json.encode(EventSchemas(items=entries))
 
-    def handlers(self) -> list[HTTPRouteHandler]:
+    def handlers(self) -> list[Registration]:
         return [
             endpoint("GET", self._base, LIST)(self.list),
             endpoint("GET", f"{self._base}/{{type:str}}/{{version:str}}", READ)(self.read),
         ]
 
-    async def list(self, request: HttpRequest) -> Answer:
-        refuse_parameters(request.scope["query_string"])
-        return representation(Exchange.of(request.scope), self._index, bytes_tag(self._index), PUBLIC)
+    async def list(self, exchange: Exchange) -> Answer:
+        refuse_parameters(exchange.query)
+        return representation(exchange, self._index, bytes_tag(self._index), PUBLIC)
 
-    async def read(self, request: HttpRequest) -> Answer:
-        refuse_parameters(request.scope["query_string"])
-        body = self._schemas.get((request.path_params["type"], request.path_params["version"]))
+    async def read(self, exchange: Exchange) -> Answer:
+        refuse_parameters(exchange.query)
+        body = self._schemas.get((exchange.params["type"], exchange.params["version"]))
         if body is None:
             raise NoSuchRoute
-        return representation(Exchange.of(request.scope), body, bytes_tag(body), PUBLIC)
+        return representation(exchange, body, bytes_tag(body), PUBLIC)

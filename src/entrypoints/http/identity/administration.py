@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from application.identity.create_user import CreateUser, CreateUserCommand
 from application.identity.delete_user import DeleteUser, DeleteUserCommand
@@ -32,13 +31,13 @@ from domain.shared.errors import Forbidden
 from domain.shared.ids import UserId
 from entrypoints.http.edge.authentication import Authenticator
 from entrypoints.http.edge.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
-from entrypoints.http.edge.exchange import JSON_TYPE, Answer, Exchange, HttpRequest, no_content
+from entrypoints.http.edge.exchange import JSON_TYPE, Answer, Exchange, no_content
 from entrypoints.http.edge.idempotency import Creations
-from entrypoints.http.edge.json_body import decoded, read, receive
+from entrypoints.http.edge.json_body import collect, decoded, read
 from entrypoints.http.edge.operation import PAGE, Auth, Operation, Parameter, id_parameter, path_parameter
 from entrypoints.http.edge.paging import Query, path_id, refuse_parameters
+from entrypoints.http.edge.routing import Registration, endpoint
 from entrypoints.http.identity.administration_schemas import CreateUserBody, ReplaceUserBody, SuspendUserBody
-from entrypoints.http.openapi import endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +251,7 @@ class AdministrationRoutes:
         self._users = f"{base}/users"
         self._audit = f"{base}/audit"
 
-    def handlers(self) -> list[HTTPRouteHandler]:
+    def handlers(self) -> list[Registration]:
         one = f"{self._users}/{{user_id:str}}"
         return [
             endpoint("GET", self._users, LIST_USERS)(self.list_users),
@@ -265,10 +264,9 @@ class AdministrationRoutes:
             endpoint("GET", self._audit, LIST_AUDIT)(self.list_audit),
         ]
 
-    async def list_users(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def list_users(self, exchange: Exchange) -> Answer:
         actor = self._auth.signed_in(exchange)
-        query = Query(request.scope["query_string"], _USERS_PARAMETERS)
+        query = Query(exchange.query, _USERS_PARAMETERS)
         wanted, beginning = query.page(), query.text("q", max_length=_Q_MAX_LENGTH)
         query.check()
         page = await self._use.list_users.execute(ListUsersQuery(actor, wanted, beginning))
@@ -277,65 +275,61 @@ class AdministrationRoutes:
             exchange, body, bytes_tag(body), (*PRIVATE, *query.next_link(self._users, page.next_cursor))
         )
 
-    async def get_user(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def get_user(self, exchange: Exchange) -> Answer:
         actor = self._auth.signed_in(exchange)
-        refuse_parameters(request.scope["query_string"])
-        user_id = UserId(path_id(request.path_params, "user_id"))
+        refuse_parameters(exchange.query)
+        user_id = UserId(path_id(exchange.params, "user_id"))
         user = await self._use.get_user.execute(GetUserQuery(actor, user_id))
         body = _encoder.encode(user.view)
         return representation(exchange, body, resource_tag(user.version, body), PRIVATE)
 
-    async def create_user(self, request: HttpRequest) -> Answer:
-        actor = self._auth.allowed(Exchange.of(request.scope), CREATE_USER)
-        refuse_parameters(request.scope["query_string"])
-        raw = await receive(request)
+    async def create_user(self, exchange: Exchange) -> Answer:
+        actor = self._auth.allowed(exchange, CREATE_USER)
+        refuse_parameters(exchange.query)
+        raw = await collect(exchange)
         body = await decoded(raw, CreateUserBody)
         return await self._creations.answer(
-            request.scope,
+            exchange,
             actor,
             raw,
             lambda once: self._use.create_user.execute(body.command(actor, once)),
             lambda user: _written(201, user, (b"location", f"{self._users}/{user.view.id}".encode())),
         )
 
-    async def replace_user(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def replace_user(self, exchange: Exchange) -> Answer:
         actor = self._auth.allowed(exchange, REPLACE_USER)
-        refuse_parameters(request.scope["query_string"])
-        user_id = UserId(path_id(request.path_params, "user_id"))
-        body = await read(request, ReplaceUserBody)
+        refuse_parameters(exchange.query)
+        user_id = UserId(path_id(exchange.params, "user_id"))
+        body = await read(exchange, ReplaceUserBody)
         if_version = await expected_version(exchange, lambda: self._version_of(actor, user_id))
         return _written(200, await self._use.replace_user.execute(body.command(actor, user_id, if_version)))
 
-    async def delete_user(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def delete_user(self, exchange: Exchange) -> Answer:
         actor = self._auth.allowed(exchange, DELETE_USER)
-        refuse_parameters(request.scope["query_string"])
-        user_id = UserId(path_id(request.path_params, "user_id"))
+        refuse_parameters(exchange.query)
+        user_id = UserId(path_id(exchange.params, "user_id"))
         if_version = await expected_version(exchange, lambda: self._version_of(actor, user_id))
         await self._use.delete_user.execute(DeleteUserCommand(actor, user_id, if_version))
         return no_content()
 
-    async def suspend_user(self, request: HttpRequest) -> Answer:
-        actor = self._auth.allowed(Exchange.of(request.scope), SUSPEND_USER)
-        refuse_parameters(request.scope["query_string"])
-        user_id = UserId(path_id(request.path_params, "user_id"))
-        body = await read(request, SuspendUserBody)
+    async def suspend_user(self, exchange: Exchange) -> Answer:
+        actor = self._auth.allowed(exchange, SUSPEND_USER)
+        refuse_parameters(exchange.query)
+        user_id = UserId(path_id(exchange.params, "user_id"))
+        body = await read(exchange, SuspendUserBody)
         await self._use.suspend_user.execute(body.command(actor, user_id))
         return no_content()
 
-    async def reinstate_user(self, request: HttpRequest) -> Answer:
-        actor = self._auth.allowed(Exchange.of(request.scope), REINSTATE_USER)
-        refuse_parameters(request.scope["query_string"])
-        user_id = UserId(path_id(request.path_params, "user_id"))
+    async def reinstate_user(self, exchange: Exchange) -> Answer:
+        actor = self._auth.allowed(exchange, REINSTATE_USER)
+        refuse_parameters(exchange.query)
+        user_id = UserId(path_id(exchange.params, "user_id"))
         await self._use.reinstate_user.execute(ReinstateUserCommand(actor, user_id))
         return no_content()
 
-    async def list_audit(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def list_audit(self, exchange: Exchange) -> Answer:
         actor = self._auth.allowed(exchange, LIST_AUDIT)
-        query = Query(request.scope["query_string"], _AUDIT_PARAMETERS)
+        query = Query(exchange.query, _AUDIT_PARAMETERS)
         wanted, user = query.page(), query.id("user")
         query.check()
         page = await self._use.list_audit.execute(ListAuditQuery(actor, wanted, None if user is None else UserId(user)))

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from adapters.security.api_key_directory import ApiKeyDirectory
 from application.identity.manage_api_keys import (
@@ -50,11 +49,12 @@ from domain.identity.errors import (
 from domain.shared.ids import ApiKeyId
 from entrypoints.http.edge.authentication import Authenticator
 from entrypoints.http.edge.conditional import PRIVATE, bytes_tag, representation
-from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest, no_content
+from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, no_content
 from entrypoints.http.edge.idempotency import Creations
-from entrypoints.http.edge.json_body import decoded, read, receive
+from entrypoints.http.edge.json_body import collect, decoded, read
 from entrypoints.http.edge.operation import Auth, Operation, path_parameter
 from entrypoints.http.edge.paging import path_id, refuse_parameters
+from entrypoints.http.edge.routing import Registration, endpoint
 from entrypoints.http.identity.credential_schemas import (
     ConfirmTotpBody,
     CreateApiKeyBody,
@@ -64,7 +64,6 @@ from entrypoints.http.identity.credential_schemas import (
     ResetPasswordBody,
     VerifyEmailBody,
 )
-from entrypoints.http.openapi import endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,7 +260,7 @@ class CredentialRoutes:
         self._api_keys = api_keys
         self._base = f"{base}/auth"
 
-    def handlers(self) -> list[HTTPRouteHandler]:
+    def handlers(self) -> list[Registration]:
         base = self._base
         return [
             endpoint("POST", f"{base}/password/forgot", FORGOT_PASSWORD)(self.forgot_password),
@@ -277,80 +276,78 @@ class CredentialRoutes:
             endpoint("DELETE", f"{base}/api-keys/{{key_id:str}}", REVOKE_API_KEY)(self.revoke_api_key),
         ]
 
-    async def forgot_password(self, request: HttpRequest) -> Answer:
-        refuse_parameters(request.scope["query_string"])
-        body = await read(request, ForgotPasswordBody)
+    async def forgot_password(self, exchange: Exchange) -> Answer:
+        refuse_parameters(exchange.query)
+        body = await read(exchange, ForgotPasswordBody)
         await self._use.request_password_reset.execute(body.command())
         return Answer(202, b"", (NO_STORE,))
 
-    async def reset_password(self, request: HttpRequest) -> Answer:
-        refuse_parameters(request.scope["query_string"])
-        body = await read(request, ResetPasswordBody)
+    async def reset_password(self, exchange: Exchange) -> Answer:
+        refuse_parameters(exchange.query)
+        body = await read(exchange, ResetPasswordBody)
         await self._use.reset_password.execute(body.command())
         return no_content()
 
-    async def verify_email(self, request: HttpRequest) -> Answer:
-        refuse_parameters(request.scope["query_string"])
-        body = await read(request, VerifyEmailBody)
+    async def verify_email(self, exchange: Exchange) -> Answer:
+        refuse_parameters(exchange.query)
+        body = await read(exchange, VerifyEmailBody)
         await self._use.verify_email.execute(body.command())
         return no_content()
 
-    async def resend_verification(self, request: HttpRequest) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(request.scope))
-        refuse_parameters(request.scope["query_string"])
+    async def resend_verification(self, exchange: Exchange) -> Answer:
+        actor = self._auth.signed_in(exchange)
+        refuse_parameters(exchange.query)
         await self._use.send_verification.execute(SendVerificationCommand(actor.user_id))
         return Answer(202, b"", (NO_STORE,))
 
-    async def read_totp(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def read_totp(self, exchange: Exchange) -> Answer:
         actor = self._auth.signed_in(exchange)
-        refuse_parameters(request.scope["query_string"])
+        refuse_parameters(exchange.query)
         body = _encoder.encode(await self._use.get_totp.execute(GetTotpQuery(actor)))
         return representation(exchange, body, bytes_tag(body), PRIVATE)
 
-    async def enrol_totp(self, request: HttpRequest) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(request.scope))
-        refuse_parameters(request.scope["query_string"])
-        body = await read(request, EnrolTotpBody)
+    async def enrol_totp(self, exchange: Exchange) -> Answer:
+        actor = self._auth.signed_in(exchange)
+        refuse_parameters(exchange.query)
+        body = await read(exchange, EnrolTotpBody)
         return _secret(200, await self._use.enrol_totp.execute(body.command(actor)))
 
-    async def confirm_totp(self, request: HttpRequest) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(request.scope))
-        refuse_parameters(request.scope["query_string"])
-        body = await read(request, ConfirmTotpBody)
+    async def confirm_totp(self, exchange: Exchange) -> Answer:
+        actor = self._auth.signed_in(exchange)
+        refuse_parameters(exchange.query)
+        body = await read(exchange, ConfirmTotpBody)
         return _secret(200, await self._use.confirm_totp.execute(body.command(actor)))
 
-    async def disable_totp(self, request: HttpRequest) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(request.scope))
-        refuse_parameters(request.scope["query_string"])
-        body = await read(request, DisableTotpBody)
+    async def disable_totp(self, exchange: Exchange) -> Answer:
+        actor = self._auth.signed_in(exchange)
+        refuse_parameters(exchange.query)
+        body = await read(exchange, DisableTotpBody)
         await self._use.disable_totp.execute(body.command(actor))
         return no_content()
 
-    async def create_api_key(self, request: HttpRequest) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(request.scope))
-        refuse_parameters(request.scope["query_string"])
-        raw = await receive(request)
+    async def create_api_key(self, exchange: Exchange) -> Answer:
+        actor = self._auth.signed_in(exchange)
+        refuse_parameters(exchange.query)
+        raw = await collect(exchange)
         body = await decoded(raw, CreateApiKeyBody)
         return await self._creations.answer(
-            request.scope,
+            exchange,
             actor,
             raw,
             lambda once: self._use.create_api_key.execute(body.command(actor, once)),
             lambda created: _secret(201, created, (b"location", f"{self._base}/api-keys/{created.id}".encode())),
         )
 
-    async def list_api_keys(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def list_api_keys(self, exchange: Exchange) -> Answer:
         actor = self._auth.signed_in(exchange)
-        refuse_parameters(request.scope["query_string"])
+        refuse_parameters(exchange.query)
         body = _encoder.encode(await self._use.list_api_keys.execute(ListApiKeysQuery(actor)))
         return representation(exchange, body, bytes_tag(body), PRIVATE)
 
-    async def revoke_api_key(self, request: HttpRequest) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(request.scope))
-        refuse_parameters(request.scope["query_string"])
-        key_id = ApiKeyId(path_id(request.path_params, "key_id"))
+    async def revoke_api_key(self, exchange: Exchange) -> Answer:
+        actor = self._auth.signed_in(exchange)
+        refuse_parameters(exchange.query)
+        key_id = ApiKeyId(path_id(exchange.params, "key_id"))
         await self._use.revoke_api_key.execute(RevokeApiKeyCommand(actor, key_id))
         self._api_keys.forget(key_id)
         return no_content()

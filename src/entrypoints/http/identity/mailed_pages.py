@@ -17,7 +17,6 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from application.identity.request_password_reset import RequestPasswordResetCommand
 from application.identity.reset_password import ResetPasswordCommand
@@ -26,10 +25,10 @@ from application.shared.use_case import UseCase
 from domain.identity.errors import InvalidOneTimeToken
 from domain.identity.values import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
 from domain.shared.errors import FieldError, Invalid, PosternError
-from entrypoints.http.edge.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.edge.exchange import Answer, Exchange
 from entrypoints.http.edge.failures import answer_for
 from entrypoints.http.edge.json_body import collect_chunks, decode
-from entrypoints.http.edge.route_handler import RouteHandler
+from entrypoints.http.edge.routing import Registration, page
 from entrypoints.http.identity.credential_schemas import ForgotPasswordBody, ResetPasswordBody, VerifyEmailBody
 from entrypoints.http.identity.refresh_cookie import is_own
 from entrypoints.http.problems.catalogue import EXPLANATIONS
@@ -69,40 +68,39 @@ class MailedPages:
         self._request_password_reset = request_password_reset
         self._assets = f"/docs/assets/{assets_version(version)}"
 
-    def handlers(self) -> list[HTTPRouteHandler]:
+    def handlers(self) -> list[Registration]:
         return [
-            *self._both(VERIFY, "showVerifyEmail", _verify_form, self._verify),
-            *self._both(RESET, "showResetPassword", _reset_form, self._reset),
-            *self._both(FORGOT, "showForgotPassword", _forgot_form, self._forgot),
+            *self._both(VERIFY, _verify_form, self._verify),
+            *self._both(RESET, _reset_form, self._reset),
+            *self._both(FORGOT, _forgot_form, self._forgot),
         ]
 
     def _both(
         self,
         path: str,
-        name: str,
         form: Callable[[Form, list[FieldError]], Page],
         send: Callable[[Form], Awaitable[Page]],
-    ) -> list[HTTPRouteHandler]:
-        async def show(request: HttpRequest) -> Answer:
+    ) -> list[Registration]:
+        async def show(exchange: Exchange) -> Answer:
             # What else mailers and trackers add to links is theirs.
-            query = _fields(request.scope["query_string"])
+            query = _fields(exchange.query)
             return self._page(*form({"token": query.get("token", "")}, []))
 
-        async def sent(request: HttpRequest) -> Answer:
+        async def sent(exchange: Exchange) -> Answer:
             fields: Form = {}
             try:
-                fields = await _receive(request)
+                fields = await _receive(exchange)
                 return self._page(*await send(fields))
             except InvalidOneTimeToken as error:
-                return self._failed(request, error)
+                return self._failed(exchange, error)
             except Invalid as invalid:
                 return self._page(*form(fields, list(invalid.errors)), status=400)
             except PosternError as error:
-                return self._failed(request, error)
+                return self._failed(exchange, error)
 
         return [
-            RouteHandler(path, http_method="GET", name=name)(show),
-            RouteHandler(path, http_method="POST", status_code=200)(sent),
+            page(path, show),
+            page(path, sent, method="POST"),
         ]
 
     async def _verify(self, form: Form) -> Page:
@@ -133,17 +131,16 @@ class MailedPages:
         body = f"<main>\n<h1>{escape(title)}</h1>\n{content}\n</main>"
         return private_page(title, body, assets=self._assets, status=status)
 
-    def _failed(self, request: HttpRequest, error: PosternError) -> Answer:
+    def _failed(self, exchange: Exchange, error: PosternError) -> Answer:
         """Return the page of a problem, logged and under the status that it has everywhere."""
-        exchange = Exchange.of(request.scope)
         exchange.failure = error
-        problem = answer_for(error, exchange.request_id, method="POST", path=request.scope["path"])
+        problem = answer_for(error, exchange.request_id, method="POST", path=exchange.scope["path"])
         explanation = EXPLANATIONS[error.slug]
         title, remedy = error.title, prose(explanation.remedy)
         means = prose(explanation.description)
         if isinstance(error, UnsupportedMediaType):
             title, means, remedy = "This is no form", escape(error.detail), "Use the form of this page."
-        elif isinstance(error, InvalidOneTimeToken) and request.scope["path"].startswith(RESET):
+        elif isinstance(error, InvalidOneTimeToken) and exchange.scope["path"].startswith(RESET):
             remedy = f'<a href="{FORGOT}">Ask for a new mail</a>, and use the link in it.'
         content = f"<p>{means}</p>\n<p>{remedy}</p>"
         kept = [field for field in problem.headers if field[0] == b"retry-after"]
@@ -156,9 +153,8 @@ class MailedPages:
         )
 
 
-async def _receive(request: HttpRequest) -> Form:
+async def _receive(exchange: Exchange) -> Form:
     """Receive a form that this very server's page has sent."""
-    exchange = Exchange.of(request.scope)
     site, origin = exchange.field(b"sec-fetch-site"), exchange.field(b"origin")
     # A page without a referrer has the origin `null`, and so is no proof of anything.
     if site not in {None, "same-origin", "none"} or (
@@ -168,7 +164,7 @@ async def _receive(request: HttpRequest) -> Form:
     media_type = (exchange.field(b"content-type") or "").partition(";")[0].strip().lower()
     if media_type != _FORM_TYPE:
         raise UnsupportedMediaType(f"It takes {_FORM_TYPE}.")
-    raw = await collect_chunks(request.receive)
+    raw = await collect_chunks(exchange)
     if len(raw) > _FORM_BYTES:
         raise BodyTooLarge
     return _fields(raw)

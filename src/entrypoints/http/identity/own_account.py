@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from application.identity.delete_account import DeleteAccount, DeleteAccountCommand
 from application.identity.export_data import Export, ExportData, ExportDataQuery
@@ -28,7 +27,6 @@ from entrypoints.http.edge.exchange import (
     NO_STORE,
     Answer,
     Exchange,
-    HttpRequest,
     StreamedAnswer,
     no_content,
 )
@@ -36,8 +34,8 @@ from entrypoints.http.edge.json_body import read
 from entrypoints.http.edge.large_responses import WHOLE_BYTES
 from entrypoints.http.edge.operation import PAGE, Auth, Operation, path_parameter
 from entrypoints.http.edge.paging import Query, path_id, refuse_parameters
+from entrypoints.http.edge.routing import Registration, endpoint
 from entrypoints.http.identity.schemas import KnownPassword
-from entrypoints.http.openapi import endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +139,7 @@ class OwnAccountRoutes:
         self._base = base
         self._sessions = f"{base}/auth/sessions"
 
-    def handlers(self) -> list[HTTPRouteHandler]:
+    def handlers(self) -> list[Registration]:
         me = f"{self._base}/users/me"
         return [
             endpoint("GET", self._sessions, LIST_SESSIONS)(self.list_sessions),
@@ -151,10 +149,9 @@ class OwnAccountRoutes:
             endpoint("GET", f"{me}/export", EXPORT_ME)(self.export_me),
         ]
 
-    async def list_sessions(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def list_sessions(self, exchange: Exchange) -> Answer:
         actor = self._auth.signed_in(exchange)
-        query = Query(request.scope["query_string"], _PAGE_PARAMETERS)
+        query = Query(exchange.query, _PAGE_PARAMETERS)
         wanted = query.page()
         query.check()
         page = await self._use.list_sessions.execute(ListSessionsQuery(actor, wanted))
@@ -163,33 +160,32 @@ class OwnAccountRoutes:
             exchange, body, bytes_tag(body), (*PRIVATE, *query.next_link(self._sessions, page.next_cursor))
         )
 
-    async def revoke_session(self, request: HttpRequest) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(request.scope))
-        refuse_parameters(request.scope["query_string"])
-        session_id = SessionId(path_id(request.path_params, "session_id"))
+    async def revoke_session(self, exchange: Exchange) -> Answer:
+        actor = self._auth.signed_in(exchange)
+        refuse_parameters(exchange.query)
+        session_id = SessionId(path_id(exchange.params, "session_id"))
         await self._use.revoke_session.execute(RevokeSessionCommand(actor, session_id))
         return no_content()
 
-    async def log_out_everywhere(self, request: HttpRequest) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(request.scope))
-        refuse_parameters(request.scope["query_string"])
+    async def log_out_everywhere(self, exchange: Exchange) -> Answer:
+        actor = self._auth.signed_in(exchange)
+        refuse_parameters(exchange.query)
         await self._use.log_out_everywhere.execute(LogOutEverywhereCommand(actor))
         return no_content()
 
-    async def delete_me(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def delete_me(self, exchange: Exchange) -> Answer:
         actor = self._auth.signed_in(exchange)
-        refuse_parameters(request.scope["query_string"])
-        body = await read(request, DeleteAccountBody)
+        refuse_parameters(exchange.query)
+        body = await read(exchange, DeleteAccountBody)
         if_version = await expected_version(exchange, lambda: self._version_of(actor))
         await self._use.delete_account.execute(body.command(actor, if_version))
         return no_content()
 
-    async def export_me(self, request: HttpRequest) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(request.scope))
-        refuse_parameters(request.scope["query_string"])
+    async def export_me(self, exchange: Exchange) -> Answer:
+        actor = self._auth.signed_in(exchange)
+        refuse_parameters(exchange.query)
         export = await self._use.export_data.execute(ExportDataQuery(actor))
-        return await StreamedAnswer.begin(200, pieces_of(export), (JSON_TYPE, NO_STORE, _ATTACHMENT))
+        return await StreamedAnswer.begin(exchange, 200, pieces_of(export), (JSON_TYPE, NO_STORE, _ATTACHMENT))
 
     async def _version_of(self, actor: Actor) -> int:
         return (await self._use.get_account.execute(GetAccountQuery(actor))).version

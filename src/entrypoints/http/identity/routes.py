@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from application.identity.change_password import ChangePassword, ChangePasswordCommand
 from application.identity.edit_profile import EditProfile, EditProfileCommand
@@ -34,11 +33,12 @@ from domain.shared.actor import Actor, Scope
 from domain.shared.errors import Unauthenticated
 from entrypoints.http.edge.authentication import Authenticator
 from entrypoints.http.edge.conditional import PRIVATE, expected_version, representation, resource_tag
-from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, Headers, HttpRequest, no_content
+from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, Headers, no_content
 from entrypoints.http.edge.idempotency import idempotency_key
 from entrypoints.http.edge.json_body import read
 from entrypoints.http.edge.operation import Auth, Operation, key_parameter
 from entrypoints.http.edge.paging import refuse_parameters
+from entrypoints.http.edge.routing import Registration, endpoint
 from entrypoints.http.identity.refresh_cookie import TRANSPORT, Browsers, Transport
 from entrypoints.http.identity.schemas import (
     ChangePasswordBody,
@@ -47,7 +47,6 @@ from entrypoints.http.identity.schemas import (
     RefreshBody,
     SignUpBody,
 )
-from entrypoints.http.openapi import endpoint
 from entrypoints.http.problems.errors import CsrfRefused
 
 
@@ -213,11 +212,9 @@ CHANGE_PASSWORD: Final = Operation(
 _encoder = msgspec.json.Encoder()
 
 
-def _device(request: HttpRequest) -> Device:
-    """Describe where a session is opened. The address is the peer's: `X-Forwarded-For` is whatever a client writes."""
-    client = request.scope["client"]
-    user_agent = Exchange.of(request.scope).field(b"user-agent")
-    return Device.of(user_agent or "", client[0] if client else "")
+def _device(exchange: Exchange) -> Device:
+    """Describe where a session is opened. `X-Forwarded-For` counts where a trusted proxy wrote it."""
+    return Device.of(exchange.field(b"user-agent") or "", exchange.address)
 
 
 def _tokens(status: int, view: msgspec.Struct, *headers: tuple[bytes, bytes]) -> Answer:
@@ -239,7 +236,7 @@ class IdentityRoutes:
         self._base = base
         self._me = f"{base}/users/me"
 
-    def handlers(self) -> list[HTTPRouteHandler]:
+    def handlers(self) -> list[Registration]:
         return [
             endpoint("POST", f"{self._base}/auth/signup", SIGN_UP)(self.sign_up),
             endpoint("POST", f"{self._base}/auth/login", LOG_IN)(self.log_in),
@@ -250,11 +247,11 @@ class IdentityRoutes:
             endpoint("PUT", f"{self._me}/password", CHANGE_PASSWORD)(self.change_password),
         ]
 
-    async def sign_up(self, request: HttpRequest) -> Answer:
-        transport = self._transport(request)
-        idempotency_key(Exchange.of(request.scope))  # one that is malformed is refused here as everywhere
-        body = await read(request, SignUpBody)
-        signed_up = await self._use.sign_up.execute(body.command(_device(request)))
+    async def sign_up(self, exchange: Exchange) -> Answer:
+        transport = self._transport(exchange)
+        idempotency_key(exchange)  # one that is malformed is refused here as everywhere
+        body = await read(exchange, SignUpBody)
+        signed_up = await self._use.sign_up.execute(body.command(_device(exchange)))
         location = (b"location", self._me.encode())
         view = SignedUp(
             access_token=signed_up.access_token,
@@ -264,22 +261,21 @@ class IdentityRoutes:
         )
         return _tokens(201, view, location, *self._kept(signed_up, transport))
 
-    async def log_in(self, request: HttpRequest) -> Answer:
-        transport = self._transport(request)
-        body = await read(request, LogInBody)
-        return self._pair(await self._use.log_in.execute(body.command(_device(request))), transport)
+    async def log_in(self, exchange: Exchange) -> Answer:
+        transport = self._transport(exchange)
+        body = await read(exchange, LogInBody)
+        return self._pair(await self._use.log_in.execute(body.command(_device(exchange))), transport)
 
-    async def refresh(self, request: HttpRequest) -> Answer:
-        transport = self._transport(request)
+    async def refresh(self, exchange: Exchange) -> Answer:
+        transport = self._transport(exchange)
         if transport is Transport.BODY:
-            command = (await read(request, RefreshBody)).command()
+            command = (await read(exchange, RefreshBody)).command()
         else:
-            command = RefreshSessionCommand(self._browsers.refresh_token(Exchange.of(request.scope)))
+            command = RefreshSessionCommand(self._browsers.refresh_token(exchange))
         return self._pair(await self._use.refresh_session.execute(command), transport)
 
-    async def log_out(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
-        if self._transport(request) is Transport.COOKIE:
+    async def log_out(self, exchange: Exchange) -> Answer:
+        if self._transport(exchange) is Transport.COOKIE:
             # The access token may have expired long ago: the cookie says which session is meant.
             token = self._browsers.refresh_token(exchange)
             await self._use.log_out_by_token.execute(LogOutByTokenCommand(token))
@@ -287,8 +283,8 @@ class IdentityRoutes:
         await self._use.log_out.execute(LogOutCommand(self._auth.signed_in(exchange)))
         return no_content()
 
-    def _transport(self, request: HttpRequest) -> Transport:
-        return self._browsers.transport(Exchange.of(request.scope), request.scope["query_string"])
+    def _transport(self, exchange: Exchange) -> Transport:
+        return self._browsers.transport(exchange, exchange.query)
 
     def _pair(self, pair: TokenPairView, transport: Transport) -> Answer:
         view = Tokens(
@@ -301,30 +297,27 @@ class IdentityRoutes:
     def _kept(self, pair: TokenPairView, transport: Transport) -> Headers:
         return (self._browsers.keep(pair),) if transport is Transport.COOKIE else ()
 
-    async def read_me(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def read_me(self, exchange: Exchange) -> Answer:
         actor = self._auth.signed_in(exchange, READ_ME.scope)
-        refuse_parameters(request.scope["query_string"])
+        refuse_parameters(exchange.query)
         account = await self._use.get_account.execute(GetAccountQuery(actor))
         body = _encoder.encode(account.view)
         return representation(exchange, body, resource_tag(account.version, body), PRIVATE)
 
-    async def edit_me(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def edit_me(self, exchange: Exchange) -> Answer:
         actor = self._auth.signed_in(exchange, EDIT_ME.scope)
-        refuse_parameters(request.scope["query_string"])
-        body = await read(request, EditProfileBody)
+        refuse_parameters(exchange.query)
+        body = await read(exchange, EditProfileBody)
         if_version = await expected_version(exchange, lambda: self._version_of(actor))
         account = await self._use.edit_profile.execute(body.command(actor, if_version))
         encoded = _encoder.encode(account.view)
         tag = resource_tag(account.version, encoded)
         return Answer(200, encoded, (JSON_TYPE, *PRIVATE, (b"etag", tag.encode())))
 
-    async def change_password(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def change_password(self, exchange: Exchange) -> Answer:
         actor = self._auth.signed_in(exchange)
-        refuse_parameters(request.scope["query_string"])
-        body = await read(request, ChangePasswordBody)
+        refuse_parameters(exchange.query)
+        body = await read(exchange, ChangePasswordBody)
         if_version = await expected_version(exchange, lambda: self._version_of(actor))
         await self._use.change_password.execute(body.command(actor, if_version))
         return no_content()

@@ -3,8 +3,6 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from litestar.handlers import HTTPRouteHandler
-
 from adapters.live.hub import LiveHub
 from adapters.system.connections import abort_connection
 from application.events.catalogue import TYPES
@@ -12,13 +10,13 @@ from application.events.live import Reader, TooManyStreams
 from application.identity.ports import Revocations
 from application.shared.errors import Overloaded, StorageUnavailable
 from domain.shared.actor import Actor
-from domain.shared.errors import FieldError, Invalid, PosternError
+from domain.shared.errors import FieldError, Invalid
 from entrypoints.http.edge.authentication import Authenticator
-from entrypoints.http.edge.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.edge.exchange import Answer, Exchange
 from entrypoints.http.edge.operation import Auth, Operation, Parameter
 from entrypoints.http.edge.paging import Query
+from entrypoints.http.edge.routing import Registration, endpoint
 from entrypoints.http.live.wire import HEADERS, EventStreamAnswer, position_of
-from entrypoints.http.openapi import endpoint
 
 TYPES_MAX_LENGTH: Final = 2_000
 _KNOWN_PARAMETERS: Final = frozenset({"types"})
@@ -88,19 +86,18 @@ class LiveRoutes:
         self._revocations = revocations
         self._base = base
 
-    def handlers(self) -> list[HTTPRouteHandler]:
+    def handlers(self) -> list[Registration]:
         return [endpoint("GET", f"{self._base}/events", LISTEN)(self.listen)]
 
-    async def listen(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def listen(self, exchange: Exchange) -> Answer:
         actor = self._auth.caller(exchange, LISTEN.scope)
-        query = Query(request.scope["query_string"], _KNOWN_PARAMETERS)
+        query = Query(exchange.query, _KNOWN_PARAMETERS)
         types = query.parsed("types", _types)
         query.check()
         after = position_of(exchange.fields.get(b"last-event-id"))
         if exchange.is_head:
             return Answer(200, b"", HEADERS)
-        peer, server = exchange.peer, request.scope["server"]
+        peer, server = exchange.peer, exchange.scope["server"]
         stream = await self._hub.open(
             Reader(None if actor is None else actor.user_id, types),
             exchange.address if actor is None else actor.user_id,
@@ -114,12 +111,9 @@ class LiveRoutes:
     def _has_lost(self, exchange: Exchange) -> bool:
         """Tell whether the caller's token is known to hold no more. In doubt it may: nothing is sent until it does."""
         try:
-            self._auth.caller(exchange)
+            return not self._auth.still_holds(exchange)
         except StorageUnavailable:
             return False
-        except PosternError:
-            return True
-        return False
 
     def _admission(self, exchange: Exchange, actor: Actor | None) -> Callable[[], Awaitable[bool]]:
         """Return what tells, before something is sent, that the caller's token holds: for certain, and now."""
@@ -130,10 +124,9 @@ class LiveRoutes:
             if not self._revocations.are_known():
                 await self._revocations.catch_up()
             try:
-                self._auth.caller(exchange)
-            except PosternError:
+                return self._auth.still_holds(exchange)
+            except StorageUnavailable:
                 return False
-            return True
 
         return admits
 

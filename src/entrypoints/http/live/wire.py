@@ -37,6 +37,8 @@ class EventStreamAnswer(Answer):
     is room for more (Granian holds one message, and the kernel a few megabytes at the most).
     """
 
+    is_streamed = True
+
     __slots__ = ("_may_listen", "_peer", "_peers", "_stream")
 
     def __init__(

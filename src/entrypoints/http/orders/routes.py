@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from application.orders.cancel_order import CancelOrder, CancelOrderCommand
 from application.orders.get_order import GetOrder, GetOrderQuery
@@ -31,12 +30,12 @@ from domain.shared.errors import Forbidden
 from domain.shared.ids import OrderId, UserId
 from entrypoints.http.edge.authentication import Authenticator
 from entrypoints.http.edge.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
-from entrypoints.http.edge.exchange import JSON_TYPE, Answer, Exchange, HttpRequest
+from entrypoints.http.edge.exchange import JSON_TYPE, Answer, Exchange
 from entrypoints.http.edge.idempotency import Creations
-from entrypoints.http.edge.json_body import decoded, read, receive
+from entrypoints.http.edge.json_body import collect, decoded, read
 from entrypoints.http.edge.operation import PAGE, Auth, Operation, Parameter, id_parameter, path_parameter
 from entrypoints.http.edge.paging import Query, path_id, refuse_parameters
-from entrypoints.http.openapi import endpoint
+from entrypoints.http.edge.routing import Registration, endpoint
 from entrypoints.http.orders.schemas import MoveOrderBody, PlaceOrderBody
 
 
@@ -185,7 +184,7 @@ class OrdersRoutes:
         self._creations = creations
         self._orders = f"{base}/orders"
 
-    def handlers(self) -> list[HTTPRouteHandler]:
+    def handlers(self) -> list[Registration]:
         one = f"{self._orders}/{{order_id:str}}"
         return [
             endpoint("POST", self._orders, PLACE)(self.place_order),
@@ -195,23 +194,22 @@ class OrdersRoutes:
             endpoint("POST", f"{one}/cancel", CANCEL)(self.cancel_order),
         ]
 
-    async def place_order(self, request: HttpRequest) -> Answer:
-        actor = self._auth.signed_in(Exchange.of(request.scope), PLACE.scope)
-        refuse_parameters(request.scope["query_string"])
-        raw = await receive(request)
+    async def place_order(self, exchange: Exchange) -> Answer:
+        actor = self._auth.signed_in(exchange, PLACE.scope)
+        refuse_parameters(exchange.query)
+        raw = await collect(exchange)
         body = await decoded(raw, PlaceOrderBody)
         return await self._creations.answer(
-            request.scope,
+            exchange,
             actor,
             raw,
             lambda once: self._use.place_order.execute(body.command(actor, once)),
             lambda order: _written(201, order, (b"location", f"{self._orders}/{order.id}".encode())),
         )
 
-    async def list_orders(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def list_orders(self, exchange: Exchange) -> Answer:
         actor = self._auth.signed_in(exchange, LIST.scope)
-        query = Query(request.scope["query_string"], _LIST_PARAMETERS)
+        query = Query(exchange.query, _LIST_PARAMETERS)
         wanted, user = query.page(), query.id("user")
         everybodys = query.choice("all", _FLAG) == "true"
         query.excludes("user", "all", default="false")
@@ -222,29 +220,26 @@ class OrdersRoutes:
         link = query.next_link(self._orders, page.next_cursor)
         return representation(exchange, body, bytes_tag(body), (*PRIVATE, *link))
 
-    async def get_order(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def get_order(self, exchange: Exchange) -> Answer:
         actor = self._auth.signed_in(exchange, READ.scope)
-        refuse_parameters(request.scope["query_string"])
-        order_id = OrderId(path_id(request.path_params, "order_id"))
+        refuse_parameters(exchange.query)
+        order_id = OrderId(path_id(exchange.params, "order_id"))
         order = await self._use.get_order.execute(GetOrderQuery(actor, order_id))
         body = _encoder.encode(order)
         return representation(exchange, body, resource_tag(order.version, body), PRIVATE)
 
-    async def cancel_order(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def cancel_order(self, exchange: Exchange) -> Answer:
         actor = self._auth.signed_in(exchange, CANCEL.scope)
-        refuse_parameters(request.scope["query_string"])
-        order_id = OrderId(path_id(request.path_params, "order_id"))
+        refuse_parameters(exchange.query)
+        order_id = OrderId(path_id(exchange.params, "order_id"))
         if_version = await expected_version(exchange, lambda: self._version_of(actor, order_id))
         return _written(200, await self._use.cancel_order.execute(CancelOrderCommand(actor, order_id, if_version)))
 
-    async def move_order(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def move_order(self, exchange: Exchange) -> Answer:
         actor = self._auth.allowed(exchange, MOVE)
-        refuse_parameters(request.scope["query_string"])
-        order_id = OrderId(path_id(request.path_params, "order_id"))
-        body = await read(request, MoveOrderBody)
+        refuse_parameters(exchange.query)
+        order_id = OrderId(path_id(exchange.params, "order_id"))
+        body = await read(exchange, MoveOrderBody)
         if_version = await expected_version(exchange, lambda: self._version_of(actor, order_id))
         return _written(200, await self._use.move_order.execute(body.command(actor, order_id, if_version)))
 

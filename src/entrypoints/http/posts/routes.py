@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Final, TypeVar
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.posts.delete_post import DeletePost, DeletePostCommand
@@ -24,6 +23,7 @@ from application.posts.search_posts import SearchPosts, SearchPostsQuery
 from application.posts.views import PostPageView, PostView, VoteView, encoded_page
 from application.shared.errors import TransientFailure
 from application.shared.paging import PageRequest
+from application.shared.pending import settled
 from application.shared.threads import AT_ONCE, Threads
 from application.shared.use_case import UseCase
 from application.shared.views import EncodedPage
@@ -32,10 +32,8 @@ from domain.posts.ranking import Sort
 from domain.posts.search import QUERY_MAX_LENGTH, QUERY_MAX_PHRASES, SearchQuery
 from domain.posts.values import PostText
 from domain.shared.actor import Actor, Scope
-from domain.shared.errors import Unauthenticated
 from domain.shared.ids import PostId, UserId
 from entrypoints.http.edge.authentication import Authenticator
-from entrypoints.http.edge.compression import coded, wants_gzip
 from entrypoints.http.edge.conditional import (
     PER_VIEWER,
     PRIVATE,
@@ -44,23 +42,19 @@ from entrypoints.http.edge.conditional import (
     representation,
     resource_tag,
 )
-from entrypoints.http.edge.direct import DirectRoutes, at_last
 from entrypoints.http.edge.exchange import (
     JSON_TYPE,
     Answer,
-    AnyReceive,
-    AnyScope,
     Exchange,
     Headers,
-    HttpRequest,
     no_content,
 )
 from entrypoints.http.edge.idempotency import Creations
-from entrypoints.http.edge.json_body import ON_LOOP_BYTES, collect, decode, decoded, receive
+from entrypoints.http.edge.json_body import ON_LOOP_BYTES, collect, decode, decoded
 from entrypoints.http.edge.operation import PAGE, Auth, Operation, Parameter, id_parameter, path_parameter
 from entrypoints.http.edge.paging import NextPage, Query, path_id, refuse_parameters
+from entrypoints.http.edge.routing import Registration, endpoint
 from entrypoints.http.edge.timestamps import MOMENT_MAX_LENGTH
-from entrypoints.http.openapi import endpoint
 from entrypoints.http.posts.schemas import CastVoteBody, EditPostBody, PublishPostBody
 
 
@@ -349,7 +343,7 @@ class PostsRoutes:
         self._posts = f"{base}/posts"
         self._my_posts = f"{base}/users/me/posts"
 
-    def handlers(self) -> list[HTTPRouteHandler]:
+    def handlers(self) -> list[Registration]:
         one = f"{self._posts}/{{post_id:str}}"
         return [
             endpoint("POST", self._posts, PUBLISH)(self.publish_post),
@@ -363,27 +357,22 @@ class PostsRoutes:
             endpoint("GET", f"{self._base}/users/{{user_id:str}}/posts", BY_AUTHOR)(self.list_author_posts),
         ]
 
-    async def publish_post(self, request: HttpRequest) -> Answer:
-        return await self.write_post(request.scope, request.receive)
-
-    async def write_post(self, scope: AnyScope, receive: AnyReceive) -> Answer:
-        exchange = Exchange.of(scope)
+    async def publish_post(self, exchange: Exchange) -> Answer:
         actor = self._auth.signed_in(exchange, PUBLISH.scope)
-        refuse_parameters(scope["query_string"])
-        raw = await collect(scope, receive)
+        refuse_parameters(exchange.query)
+        raw = await collect(exchange)
         text = None
         if len(raw) <= ON_LOOP_BYTES:
             body = decode(raw, PublishPostBody)
         else:
             body, text = await self._decoded(raw, PublishPostBody)
-        answer = await self._creations.answer(
-            scope,
+        return await self._creations.answer(
+            exchange,
             actor,
             raw,
             lambda once: self._use.publish_post.execute(body.command(actor, once, text)),
             lambda post: _written(201, post, (b"location", f"{self._posts}/{post.id}".encode())),
         )
-        return await coded(answer) if wants_gzip(exchange) else answer
 
     async def _decoded(self, raw: bytes, schema: type[B]) -> tuple[B, PostText]:
         """Decode a body of any size, and make the words of its text besides, so that no transaction waits for them."""
@@ -394,20 +383,9 @@ class PostsRoutes:
 
         return work() if len(raw) <= ON_LOOP_BYTES else await self._threads.run(work)
 
-    def direct(self) -> DirectRoutes:
-        return DirectRoutes(
-            reads={self._posts: self.read_feed, f"{self._base}/users/me/posts": self.read_my_posts},
-            reads_of_one={self._posts: (f"{self._posts}/{{post_id}}", self.read_post)},
-            writes={("POST", self._posts): self.write_post},
-            writes_of_one={("PUT", self._posts, "vote"): (f"{self._posts}/{{post_id}}/vote", self.write_vote)},
-        )
-
-    async def list_posts(self, request: HttpRequest) -> Answer:
-        return await at_last(self.read_feed(Exchange.of(request.scope), request.scope["query_string"]))
-
-    def read_feed(self, exchange: Exchange, query_string: bytes) -> Answer | Awaitable[Answer]:
-        viewer = _viewer(self._auth.recognised(exchange, FEED.scope))
-        asked = _read_feed_query(query_string, self._posts)
+    def list_posts(self, exchange: Exchange) -> Answer | Awaitable[Answer]:
+        viewer = _viewer(self._auth.caller(exchange, FEED.scope))
+        asked = _read_feed_query(exchange.query, self._posts)
         if asked.search is not None:
             criteria = SearchCriteria(query=asked.search, author=asked.author, period=asked.period)
             return self._search(exchange, SearchPostsQuery(asked.page, viewer, criteria), asked.next_page)
@@ -419,77 +397,57 @@ class PostsRoutes:
 
     async def _search(self, exchange: Exchange, query: SearchPostsQuery, next_page: NextPage) -> Answer:
         page = await encoded_page(await self._use.search_posts.execute(query), self._threads)
-        return await at_last(_page(exchange, page, PER_VIEWER, next_page))
+        return await settled(_page(exchange, page, PER_VIEWER, next_page))
 
-    async def get_post(self, request: HttpRequest) -> Answer:
-        exchange, query_string = Exchange.of(request.scope), request.scope["query_string"]
-        return await self.read_post(exchange, query_string, request.path_params["post_id"])
-
-    async def read_post(self, exchange: Exchange, query_string: bytes, id: str) -> Answer:
-        viewer = _viewer(self._auth.recognised(exchange, READ.scope))
-        codes = b"accept-encoding" in exchange.fields and wants_gzip(exchange)
-        if codes:
-            exchange.codes = True
-        refuse_parameters(query_string)
-        post_id = PostId(path_id({"post_id": id}, "post_id"))
+    async def get_post(self, exchange: Exchange) -> Answer:
+        viewer = _viewer(self._auth.caller(exchange, READ.scope))
+        refuse_parameters(exchange.query)
+        post_id = PostId(path_id(exchange.params, "post_id"))
         post = await self._use.get_post.execute(GetPostQuery(post_id, viewer))
         body = _encoder.encode(post)
-        answer = representation(exchange, body, resource_tag(post.version, body), PER_VIEWER)
-        return await coded(answer) if codes else answer
+        return representation(exchange, body, resource_tag(post.version, body), PER_VIEWER)
 
-    async def edit_post(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def edit_post(self, exchange: Exchange) -> Answer:
         actor = self._auth.signed_in(exchange, EDIT.scope)
-        refuse_parameters(request.scope["query_string"])
-        post_id = PostId(path_id(request.path_params, "post_id"))
-        raw = await receive(request)
+        refuse_parameters(exchange.query)
+        post_id = PostId(path_id(exchange.params, "post_id"))
+        raw = await collect(exchange)
         body, text = await self._decoded(raw, EditPostBody)
         if_version = await expected_version(exchange, lambda: self._version_of(post_id))
         return _written(200, await self._use.edit_post.execute(body.command(actor, post_id, if_version, text)))
 
-    async def delete_post(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def delete_post(self, exchange: Exchange) -> Answer:
         actor = self._auth.signed_in(exchange, DELETE.scope)
-        refuse_parameters(request.scope["query_string"])
-        post_id = PostId(path_id(request.path_params, "post_id"))
+        refuse_parameters(exchange.query)
+        post_id = PostId(path_id(exchange.params, "post_id"))
         if_version = await expected_version(exchange, lambda: self._version_of(post_id))
         await self._use.delete_post.execute(DeletePostCommand(actor, post_id, if_version))
         return no_content()
 
-    async def cast_vote(self, request: HttpRequest) -> Answer:
-        return await self.write_vote(request.scope, request.receive, request.path_params["post_id"])
-
-    async def write_vote(self, scope: AnyScope, receive: AnyReceive, id: str) -> Answer:
-        exchange = Exchange.of(scope)
+    async def cast_vote(self, exchange: Exchange) -> Answer:
         actor = self._auth.signed_in(exchange, VOTE.scope)
-        refuse_parameters(scope["query_string"])
-        post_id = PostId(path_id({"post_id": id}, "post_id"))
-        raw = await collect(scope, receive)
+        refuse_parameters(exchange.query)
+        post_id = PostId(path_id(exchange.params, "post_id"))
+        raw = await collect(exchange)
         body = decode(raw, CastVoteBody) if len(raw) <= ON_LOOP_BYTES else await decoded(raw, CastVoteBody)
         if_version = await expected_version(exchange, lambda: self._version_of(post_id))
         vote = await self._use.cast_vote.execute(body.command(actor, post_id, if_version))
         return Answer(200, _encoder.encode(vote), (JSON_TYPE, *PRIVATE))
 
-    async def list_replies(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def list_replies(self, exchange: Exchange) -> Answer:
         viewer = _viewer(self._auth.caller(exchange, REPLIES.scope))
-        query = Query(request.scope["query_string"], _PAGE_PARAMETERS)
-        post_id = PostId(query.path_id(request.path_params, "post_id"))
+        query = Query(exchange.query, _PAGE_PARAMETERS)
+        post_id = PostId(query.path_id(exchange.params, "post_id"))
         wanted = query.page()
         query.check()
         found = await self._use.list_replies.execute(ListRepliesQuery(post_id, wanted, viewer))
         page = await encoded_page(found, self._threads)
         answer = _page(exchange, page, PER_VIEWER, query.next_page(f"{self._posts}/{post_id}/replies"))
-        return await at_last(answer)
+        return await settled(answer)
 
-    async def list_my_posts(self, request: HttpRequest) -> Answer:
-        return await at_last(self.read_my_posts(Exchange.of(request.scope), request.scope["query_string"]))
-
-    def read_my_posts(self, exchange: Exchange, query_string: bytes) -> Answer | Awaitable[Answer]:
-        actor = self._auth.recognised(exchange, MINE.scope)
-        if actor is None:
-            raise Unauthenticated
-        wanted, next_page = _read_page_query(query_string, self._my_posts)
+    def list_my_posts(self, exchange: Exchange) -> Answer | Awaitable[Answer]:
+        actor = self._auth.signed_in(exchange, MINE.scope)
+        wanted, next_page = _read_page_query(exchange.query, self._my_posts)
         page = self._use.list_my_posts.execute_at_once(actor, wanted)
         if page is None:
             pending = self._use.list_my_posts.execute(ListMyPostsQuery(actor, wanted))
@@ -498,19 +456,18 @@ class PostsRoutes:
 
     @staticmethod
     async def _load(exchange: Exchange, page: Awaitable[EncodedPage], headers: Headers, next_page: NextPage) -> Answer:
-        return await at_last(_page(exchange, await page, headers, next_page))
+        return await settled(_page(exchange, await page, headers, next_page))
 
-    async def list_author_posts(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def list_author_posts(self, exchange: Exchange) -> Answer:
         viewer = _viewer(self._auth.caller(exchange, BY_AUTHOR.scope))
-        query = Query(request.scope["query_string"], _PAGE_PARAMETERS)
-        author = query.path_id(request.path_params, "user_id")
+        query = Query(exchange.query, _PAGE_PARAMETERS)
+        author = query.path_id(exchange.params, "user_id")
         wanted = query.page()
         query.check()
         found = await self._use.list_author_posts.execute(ListAuthorPostsQuery(UserId(author), wanted, viewer))
         page = await encoded_page(found, self._threads)
         answer = _page(exchange, page, PER_VIEWER, query.next_page(f"{self._base}/users/{author}/posts"))
-        return await at_last(answer)
+        return await settled(answer)
 
     async def _version_of(self, post_id: PostId) -> int:
         return (await self._use.get_post.execute(GetPostQuery(post_id, None))).version

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from application.shared.clock import Clock
 from application.shared.errors import Unavailable
 from application.shared.health import Notices, Probe
 from application.shared.views import timestamp
-from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, HttpRequest
+from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange
 from entrypoints.http.edge.operation import Operation
 from entrypoints.http.edge.paging import refuse_parameters
-from entrypoints.http.openapi import endpoint
+from entrypoints.http.edge.routing import Registration, endpoint
 from entrypoints.http.problems.errors import NotConfigured, NotReady
 from entrypoints.http.system.schemas import ComponentHealth, ComponentState, Health, Liveness, NoticeView, Readiness
 
@@ -120,22 +119,22 @@ async def _examine_all(components: Mapping[str, Component]) -> dict[str, Compone
 
 def health_routes(
     components: Mapping[str, Component], clock: Clock, notices: Notices, *, version: str
-) -> list[HTTPRouteHandler]:
+) -> list[Registration]:
     """Return the routes; each component has its own under `/health/<key>`."""
 
     @endpoint("GET", "/health", HEALTH)
-    async def health(request: HttpRequest) -> Answer:
-        refuse_parameters(request.scope["query_string"])
+    async def health(exchange: Exchange) -> Answer:
+        refuse_parameters(exchange.query)
         return _answer(Health(timestamp=timestamp(clock.now()), version=version))
 
     @endpoint("GET", "/health/live", LIVE)
-    async def live(request: HttpRequest) -> Answer:
-        refuse_parameters(request.scope["query_string"])
+    async def live(exchange: Exchange) -> Answer:
+        refuse_parameters(exchange.query)
         return _answer(Liveness())
 
     @endpoint("GET", "/health/ready", READY)
-    async def ready(request: HttpRequest) -> Answer:
-        refuse_parameters(request.scope["query_string"])
+    async def ready(exchange: Exchange) -> Answer:
+        refuse_parameters(exchange.query)
         states = await _examine_all({component.name: component for component in components.values()})
         missing = [name for name, state in states.items() if state.needed and state.status == "down"]
         current = notices.current()
@@ -146,10 +145,10 @@ def health_routes(
         told = [NoticeView(code=notice.code, message=notice.message) for notice in current]
         return _answer(Readiness(components=states, notices=told))
 
-    def of(key: str, component: Component) -> HTTPRouteHandler:
+    def of(key: str, component: Component) -> Registration:
         @endpoint("GET", f"/health/{key}", _component_operation(component))
-        async def one(request: HttpRequest) -> Answer:
-            refuse_parameters(request.scope["query_string"])
+        async def one(exchange: Exchange) -> Answer:
+            refuse_parameters(exchange.query)
             if component.probe is None:
                 raise NotConfigured
             state = await _examine(component, component.probe)

@@ -3,14 +3,13 @@
 from typing import Annotated, Final
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from adapters.security.ed25519 import SigningKeys
 from entrypoints.http.edge.conditional import bytes_tag, representation
-from entrypoints.http.edge.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.edge.exchange import Answer, Exchange
 from entrypoints.http.edge.operation import Operation
 from entrypoints.http.edge.paging import refuse_parameters
-from entrypoints.http.openapi import endpoint
+from entrypoints.http.edge.routing import Registration, endpoint
 from entrypoints.http.problems.errors import NotConfigured
 
 
@@ -51,11 +50,11 @@ class JwksRoutes:
     def __init__(self, keys: SigningKeys | None) -> None:
         self._body = None if keys is None else msgspec.json.encode(keys.jwks())
 
-    def handlers(self) -> list[HTTPRouteHandler]:
+    def handlers(self) -> list[Registration]:
         return [endpoint("GET", "/.well-known/jwks.json", JWKS)(self.read)]
 
-    async def read(self, request: HttpRequest) -> Answer:
-        refuse_parameters(request.scope["query_string"])
+    async def read(self, exchange: Exchange) -> Answer:
+        refuse_parameters(exchange.query)
         if self._body is None:
             raise NotConfigured("Access tokens are signed with HS256, so there are no public keys.")
-        return representation(Exchange.of(request.scope), self._body, bytes_tag(self._body), _FOR_FIVE_MINUTES)
+        return representation(exchange, self._body, bytes_tag(self._body), _FOR_FIVE_MINUTES)

@@ -5,12 +5,11 @@ from html import escape
 from typing import Final
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from adapters.mail.mailbox import FolderMailbox, StoredMail
-from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest
+from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange
 from entrypoints.http.edge.paging import refuse_parameters
-from entrypoints.http.edge.route_handler import RouteHandler
+from entrypoints.http.edge.routing import Registration, page
 from entrypoints.http.system.assets import assets_version
 from entrypoints.http.system.pages import prefers_html, private_page
 
@@ -19,18 +18,18 @@ MAILBOX: Final = "/dev/mailbox"
 _encoder = msgspec.json.Encoder()
 
 
-def mailbox_routes(mailbox: FolderMailbox, *, version: str) -> list[HTTPRouteHandler]:
+def mailbox_routes(mailbox: FolderMailbox, *, version: str) -> list[Registration]:
     """Return the route that shows what would have been sent, the newest first: JSON, and a page for browsers."""
     assets = f"/docs/assets/{assets_version(version)}"
 
-    async def read(request: HttpRequest) -> Answer:
-        refuse_parameters(request.scope["query_string"])
+    async def read(exchange: Exchange) -> Answer:
+        refuse_parameters(exchange.query)
         mails = await mailbox.read()
-        if prefers_html(Exchange.of(request.scope).field(b"accept")):
+        if prefers_html(exchange.field(b"accept")):
             return private_page("Mailbox", _page(mails), assets=assets)
         return Answer(200, _encoder.encode({"items": mails}), (JSON_TYPE, NO_STORE))
 
-    return [RouteHandler(MAILBOX, http_method="GET", name="readMailbox")(read)]
+    return [page(MAILBOX, read)]
 
 
 def _page(mails: list[StoredMail]) -> str:

@@ -4,17 +4,15 @@ import asyncio
 import hmac
 from typing import Final
 
-from litestar.handlers import HTTPRouteHandler
-
 from adapters.telemetry.board import Gauges, MetricsBoard
 from application.events.ports import RelayLedger
 from application.shared.errors import Unavailable
 from domain.shared.errors import Forbidden, Unauthenticated
 from entrypoints.http.edge.addresses import Network, is_within
-from entrypoints.http.edge.exchange import NO_STORE, Answer, Exchange, HttpRequest
+from entrypoints.http.edge.exchange import NO_STORE, Answer, Exchange
 from entrypoints.http.edge.operation import Operation
 from entrypoints.http.edge.paging import refuse_parameters
-from entrypoints.http.openapi import endpoint
+from entrypoints.http.edge.routing import Registration, endpoint
 
 METRICS: Final = Operation(
     id="getMetrics",
@@ -58,13 +56,12 @@ class MetricsRoutes:
         self._trusts_proxies = trusts_proxies
         self._version = version
 
-    def handlers(self) -> list[HTTPRouteHandler]:
+    def handlers(self) -> list[Registration]:
         return [endpoint("GET", "/metrics", METRICS)(self.metrics)]
 
-    async def metrics(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def metrics(self, exchange: Exchange) -> Answer:
         self._admit(exchange)
-        refuse_parameters(request.scope["query_string"])
+        refuse_parameters(exchange.query)
         # The client of Prometheus is imported for the first scrape, rather than at every start.
         from adapters.telemetry.exposition import expose  # noqa: PLC0415
 

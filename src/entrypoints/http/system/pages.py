@@ -5,7 +5,7 @@ from html import escape
 from string import Template
 from typing import Final
 
-from entrypoints.http.edge.exchange import HTML_TYPE, NO_STORE, Answer, Headers
+from entrypoints.http.edge.exchange import HTML_TYPE, NO_STORE, Answer, Headers, PageAnswer
 
 _PAGE_POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 _FRAMES: Final = "; frame-ancestors 'none'"
@@ -51,14 +51,15 @@ def html_page(title: str, body: str, *, assets: str, style: str = "postern.css",
         (b"vary", b"Accept, Accept-Encoding"),
         (b"content-security-policy", (policy + _FRAMES).encode()),
     )
-    return Answer(200, page.encode(), headers)
+    return PageAnswer(200, page.encode(), headers)
 
 
 def private_page(title: str, body: str, *, assets: str, status: int = 200, headers: Headers = ()) -> Answer:
     """Return a page for one reader, with a form at the most: nothing on the way keeps it, and it leads nowhere else."""
     page = _SHELL.substitute(title=escape(title), body=body, assets=assets, style="postern.css")
     policy = _PAGE_POLICY.replace("form-action 'none'", "form-action 'self'") + _FRAMES
-    return Answer(status, page.encode(), (HTML_TYPE, NO_STORE, (b"content-security-policy", policy.encode()), *headers))
+    own = (HTML_TYPE, NO_STORE, (b"content-security-policy", policy.encode()))
+    return PageAnswer(status, page.encode(), (*own, *headers))
 
 
 def swagger_page(assets: str) -> Answer:

@@ -7,17 +7,15 @@ from html import escape
 from typing import Any, Final
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
+from application.shared.pending import settled
 from application.shared.views import Prepared
 from entrypoints.http.edge.compression import CODED_MIN_BYTES, coded_tag
 from entrypoints.http.edge.conditional import PUBLIC, FixedRepresentation, bytes_tag, not_modified, representation
-from entrypoints.http.edge.direct import at_last
-from entrypoints.http.edge.exchange import Answer, Exchange, HttpRequest
+from entrypoints.http.edge.exchange import Answer, Exchange, PageAnswer
 from entrypoints.http.edge.operation import Operation, Parameter
 from entrypoints.http.edge.paging import refuse_parameters
-from entrypoints.http.edge.route_handler import RouteHandler
-from entrypoints.http.openapi import endpoint
+from entrypoints.http.edge.routing import Registration, endpoint, page
 from entrypoints.http.problems.catalogue import ProblemType, catalogue
 from entrypoints.http.problems.errors import NoSuchProblem, NoSuchRoute
 from entrypoints.http.system.assets import asset, asset_names, assets_version, favicon
@@ -101,8 +99,7 @@ class _Pages:
         self.mailbox = mailbox
         self.assets = f"/docs/assets/{assets_version(version)}"
 
-    def choose(self, request: HttpRequest, view: msgspec.Struct, page: Callable[[], Answer]) -> Answer:
-        exchange = Exchange.of(request.scope)
+    def choose(self, exchange: Exchange, view: msgspec.Struct, page: Callable[[], Answer]) -> Answer:
         if prefers_html(exchange.field(b"accept")):
             return self.validated(exchange, page())
         body = _encoder.encode(view)
@@ -115,7 +112,7 @@ class _Pages:
         if exchange.codes and len(page.body) >= CODED_MIN_BYTES:
             tag = coded_tag(tag)
         headers = (*page.headers, (b"etag", tag.encode()))
-        return Answer(304, b"", headers) if not_modified(exchange, tag) else Answer(200, page.body, headers)
+        return PageAnswer(304, b"", headers) if not_modified(exchange, tag) else PageAnswer(200, page.body, headers)
 
     def index(self) -> Answer:
         body = f"""<main>
@@ -198,62 +195,57 @@ class SystemRoutes:
             mailbox=msgspec.UNSET if mailbox is None else mailbox,
         )
 
-    def handlers(self) -> list[HTTPRouteHandler]:
+    def handlers(self) -> list[Registration]:
         return [
             endpoint("GET", "/", INDEX)(self.index),
             endpoint("GET", "/problems", PROBLEMS)(self.list_problems),
             endpoint("GET", "/problems/{slug:str}", PROBLEM)(self.get_problem),
             endpoint("GET", "/openapi.json", DOCUMENT)(self.openapi),
-            _page("/docs")(self.docs),
-            _page("/redoc")(self.redoc),
-            _page("/docs/assets/{release:str}/{name:str}")(self.file),
-            _page("/favicon.ico")(self.favicon),
+            page("/docs", self.docs),
+            page("/redoc", self.redoc),
+            page("/docs/assets/{release:str}/{name:str}", self.file, compress=True),
+            page("/favicon.ico", self.favicon, compress=True),
         ]
 
-    async def index(self, request: HttpRequest) -> Answer:
-        refuse_parameters(request.scope["query_string"])
-        return self._pages.choose(request, self._index, self._pages.index)
+    async def index(self, exchange: Exchange) -> Answer:
+        refuse_parameters(exchange.query)
+        return self._pages.choose(exchange, self._index, self._pages.index)
 
-    async def list_problems(self, request: HttpRequest) -> Answer:
-        refuse_parameters(request.scope["query_string"])
+    async def list_problems(self, exchange: Exchange) -> Answer:
+        refuse_parameters(exchange.query)
         problems = list(self._problems.values())
         view = ProblemCatalogue(items=[_description(problem) for problem in problems])
-        return self._pages.choose(request, view, lambda: self._pages.problems(problems))
+        return self._pages.choose(exchange, view, lambda: self._pages.problems(problems))
 
-    async def get_problem(self, request: HttpRequest) -> Answer:
-        refuse_parameters(request.scope["query_string"])
-        problem = self._problems.get(request.path_params["slug"])
+    async def get_problem(self, exchange: Exchange) -> Answer:
+        refuse_parameters(exchange.query)
+        problem = self._problems.get(exchange.params["slug"])
         if problem is None:
             raise NoSuchProblem
-        return self._pages.choose(request, _description(problem), lambda: self._pages.problem(problem))
+        return self._pages.choose(exchange, _description(problem), lambda: self._pages.problem(problem))
 
-    async def openapi(self, request: HttpRequest) -> Answer:
-        refuse_parameters(request.scope["query_string"])
+    async def openapi(self, exchange: Exchange) -> Answer:
+        refuse_parameters(exchange.query)
         # Making it takes 0.2 s, once.
         document = await to_thread(lambda: self._encoded_document)
-        return await at_last(document.answer(Exchange.of(request.scope), self._prepared))
+        return await settled(document.answer(exchange, self._prepared))
 
     @cached_property
     def _encoded_document(self) -> FixedRepresentation:
         body = _encoder.encode(self._document())
         return FixedRepresentation(body, bytes_tag(body), PUBLIC)
 
-    async def docs(self, request: HttpRequest) -> Answer:
-        return self._pages.validated(Exchange.of(request.scope), swagger_page(self._pages.assets))
+    async def docs(self, exchange: Exchange) -> Answer:
+        return self._pages.validated(exchange, swagger_page(self._pages.assets))
 
-    async def redoc(self, request: HttpRequest) -> Answer:
-        return self._pages.validated(Exchange.of(request.scope), redoc_page(self._pages.assets))
+    async def redoc(self, exchange: Exchange) -> Answer:
+        return self._pages.validated(exchange, redoc_page(self._pages.assets))
 
-    async def file(self, request: HttpRequest) -> Answer:
-        params = request.path_params
+    async def file(self, exchange: Exchange) -> Answer:
+        params = exchange.params
         if params["release"] != self._release or params["name"] not in asset_names():
             raise NoSuchRoute
-        return await at_last(asset(params["name"]).answer(Exchange.of(request.scope)))
+        return await settled(asset(params["name"]).answer(exchange))
 
-    async def favicon(self, request: HttpRequest) -> Answer:
-        return await at_last(favicon().answer(Exchange.of(request.scope)))
-
-
-def _page(path: str) -> Callable[[Callable[[HttpRequest], Any]], HTTPRouteHandler]:
-    """Make a route that is for people, and so has no place in the OpenAPI document."""
-    return RouteHandler(path, http_method="GET")
+    async def favicon(self, exchange: Exchange) -> Answer:
+        return await settled(favicon().answer(exchange))

@@ -5,7 +5,6 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 
 from application.shared.errors import TransientFailure
 from application.shared.use_case import UseCase
@@ -43,12 +42,12 @@ from domain.webhooks.errors import (
 )
 from entrypoints.http.edge.authentication import Authenticator
 from entrypoints.http.edge.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
-from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, HttpRequest, no_content
+from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, no_content
 from entrypoints.http.edge.idempotency import Creations
-from entrypoints.http.edge.json_body import decoded, read, receive
+from entrypoints.http.edge.json_body import collect, decoded, read
 from entrypoints.http.edge.operation import PAGE, Auth, Operation, Parameter, path_parameter
 from entrypoints.http.edge.paging import Query, path_id, refuse_parameters
-from entrypoints.http.openapi import endpoint
+from entrypoints.http.edge.routing import Registration, endpoint
 from entrypoints.http.webhooks.schemas import EditWebhookBody, RegisterWebhookBody, ReplayFailedBody
 
 
@@ -319,7 +318,7 @@ class WebhooksRoutes:
         self._creations = creations
         self._webhooks = f"{base}/webhooks"
 
-    def handlers(self) -> list[HTTPRouteHandler]:
+    def handlers(self) -> list[Registration]:
         one = f"{self._webhooks}/{{webhook_id:str}}"
         delivery = f"{one}/deliveries/{{delivery_id:str}}"
         return [
@@ -336,23 +335,22 @@ class WebhooksRoutes:
             endpoint("POST", f"{delivery}/replay", REPLAY)(self.replay_delivery),
         ]
 
-    async def register_webhook(self, request: HttpRequest) -> Answer:
-        actor = self._auth.allowed(Exchange.of(request.scope), REGISTER)
-        refuse_parameters(request.scope["query_string"])
-        raw = await receive(request)
+    async def register_webhook(self, exchange: Exchange) -> Answer:
+        actor = self._auth.allowed(exchange, REGISTER)
+        refuse_parameters(exchange.query)
+        raw = await collect(exchange)
         body = await decoded(raw, RegisterWebhookBody)
         return await self._creations.answer(
-            request.scope,
+            exchange,
             actor,
             raw,
             lambda once: self._use.register_webhook.execute(body.command(actor, once)),
             lambda webhook: _secret(201, webhook, (b"location", f"{self._webhooks}/{webhook.id}".encode())),
         )
 
-    async def list_webhooks(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def list_webhooks(self, exchange: Exchange) -> Answer:
         actor = self._auth.allowed(exchange, LIST)
-        query = Query(request.scope["query_string"], _PAGE_PARAMETERS)
+        query = Query(exchange.query, _PAGE_PARAMETERS)
         wanted = query.page()
         query.check()
         page = await self._use.list_webhooks.execute(ListWebhooksQuery(actor, wanted))
@@ -360,42 +358,41 @@ class WebhooksRoutes:
         link = query.next_link(self._webhooks, page.next_cursor)
         return representation(exchange, body, bytes_tag(body), (*PRIVATE, *link))
 
-    async def get_webhook(self, request: HttpRequest) -> Answer:
-        exchange, actor, webhook_id = self._about_one(request, READ)
+    async def get_webhook(self, exchange: Exchange) -> Answer:
+        exchange, actor, webhook_id = self._about_one(exchange, READ)
         webhook = await self._use.get_webhook.execute(GetWebhookQuery(actor, webhook_id))
         body = _encoder.encode(webhook)
         return representation(exchange, body, resource_tag(webhook.version, body), PRIVATE)
 
-    async def edit_webhook(self, request: HttpRequest) -> Answer:
-        exchange, actor, webhook_id = self._about_one(request, EDIT)
-        body = await read(request, EditWebhookBody)
+    async def edit_webhook(self, exchange: Exchange) -> Answer:
+        exchange, actor, webhook_id = self._about_one(exchange, EDIT)
+        body = await read(exchange, EditWebhookBody)
         if_version = await expected_version(exchange, lambda: self._version_of(actor, webhook_id))
         webhook = await self._use.edit_webhook.execute(body.command(actor, webhook_id, if_version))
         encoded = _encoder.encode(webhook)
         tag = resource_tag(webhook.version, encoded)
         return Answer(200, encoded, (JSON_TYPE, *PRIVATE, (b"etag", tag.encode())))
 
-    async def delete_webhook(self, request: HttpRequest) -> Answer:
-        exchange, actor, webhook_id = self._about_one(request, DELETE)
+    async def delete_webhook(self, exchange: Exchange) -> Answer:
+        exchange, actor, webhook_id = self._about_one(exchange, DELETE)
         if_version = await expected_version(exchange, lambda: self._version_of(actor, webhook_id))
         await self._use.delete_webhook.execute(DeleteWebhookCommand(actor, webhook_id, if_version))
         return no_content()
 
-    async def rotate_secret(self, request: HttpRequest) -> Answer:
-        _, actor, webhook_id = self._about_one(request, ROTATE)
+    async def rotate_secret(self, exchange: Exchange) -> Answer:
+        _, actor, webhook_id = self._about_one(exchange, ROTATE)
         return _secret(200, await self._use.rotate_secret.execute(RotateSecretCommand(actor, webhook_id)))
 
-    async def send_test_event(self, request: HttpRequest) -> Answer:
-        _, actor, webhook_id = self._about_one(request, TEST)
+    async def send_test_event(self, exchange: Exchange) -> Answer:
+        _, actor, webhook_id = self._about_one(exchange, TEST)
         delivery = await self._use.send_test_event.execute(SendTestEventCommand(actor, webhook_id))
         where = f"{self._webhooks}/{webhook_id}/deliveries/{delivery.id}"
         return _accepted(delivery, (b"location", where.encode()))
 
-    async def list_deliveries(self, request: HttpRequest) -> Answer:
-        exchange = Exchange.of(request.scope)
+    async def list_deliveries(self, exchange: Exchange) -> Answer:
         actor = self._auth.allowed(exchange, LIST_DELIVERIES)
-        query = Query(request.scope["query_string"], _DELIVERY_PARAMETERS)
-        webhook_id = WebhookId(query.path_id(request.path_params, "webhook_id"))
+        query = Query(exchange.query, _DELIVERY_PARAMETERS)
+        webhook_id = WebhookId(query.path_id(exchange.params, "webhook_id"))
         wanted, status = query.page(), query.choice("status", _STATUSES)
         query.check()
         page = await self._use.list_deliveries.execute(
@@ -405,28 +402,27 @@ class WebhooksRoutes:
         link = query.next_link(f"{self._webhooks}/{webhook_id}/deliveries", page.next_cursor)
         return representation(exchange, body, bytes_tag(body), (*PRIVATE, *link))
 
-    async def get_delivery(self, request: HttpRequest) -> Answer:
-        exchange, actor, webhook_id = self._about_one(request, READ_DELIVERY)
-        delivery_id = DeliveryId(path_id(request.path_params, "delivery_id"))
+    async def get_delivery(self, exchange: Exchange) -> Answer:
+        exchange, actor, webhook_id = self._about_one(exchange, READ_DELIVERY)
+        delivery_id = DeliveryId(path_id(exchange.params, "delivery_id"))
         delivery = await self._use.get_delivery.execute(GetDeliveryQuery(actor, webhook_id, delivery_id))
         body = _encoder.encode(delivery)
         return representation(exchange, body, bytes_tag(body), PRIVATE)
 
-    async def replay_delivery(self, request: HttpRequest) -> Answer:
-        _, actor, webhook_id = self._about_one(request, REPLAY)
-        delivery_id = DeliveryId(path_id(request.path_params, "delivery_id"))
+    async def replay_delivery(self, exchange: Exchange) -> Answer:
+        _, actor, webhook_id = self._about_one(exchange, REPLAY)
+        delivery_id = DeliveryId(path_id(exchange.params, "delivery_id"))
         return _accepted(await self._use.replay_delivery.execute(ReplayDeliveryCommand(actor, webhook_id, delivery_id)))
 
-    async def replay_failed(self, request: HttpRequest) -> Answer:
-        _, actor, webhook_id = self._about_one(request, REPLAY_FAILED)
-        body = await read(request, ReplayFailedBody)
+    async def replay_failed(self, exchange: Exchange) -> Answer:
+        _, actor, webhook_id = self._about_one(exchange, REPLAY_FAILED)
+        body = await read(exchange, ReplayFailedBody)
         return _accepted(await self._use.replay_failed.execute(body.command(actor, webhook_id)))
 
-    def _about_one(self, request: HttpRequest, operation: Operation) -> tuple[Exchange, Actor, WebhookId]:
-        exchange = Exchange.of(request.scope)
+    def _about_one(self, exchange: Exchange, operation: Operation) -> tuple[Exchange, Actor, WebhookId]:
         actor = self._auth.allowed(exchange, operation)
-        refuse_parameters(request.scope["query_string"])
-        webhook_id: UUID = path_id(request.path_params, "webhook_id")
+        refuse_parameters(exchange.query)
+        webhook_id: UUID = path_id(exchange.params, "webhook_id")
         return exchange, actor, WebhookId(webhook_id)
 
     async def _version_of(self, actor: Actor, webhook_id: WebhookId) -> int:

@@ -1,16 +1,13 @@
-"""The application by its two ways, directly and through the router, and who asks it."""
+"""Somebody who writes, others who read and vote, and credentials of every kind."""
 
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import httpx
 
-from adapters.security.revocations import PolledRevocations
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
-from entrypoints.http.edge.direct import DirectRoutes
-from entrypoints.http.edge.middleware import Edge
-from tests.integration.http.asgi import Field, Pieces, Told, ask
+from tests.integration.http.asgi import Field
 from tests.integration.http.conftest import BASE, PASSWORD
 
 API: Final = "/api/v1"
@@ -24,50 +21,6 @@ ID: Final[Field] = (b"x-request-id", b"the-same-for-both")
 
 def bearer(token: str) -> tuple[Field, ...]:
     return ((b"authorization", f"Bearer {token}".encode()),)
-
-
-async def _no_router(scope: Any, _receive: Any, _send: Any) -> None:
-    raise AssertionError(f"{scope['method']} {scope['path']} was left to the router")
-
-
-@dataclass
-class Both:
-    """One application that may not ask its router, and one that has nothing else."""
-
-    direct: Edge
-    routed: Edge
-    seen: set[int] = field(default_factory=set)
-    """Statuses that were compared, so that a matrix of nothing but 401s does not pass for one."""
-
-    async def ask(self, method: str, target: str, *headers: Field, body: Pieces = (b"",)) -> tuple[Told, Told]:
-        """Return what is told directly, and by the router's way."""
-        headers += (ID,)
-        told = (
-            await ask(self.direct, method, target, headers, body),
-            await ask(self.routed, method, target, headers, body),
-        )
-        self.seen.add(told[0].status)
-        return told
-
-    async def agree(self, method: str, target: str, *headers: Field, body: Pieces = (b"",)) -> Told:
-        """Demand the same from both, byte by byte, and return it."""
-        direct, routed = await self.ask(method, target, *headers, body=body)
-        assert direct == routed, (method, target, headers, body)
-        return direct
-
-
-def both_of(one: Container, other: Container) -> Both:
-    for container in (one, other):
-        # Nothing polls here, and what is known of revocations holds for a second: for good, so that it does not run
-        # out between the edge and the handler of one way.
-        log, known = container.storage().revocations, container.known_revocations()
-        container.revocations.override(PolledRevocations(log, known, token_lifetime_seconds=60, timer=lambda: 0.0))
-    direct, routed = create_app(one), create_app(other)
-    assert isinstance(direct, Edge)
-    assert isinstance(routed, Edge)
-    direct._app = _no_router
-    routed._direct = DirectRoutes()
-    return Both(direct, routed)
 
 
 @dataclass
