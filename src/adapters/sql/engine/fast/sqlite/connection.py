@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import pysqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from adapters.sql.engine.fast.compiled import Compiled, compiled
+from adapters.sql.engine.fast.compiled import compiled
 from adapters.sql.rows import Parameters, Rows, rows_of
 
 DIALECT: Final = pysqlite.dialect()
@@ -52,7 +52,11 @@ class Link:
             # Now: to say AUTOCOMMIT, which SQLAlchemy does once, makes the driver commit what is begun.
             _ = self._connection
 
-    def run(self, plan: Compiled, parameters: Parameters) -> Rows:
+    def run(self, statement: Executable, parameters: Parameters) -> Rows:
+        """Run any statement."""
+        plan = compiled(statement, DIALECT, parameters)
+        if plan is None:
+            return self._run_by_sqlalchemy(statement, parameters)
         values = plan.bind(parameters)
         try:
             cursor = self.raw.execute(plan.sql, values)
@@ -60,11 +64,7 @@ class Link:
         except sqlite3.Error as error:
             raise_translatable(error, plan.sql)
 
-    def execute(self, statement: Executable, parameters: Parameters) -> Rows:
-        """Run any statement."""
-        plan = compiled(statement, DIALECT, parameters)
-        if plan is not None:
-            return self.run(plan, parameters)
+    def _run_by_sqlalchemy(self, statement: Executable, parameters: Parameters) -> Rows:
         try:
             return rows_of(self._connection.execute(statement, parameters))
         finally:

@@ -61,7 +61,7 @@ class SqliteEngine(Engine):
 
     async def fetch_all(self, statement: Executable, parameters: Parameters, *, brief: bool) -> Sequence[AnyRow]:
         if self.groups.driven is not None:
-            return self.writer.link.execute(statement, parameters).rows
+            return self.writer.link.run(statement, parameters).rows
         if brief and (rows := self.reads.read_briefly(statement, parameters)) is not None:
             return rows
         return await self.reads.read(statement, parameters)

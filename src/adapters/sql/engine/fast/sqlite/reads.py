@@ -96,7 +96,7 @@ class SqliteReads:
             link = self._opened(wait=self._limits.lock)
         try:
             link.limit_seconds(self._limits.statement)
-            return link.execute(statement, parameters).rows
+            return link.run(statement, parameters).rows
         finally:
             if age == self._age:
                 self._idle.append(link)

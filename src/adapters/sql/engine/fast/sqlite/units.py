@@ -26,7 +26,7 @@ class OwnUnit(Unit):
     async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:
         del named
         await self._begin()
-        return await self._writer.in_thread(lambda: self._writer.link.execute(statement, parameters))
+        return await self._writer.in_thread(lambda: self._writer.link.run(statement, parameters))
 
     async def run_many(self, statement: Executable, rows: Sequence[Parameters]) -> None:
         await self._begin()
@@ -72,11 +72,10 @@ class GroupedUnit(Unit):
         self._begun = False
         self._changes_before = 0
 
-    async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:
-        del named
+    async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:  # noqa: ARG002 # as declared
         if not self._begun:
             self._begin()
-        return self._link.execute(statement, parameters)
+        return self._link.run(statement, parameters)
 
     async def run_many(self, statement: Executable, rows: Sequence[Parameters]) -> None:
         self._begin()
@@ -117,4 +116,4 @@ class GroupedUnit(Unit):
 
 def _run_many(link: Link, statement: Executable, rows: Sequence[Parameters]) -> None:
     for row in rows:
-        link.execute(statement, row)
+        link.run(statement, row)
