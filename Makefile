@@ -56,11 +56,12 @@ install: $(RUNTIME_READY) ## Create .venv with the locked dependencies and .venv
 dev: $(DEVELOPMENT_READY) ## The same, and the tools for development
 
 .PHONY: lint
-lint: $(DEVELOPMENT_READY) ## Check style, format, architecture and regular expressions
+lint: $(DEVELOPMENT_READY) ## Check style, format, architecture, regular expressions and private names
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.regexes
+	$(BIN)/python -m tools.private_names
 
 .PHONY: types
 types: $(DEVELOPMENT_READY) ## Check types with mypy (strict) and pyright

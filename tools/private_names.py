@@ -38,25 +38,25 @@ def uses(tree: ast.Module) -> Iterator[Use]:
     """Find uses of private names that the module does not define itself."""
     own = set(_defined(tree))
     for node in ast.walk(tree):
-        for name, owner in _named(node):
-            if name.startswith("_") and not name.startswith("__") and name not in own:
-                yield Use(node.lineno, name, owner)
+        for use in _named(node):
+            if use.name.startswith("_") and not use.name.startswith("__") and use.name not in own:
+                yield use
 
 
-def _named(node: ast.AST) -> Iterator[tuple[str, str]]:
+def _named(node: ast.AST) -> Iterator[Use]:
     """Find names of other modules and objects, and what they are names of."""
     match node:
         case ast.Attribute(value=value, attr=name):
-            yield name, _last_word(value)
+            yield Use(node.lineno, name, _last_word(value))
         case ast.ImportFrom(module=module, names=names):
             for part in [*(module or "").split("."), *(alias.name for alias in names)]:
-                yield part, module or ""
+                yield Use(node.lineno, part, module or "")
         case ast.Import(names=names):
             for alias in names:
                 for part in alias.name.split("."):
-                    yield part, alias.name
+                    yield Use(node.lineno, part, alias.name)
         case ast.Call(func=ast.Name(id=called), args=[owner, ast.Constant(value=str(name)), *_]) if called in _BY_TEXT:
-            yield name, _last_word(owner)
+            yield Use(node.lineno, name, _last_word(owner))
 
 
 def check(folder: Path) -> list[str]:

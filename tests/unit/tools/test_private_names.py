@@ -93,7 +93,7 @@ def test_the_table_of_the_fast_engine_is_complete_and_has_nothing_else() -> None
 
 
 def installed(library: str) -> dict[str, object]:
-    """Return what the names are of, as far as it can be had without a server."""
+    """Return what the names are of, as far as it can be had without a server, on a loop."""
     if library == "sqlalchemy":
         with create_engine("sqlite://").connect() as connection:
             return {"connection": connection, "transaction": RootTransaction, "statement": Insert}
@@ -105,7 +105,7 @@ def installed(library: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("library", USED)
-def test_the_installed_libraries_have_them(library: str) -> None:
+async def test_the_installed_libraries_have_them(library: str) -> None:
     assert missing(library, installed(library)) == []
 
 

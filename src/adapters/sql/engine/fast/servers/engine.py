@@ -15,6 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.util import greenlet_spawn
 
 from adapters.sql.dialects.base import Dialect, Limits
+from adapters.sql.engine.fast.private_names import demand
 from adapters.sql.engine.fast.servers.pool import Lease, Leases
 from adapters.sql.engine.fast.servers.shared_commits import SharedCommits
 from adapters.sql.engine.fast.servers.unit import ServerUnit
@@ -122,6 +123,7 @@ class ServerEngine(Engine):
                     raise
                 # A server that accepts and closes, for one, makes uvloop or a driver raise what neither has a name for.
                 raise CannotConnect(f"{type(error).__name__}: {error}") from error
+            demand(connection)
             return Lease(connection, autocommit=autocommit, is_demoted=self._dialect.is_demoted)
 
         return Leases(
