@@ -41,11 +41,13 @@ async def speak_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWri
 @pytest.mark.parametrize("loop", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
 @pytest.mark.parametrize("how", [close, reset, speak_nonsense])
 @pytest.mark.parametrize("backend", sorted(URLS))
-def test_a_listener_that_is_no_database(backend: str, how: Any, loop: Callable[[], Any]) -> None:
+@pytest.mark.parametrize("engine", ["fast", "plain"])
+def test_a_listener_that_is_no_database(engine: str, backend: str, how: Any, loop: Callable[[], Any]) -> None:
     async def story() -> None:
         server = await asyncio.start_server(how, "127.0.0.1", 0, family=socket.AF_INET)
         port = server.sockets[0].getsockname()[1]
-        database = Database(DatabaseSettings(url=URLS[backend].format(port), connect_timeout_seconds=0.5))
+        url = URLS[backend].format(port)
+        database = Database(DatabaseSettings(url=url, engine=engine, connect_timeout_seconds=0.5))
         storage = sql_storage(database)
         try:
             for _ in range(3):
