@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from application.shared.pending import settled
 from domain.identity.user import User
 from domain.identity.values import PersonName, Username
 from domain.posts.post import Post
@@ -51,23 +52,23 @@ async def test_a_committed_write_changes_the_revision(
     alice = a_user()
     post = a_post(alice)
     await given(storage, alice, post)
-    before = await storage.revisions.current(alice.id)
+    before = await settled(storage.revisions.current(alice.id))
 
     await write(storage, alice, post)
 
     assert before is not None
-    assert await storage.revisions.current(alice.id) not in (None, before)
+    assert await settled(storage.revisions.current(alice.id)) not in (None, before)
 
 
 async def test_a_revision_never_comes_back(storage: Storage) -> None:
     alice = a_user()
     post = a_post(alice)
     await given(storage, alice, post)
-    seen = [await storage.revisions.current(alice.id)]
+    seen = [await settled(storage.revisions.current(alice.id))]
 
     for write in (publish, edit, publish, rename, edit, delete):
         await write(storage, alice, post)
-        seen.append(await storage.revisions.current(alice.id))
+        seen.append(await settled(storage.revisions.current(alice.id)))
 
     assert len(set(seen)) == 7
 
@@ -75,17 +76,17 @@ async def test_a_revision_never_comes_back(storage: Storage) -> None:
 async def test_reading_does_not_change_the_revision(storage: Storage) -> None:
     alice = a_user()
     await given(storage, alice, a_post(alice))
-    before = await storage.revisions.current(alice.id)
+    before = await settled(storage.revisions.current(alice.id))
 
     await storage.posts.by_author(alice.id, limit=10, before=None, viewer=alice.id)
 
-    assert await storage.revisions.current(alice.id) == before
+    assert await settled(storage.revisions.current(alice.id)) == before
 
 
 async def test_a_rollback_does_not_change_the_revision(storage: Storage) -> None:
     alice = a_user()
     await given(storage, alice)
-    before = await storage.revisions.current(alice.id)
+    before = await settled(storage.revisions.current(alice.id))
 
     async with storage.posts_units() as uow:
         await uow.posts.add(Post.publish(id=PostId(an_id()), by=an_actor(alice), text=PostText("no"), at=NOW))
@@ -94,26 +95,26 @@ async def test_a_rollback_does_not_change_the_revision(storage: Storage) -> None
             await uow.posts.add(Post.publish(id=PostId(an_id()), by=an_actor(alice), text=PostText("no"), at=NOW))
             raise ZeroDivisionError
 
-    assert await storage.revisions.current(alice.id) == before
+    assert await settled(storage.revisions.current(alice.id)) == before
 
 
 async def test_the_revision_changes_no_earlier_than_the_commit(storage: Storage) -> None:
     """A page loaded before the commit and kept under a revision that was raised early would be served for good."""
     alice = a_user()
     await given(storage, alice)
-    before = await storage.revisions.current(alice.id)
+    before = await settled(storage.revisions.current(alice.id))
 
     async with storage.posts_units() as uow:
         await uow.posts.add(Post.publish(id=PostId(an_id()), by=an_actor(alice), text=PostText("news"), at=NOW))
-        assert await storage.revisions.current(alice.id) == before
+        assert await settled(storage.revisions.current(alice.id)) == before
         await uow.commit()
-        assert await storage.revisions.current(alice.id) != before
+        assert await settled(storage.revisions.current(alice.id)) != before
 
 
 async def test_an_author_nobody_knows_has_a_revision_too(storage: Storage) -> None:
     unknown = UserId(an_id())
 
-    assert await storage.revisions.current(unknown) == await storage.revisions.current(unknown)
+    assert await settled(storage.revisions.current(unknown)) == await settled(storage.revisions.current(unknown))
 
 
 @pytest.mark.parametrize("write", [publish, edit, delete, rename])
@@ -124,12 +125,12 @@ async def test_a_write_of_another_process_changes_the_revision_here(
     alice = a_user()
     post = a_post(alice)
     await given(there, alice, post)
-    before = await here.revisions.current(alice.id)
+    before = await settled(here.revisions.current(alice.id))
 
     await write(there, alice, post)
 
     assert before is not None
-    assert await here.revisions.current(alice.id) not in (None, before)
+    assert await settled(here.revisions.current(alice.id)) not in (None, before)
 
 
 async def test_a_page_loaded_under_a_revision_is_as_new_as_the_revision(open_storage: OpenStorage) -> None:
@@ -140,7 +141,7 @@ async def test_a_page_loaded_under_a_revision_is_as_new_as_the_revision(open_sto
 
     for count in range(1, 6):
         await publish(there, alice, a_post(alice))
-        revision = await here.revisions.current(alice.id)
+        revision = await settled(here.revisions.current(alice.id))
         page = await here.posts.by_author(alice.id, limit=10, before=None, viewer=alice.id)
         assert len(page.items) == count
-        assert await here.revisions.current(alice.id) == revision
+        assert await settled(here.revisions.current(alice.id)) == revision

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
+from application.shared.pending import settled
 from application.shared.unit_of_work import CommitListener
 from domain.identity.events import PasswordChanged, UserSignedUp
 from domain.identity.user import User
@@ -64,17 +65,17 @@ async def test_listeners_are_told_after_the_commit(open_storage: OpenStorage) ->
 
     async def look() -> tuple[bool, int | None]:
         seen = await storage.posts.get(post.id, viewer=None)
-        return seen is not None, await storage.revisions.current(alice.id)
+        return seen is not None, await settled(storage.revisions.current(alice.id))
 
     recorder = Recorder(look)
     storage = open_storage(recorder)
     await given(storage, alice)
-    before = await storage.revisions.current(alice.id)
+    before = await settled(storage.revisions.current(alice.id))
     recorder.seen.clear()
 
     await given(storage, post)
 
-    assert recorder.seen == [(True, await storage.revisions.current(alice.id))]
+    assert recorder.seen == [(True, await settled(storage.revisions.current(alice.id)))]
     assert recorder.seen != [(True, before)]
 
 

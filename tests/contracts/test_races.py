@@ -17,6 +17,7 @@ from application.identity.views import TokenPairView
 from application.posts.delete_post import DeletePost, DeletePostCommand
 from application.posts.edit_post import EditPost, EditPostCommand
 from application.posts.publish_post import PublishPost, PublishPostCommand
+from application.shared.pending import settled
 from domain.identity.errors import EmailTaken, TokenReused, UsernameTaken
 from domain.identity.reserved import ReservedUsernames
 from domain.identity.values import Device, EmailAddress, Password, Username
@@ -157,7 +158,7 @@ async def test_every_post_of_twenty_published_at_once_is_there_and_counted(
 ) -> None:
     alice = a_user()
     await given(storage, alice)
-    before = await storage.revisions.current(alice.id)
+    before = await settled(storage.revisions.current(alice.id))
     publish = PublishPost(uow=storage.posts_units, authors=storage.authors, ids=CountedIds(), clock=clock)
     use_case = retried(storage.grouped(publish))
 
@@ -169,7 +170,7 @@ async def test_every_post_of_twenty_published_at_once_is_there_and_counted(
     assert losers == []
     listed = await storage.posts.by_author(alice.id, limit=100, before=None, viewer=None)
     assert [item.id for item in listed.items] == sorted(winners, reverse=True)
-    assert await storage.revisions.current(alice.id) != before
+    assert await settled(storage.revisions.current(alice.id)) != before
 
 
 async def test_a_hundred_refreshes_of_one_token_make_one_successor(storage: Storage, clock: SettableClock) -> None:

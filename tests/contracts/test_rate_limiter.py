@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from adapters.rate_limit.redis import RedisRateLimiter
 from adapters.rate_limit.windows import MemoryRateLimiter, WindowStorage
 from adapters.shared.redis import RedisConnection
+from application.shared.pending import settled
 from application.shared.rate_limit import Charge, Limit, RateLimiter, Standing
 
 THREE = Limit("three", 3, 60)
@@ -25,6 +26,9 @@ class Unreachable(RateLimiter):
 
     async def take(self, charges: object) -> list[Standing]:
         raise AssertionError(charges)
+
+    def take_one(self, limit: Limit, subject: str) -> tuple[int, float]:
+        raise AssertionError(limit, subject)
 
 
 class Time(Protocol):
@@ -92,22 +96,18 @@ async def test_the_amount_may_be_used_up_and_the_next_is_one_too_many(limiter: R
     assert all(50 < standing.resets_in <= 60 for standing in standings)
 
 
-async def test_counting_at_once_is_counting_or_is_left_to_who_can_wait(limiter: RateLimiter) -> None:
+async def test_one_charge_alone_counts_as_any(limiter: RateLimiter) -> None:
     await once(limiter, THREE, "alice")
-    taken = limiter.take_at_once(THREE, "alice")
-    if taken is None:
-        assert (await once(limiter, THREE, "alice")).remaining == 1
-        return
-    remaining, resets_in = taken
+    remaining, resets_in = await settled(limiter.take_one(THREE, "alice"))
     assert remaining == 1
     assert 50 < resets_in <= 60
     assert (await once(limiter, THREE, "alice")).remaining == 0
-    assert limiter.take_at_once(THREE, "alice") == pytest.approx((-1, resets_in), abs=1)
-    assert limiter.take_at_once(THREE, "bob") == pytest.approx((2, 60), abs=1)
+    assert await settled(limiter.take_one(THREE, "alice")) == pytest.approx((-1, resets_in), abs=1)
+    assert await settled(limiter.take_one(THREE, "bob")) == pytest.approx((2, 60), abs=1)
 
 
 def test_memory_counts_at_once() -> None:
-    assert MemoryRateLimiter().take_at_once(THREE, "alice") is not None
+    assert isinstance(MemoryRateLimiter().take_one(THREE, "alice"), tuple)
 
 
 async def test_subjects_and_limits_are_counted_apart(limiter: RateLimiter) -> None:

@@ -11,6 +11,7 @@ from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.posts.ports import RankedSlice
 from application.posts.recount import Recount, RecountCommand
 from application.posts.views import VoteView
+from application.shared.pending import settled
 from domain.identity.user import User
 from domain.posts.errors import AuthorGone, PostChanged, PostNotFound
 from domain.posts.post import Post
@@ -121,13 +122,13 @@ async def test_a_vote_on_an_own_post_changes_the_authors_revision_and_a_vote_of_
     alice, bob = a_user(), a_user()
     post = a_post(alice)
     await given(storage, alice, bob, post)
-    before = await storage.revisions.current(alice.id)
+    before = await settled(storage.revisions.current(alice.id))
 
     await vote(storage, clock, bob, post, 1)
-    assert await storage.revisions.current(alice.id) == before
+    assert await settled(storage.revisions.current(alice.id)) == before
 
     await vote(storage, clock, alice, post, 1)
-    assert await storage.revisions.current(alice.id) not in (None, before)
+    assert await settled(storage.revisions.current(alice.id)) not in (None, before)
 
 
 async def test_my_vote_is_in_every_list(storage: Storage, clock: SettableClock) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from typing import Final, NamedTuple
 
 from cachetools import TLRUCache
@@ -13,7 +12,8 @@ from application.posts.list_feed import ListFeedQuery
 from application.posts.ports import Period
 from application.posts.read_feed import ExactFeed, PublicFeed, PublicFeedQuery
 from application.shared.commits import CommitMarks
-from application.shared.views import EncodedPage, Prepared
+from application.shared.pending import Pending, settled
+from application.shared.views import EncodedPage
 from domain.posts.ranking import Sort
 
 FEED_CACHE_BYTES: Final = 16 * 1_048_576
@@ -68,21 +68,15 @@ class CachedPublicFeed(PublicFeed):
             bytes=int(self._entries.currsize),
         )
 
-    async def page(self, query: PublicFeedQuery) -> EncodedPage:
+    def page(self, query: PublicFeedQuery) -> Pending[EncodedPage]:
         if self._ttl <= 0:
-            return await self._inner.page(query)
-        page = self.page_at_once(query)
-        if page is not None:
-            return page
-        self._misses += 1
-        # Shielded: a reader that is cancelled would cancel the load that the others wait for.
-        return await asyncio.shield(self._flights.get(query) or self._begin(query))
-
-    def page_at_once(self, query: PublicFeedQuery) -> EncodedPage | None:
+            return self._inner.page(query)
         try:
             entry = self._entries[query]
         except KeyError:
-            return None
+            self._misses += 1
+            # Shielded: a reader that is cancelled would cancel the load that the others wait for.
+            return asyncio.shield(self._flights.get(query) or self._begin(query))
         self._hits += 1
         return entry.page
 
@@ -94,23 +88,12 @@ class CachedPublicFeed(PublicFeed):
 
     async def _load(self, query: PublicFeedQuery, expires_at: float) -> EncodedPage:
         try:
-            entry = _Entry(await self._inner.page(query), expires_at)
+            entry = _Entry(await settled(self._inner.page(query)), expires_at)
             if _size(entry) <= self._max_bytes:
                 self._entries[query] = entry
-                entry.page.prepared.grown = partial(self._grow, query)
         finally:
             del self._flights[query]
         return entry.page
-
-    def _grow(self, query: PublicFeedQuery, prepared: Prepared) -> None:
-        """Count anew what an entry takes, now that its page is there compressed too."""
-        entry = self._entries.get(query)
-        if entry is None or entry.page.prepared is not prepared:
-            return
-        if _size(entry) <= self._max_bytes:
-            self._entries[query] = entry
-        else:
-            del self._entries[query]
 
 
 def _look_at_failure(load: asyncio.Task[EncodedPage]) -> None:
@@ -171,13 +154,13 @@ class CheckedFeed(ExactFeed):
             bytes=self._pages.bytes,
         )
 
-    async def page(self, query: ListFeedQuery) -> EncodedPage:
+    def page(self, query: ListFeedQuery) -> Pending[EncodedPage]:
         if self._ttl <= 0:
-            return await self._inner.page(query)
+            return self._inner.page(query)
         mark = self._commits.current()
         if mark is None:
             self._bypasses += 1
-            return await self._inner.page(query)
+            return self._inner.page(query)
         name = _name(query)
         page = self._pages.kept(name, mark)
         if page is not None:
@@ -186,16 +169,9 @@ class CheckedFeed(ExactFeed):
         self._misses += 1
 
         async def load(expires_at: float) -> Loaded:
-            return Loaded(await self._inner.page(query), expires_at)
+            return Loaded(await settled(self._inner.page(query)), expires_at)
 
-        return await self._pages.loaded(name, mark, self._ttl, load)
-
-    def page_at_once(self, query: ListFeedQuery) -> EncodedPage | None:
-        mark = self._commits.current() if self._ttl > 0 else None
-        page = None if mark is None else self._pages.kept(_name(query), mark)
-        if page is not None:
-            self._hits += 1
-        return page
+        return self._pages.loaded(name, mark, self._ttl, load)
 
 
 _Name = tuple[int | None, int | None, Sort, int, str | None, Period]

@@ -1,12 +1,13 @@
 """The cache of own posts: encoded pages in this process's memory, each checked against its author's revision."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from adapters.cache.pages import Loaded, RevisedPages, boot_time
 from application.posts.ports import AuthorRevisions, MyPostsReader
 from application.shared.paging import PageRequest
+from application.shared.pending import Pending, settled
 from application.shared.views import EncodedPage
 from domain.shared.ids import UserId
 
@@ -83,43 +84,45 @@ class CachedMyPosts(MyPostsReader):
             bytes=self._pages.bytes,
         )
 
-    async def page(self, owner: UserId, request: PageRequest) -> EncodedPage:
+    def page(self, owner: UserId, request: PageRequest) -> Pending[EncodedPage]:
         if not self._enabled:
-            return await self._inner.page(owner, request)
-        revision = await self._revisions.current(owner)
+            return self._inner.page(owner, request)
+        revision = self._revisions.current(owner)
+        if revision is not None and not isinstance(revision, int):
+            return self._page_later(owner, request, revision)
+        return self._page(owner, request, revision)
+
+    async def _page_later(self, owner: UserId, request: PageRequest, revision: Awaitable[int | None]) -> EncodedPage:
+        return await settled(self._page(owner, request, await revision))
+
+    def _page(self, owner: UserId, request: PageRequest, revision: int | None) -> Pending[EncodedPage]:
+        """Return the page as of a revision that was read just now: nothing is awaited between that and the look-up."""
         if revision is None:
             self._bypasses += 1
-            return await self._inner.page(owner, request)
-        # From here to the end of the look-up nothing awaits: what was read above still holds.
+            return self._inner.page(owner, request)
+        page = self._pages.kept((owner.int, request.limit, request.cursor), revision)
+        if page is None:
+            self._misses += 1
+            return self._begin(owner, request, revision)
+        self._hits += 1
+        return page
+
+    def _begin(self, owner: UserId, request: PageRequest, revision: int) -> Awaitable[EncodedPage]:
         name = owner.int, request.limit, request.cursor
-        page = self._pages.kept(name, revision)
-        if page is not None:
-            self._hits += 1
-            return page
-        self._misses += 1
-        return await self._pages.loaded(
+        return self._pages.loaded(
             name, revision, self._ttl, lambda expires_at: self._load(owner, request, revision, expires_at)
         )
-
-    def page_at_once(self, owner: UserId, request: PageRequest) -> EncodedPage | None:
-        revision = self._revisions.current_at_once(owner) if self._enabled else None
-        if revision is None:
-            return None
-        page = self._pages.kept((owner.int, request.limit, request.cursor), revision)
-        if page is not None:
-            self._hits += 1
-        return page
 
     async def _load(self, owner: UserId, request: PageRequest, revision: int, expires_at: float) -> Loaded:
         shared = self._shared
         if shared is None:
-            return Loaded(await self._inner.page(owner, request), expires_at)
+            return Loaded(await settled(self._inner.page(owner, request)), expires_at)
         key = PageKey(owner, request.limit, request.cursor)
         found = await shared.get(key, revision)
         if found is not None:
             self._shared_hits += 1
             return Loaded(found.page, min(expires_at, self._timer() + found.seconds_left))
-        page = await self._inner.page(owner, request)
+        page = await settled(self._inner.page(owner, request))
         seconds_left = expires_at - self._timer()
         if seconds_left > 0:
             # Nobody waits for it.

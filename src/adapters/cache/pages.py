@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from functools import partial
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from application.shared.views import EncodedPage, Prepared
+from application.shared.views import EncodedPage
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -15,6 +15,9 @@ T = TypeVar("T")
 ENTRY_OVERHEAD_BYTES: Final = 2048
 """What an entry takes besides its bytes, rounded up: key, page, what was prepared of it to be sent, entry, and the
 cache's own links."""
+
+COMPRESSED_FROM_BYTES: Final = 1024
+"""Shorter bodies are never compressed."""
 
 _BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -124,17 +127,7 @@ class RevisedPages(Generic[K]):
             self._bytes -= former.size
         self._entries[key] = entry
         self._bytes += entry.size
-        entry.page.prepared.grown = partial(self._grow, key)
         self._shrink()
-
-    def _grow(self, key: K, prepared: Prepared) -> None:
-        """Count anew what an entry takes, now that its page is there compressed too."""
-        entry = self._entries.get(key)
-        if entry is not None and entry.page.prepared is prepared:
-            self._bytes -= entry.size
-            entry.size = size_of(entry.page)
-            self._bytes += entry.size
-            self._shrink()
 
     def _shrink(self) -> None:
         while self._bytes > self._max_bytes:
@@ -159,12 +152,12 @@ def _look_at_failure(load: asyncio.Task[EncodedPage]) -> None:
 
 
 def size_of(page: EncodedPage) -> int:
-    """Return what a page takes in a cache, its compressed bytes included."""
-    coded = page.prepared.coded
-    return (
-        ENTRY_OVERHEAD_BYTES
-        + len(page.body)
-        + len(page.etag)
-        + len(page.next_cursor or "")
-        + (0 if coded is None else len(coded))
-    )
+    """Return what a page takes in a cache at the most.
+
+    The compressed bytes may be kept with it, for as long as it is kept. A short body has none, and those of a long one
+    are shorter than it is, or longer by less than the overhead has room for. So a long body counts twice from the
+    beginning, and no bound is exceeded when they are made.
+    """
+    size = len(page.body)
+    bodies = size if size < COMPRESSED_FROM_BYTES else 2 * size
+    return ENTRY_OVERHEAD_BYTES + bodies + len(page.etag) + len(page.next_cursor or "")

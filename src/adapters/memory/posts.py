@@ -264,7 +264,7 @@ class MemoryAuthorRevisions(AuthorRevisions):
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
 
-    async def current(self, author_id: UserId) -> int | None:
+    def current(self, author_id: UserId) -> int | None:
         return self._store.revisions.get(author_id, 0)
 
     async def close(self) -> None:

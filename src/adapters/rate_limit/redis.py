@@ -8,7 +8,7 @@ from limits.storage import RedisStorage
 
 from adapters.shared.redis import Command, RedisConnection
 from application.shared.errors import Unavailable
-from application.shared.rate_limit import Charge, RateLimiter, Standing
+from application.shared.rate_limit import Charge, Limit, RateLimiter, Standing
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +33,10 @@ class RedisRateLimiter(RateLimiter):
         self._connection = connection
         self._fallback = fallback
         self._prefix = prefix
+
+    async def take_one(self, limit: Limit, subject: str) -> tuple[int, float]:
+        ((_, remaining, resets_in),) = await self.take((Charge(limit, subject),))
+        return remaining, resets_in
 
     async def take(self, charges: Sequence[Charge]) -> list[Standing]:
         commands: list[Command] = []

@@ -107,7 +107,7 @@ class MemoryRateLimiter(RateLimiter):
             standings.append(Standing(limit, limit.amount - count, resets_in))
         return standings
 
-    def take_at_once(self, limit: Limit, subject: str) -> tuple[int, float]:
+    def take_one(self, limit: Limit, subject: str) -> tuple[int, float]:
         name, amount, seconds = limit
         storage = self._storages.get(name)
         if storage is None:

@@ -1,6 +1,6 @@
 """The public feed."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from application.posts.pages import page, place, ranked_page, ranked_place
 from application.posts.ports import ALWAYS, Period, PostReader
@@ -12,8 +12,7 @@ from domain.posts.ranking import Sort
 from domain.shared.ids import UserId
 
 
-@dataclass(frozen=True, slots=True)
-class ListFeedQuery:
+class ListFeedQuery(NamedTuple):
     page: PageRequest
     viewer: UserId | None
     author: UserId | None = None

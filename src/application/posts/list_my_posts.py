@@ -1,20 +1,19 @@
 """The caller's own posts: the list that is served from the cache."""
 
-from collections.abc import Awaitable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from application.posts.pages import page, place
 from application.posts.ports import MyPostsReader, PostReader
 from application.posts.views import encoded_page
 from application.shared.paging import CursorCodec, PageRequest, scope_of
+from application.shared.pending import Pending
 from application.shared.threads import AT_ONCE, Threads
 from application.shared.views import EncodedPage
 from domain.shared.actor import Actor
 from domain.shared.ids import UserId
 
 
-@dataclass(frozen=True, slots=True)
-class ListMyPostsQuery:
+class ListMyPostsQuery(NamedTuple):
     actor: Actor
     page: PageRequest
 
@@ -28,13 +27,8 @@ class ListMyPosts:
     def __init__(self, *, my_posts: MyPostsReader) -> None:
         self._my_posts = my_posts
 
-    def execute(self, query: ListMyPostsQuery) -> Awaitable[EncodedPage]:
-        # No coroutine around the reader's: each costs a cached answer 0.3 µs.
+    def execute(self, query: ListMyPostsQuery) -> Pending[EncodedPage]:
         return self._my_posts.page(query.actor.user_id, query.page)
-
-    def execute_at_once(self, actor: Actor, page: PageRequest) -> EncodedPage | None:
-        """Return what `execute` would, where nothing has to be waited for; else None."""
-        return self._my_posts.page_at_once(actor.user_id, page)
 
 
 class StoredMyPosts(MyPostsReader):

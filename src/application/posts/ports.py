@@ -1,12 +1,13 @@
 """What the use cases of posts need from outside."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from application.posts.views import AuthorView, CastVoteView, PostView
 from application.shared.paging import PageRequest
+from application.shared.pending import Pending
 from application.shared.unit_of_work import UnitOfWork
 from application.shared.views import EncodedPage
 from domain.posts.post import Post
@@ -194,13 +195,9 @@ class MyPostsReader(Protocol):
     Whoever implements it keeps the promise that the owner's acknowledged writes are in it.
     """
 
-    async def page(self, owner: UserId, request: PageRequest) -> EncodedPage:
+    def page(self, owner: UserId, request: PageRequest) -> Pending[EncodedPage]:
         """Raises `InvalidCursor`."""
         ...
-
-    def page_at_once(self, owner: UserId, request: PageRequest) -> EncodedPage | None:  # noqa: ARG002 - as implemented
-        """Return what `page` would, where nothing has to be waited for; else None, and `page` is to be asked."""
-        return None
 
 
 class AuthorRevisions(Protocol):
@@ -210,10 +207,6 @@ class AuthorRevisions(Protocol):
     long as the revision is still the same.
     """
 
-    def current(self, author_id: UserId) -> Awaitable[int | None]:
+    def current(self, author_id: UserId) -> Pending[int | None]:
         """Return the revision as of now, over all workers and instances; None when nobody can say just now."""
         ...
-
-    def current_at_once(self, author_id: UserId) -> int | None:  # noqa: ARG002 - as implemented
-        """Return what `current` would, where nothing has to be waited for; else None, and `current` is to be asked."""
-        return None

@@ -1,19 +1,18 @@
 """The feed as bytes ready for the wire."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from application.posts.list_feed import ListFeed, ListFeedQuery
 from application.posts.ports import ALWAYS
 from application.posts.views import encoded_page
 from application.shared.paging import PageRequest
+from application.shared.pending import Pending
 from application.shared.threads import AT_ONCE, Threads
 from application.shared.views import EncodedPage
 from domain.posts.ranking import Sort
 
 
-@dataclass(frozen=True, slots=True)
-class PublicFeedQuery:
+class PublicFeedQuery(NamedTuple):
     """A page of everybody's feed as somebody sees it who is not signed in: there are few different ones."""
 
     sort: Sort
@@ -26,13 +25,9 @@ class PublicFeed(Protocol):
     What it returns may be some seconds old, as long as its implementation says.
     """
 
-    async def page(self, query: PublicFeedQuery) -> EncodedPage:
+    def page(self, query: PublicFeedQuery) -> Pending[EncodedPage]:
         """Raises `InvalidCursor`."""
         ...
-
-    def page_at_once(self, query: PublicFeedQuery) -> EncodedPage | None:  # noqa: ARG002 - as implemented
-        """Return what `page` would, where nothing has to be waited for; else None, and `page` is to be asked."""
-        return None
 
 
 class StoredPublicFeed(PublicFeed):
@@ -50,13 +45,9 @@ class StoredPublicFeed(PublicFeed):
 class ExactFeed(Protocol):
     """Reads pages of the feed as they are stored; the port that a cache stands behind which knows what is current."""
 
-    async def page(self, query: ListFeedQuery) -> EncodedPage:
+    def page(self, query: ListFeedQuery) -> Pending[EncodedPage]:
         """Return a page that holds every write which was acknowledged before. Raises `InvalidCursor`."""
         ...
-
-    def page_at_once(self, query: ListFeedQuery) -> EncodedPage | None:  # noqa: ARG002 - as implemented
-        """Return what `page` would, where nothing has to be waited for; else None, and `page` is to be asked."""
-        return None
 
 
 class StoredExactFeed(ExactFeed):
@@ -80,16 +71,10 @@ class ReadFeed:
         self._exact = exact
         self._public = public
 
-    async def execute(self, query: ListFeedQuery) -> EncodedPage:
+    def execute(self, query: ListFeedQuery) -> Pending[EncodedPage]:
         if _is_public(query):
-            return await self._public.page(PublicFeedQuery(query.sort, query.page))
-        return await self._exact.page(query)
-
-    def execute_at_once(self, query: ListFeedQuery) -> EncodedPage | None:
-        """Return what `execute` would, where nothing has to be waited for; else None."""
-        if _is_public(query):
-            return self._public.page_at_once(PublicFeedQuery(query.sort, query.page))
-        return self._exact.page_at_once(query)
+            return self._public.page(PublicFeedQuery(query.sort, query.page))
+        return self._exact.page(query)
 
 
 def _is_public(query: ListFeedQuery) -> bool:

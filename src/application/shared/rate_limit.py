@@ -6,6 +6,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import NamedTuple, Protocol
 
+from application.shared.pending import Pending
 from domain.shared.errors import PosternError
 
 
@@ -63,12 +64,12 @@ class RateLimiter(Protocol):
         """
         ...
 
-    def take_at_once(self, limit: Limit, subject: str) -> tuple[int, float] | None:  # noqa: ARG002 - as implemented
+    def take_one(self, limit: Limit, subject: str) -> Pending[tuple[int, float]]:
         """Count once against one limit, and return what a `Standing` says: how many remain, and seconds until it ends.
 
-        None, and nothing counted, where counting takes a wait.
+        Never fails, as `take`.
         """
-        return None
+        ...
 
 
 @lru_cache(maxsize=10_000)

@@ -1,9 +1,8 @@
 """What reading use cases answer with."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
@@ -43,35 +42,13 @@ class Versioned(Generic[V]):
     version: int
 
 
-class Prepared:
-    """Room for what was made of a page to send it, for as long as the page is kept, in the cache that holds it.
-
-    That is one thing, which must be small beside the page's body, and for whom it was made; what is put there replaces
-    what was. And it is the compressed body, which the cache counts.
-    """
-
-    __slots__ = ("by", "coded", "grown", "what")
-
-    def __init__(self) -> None:
-        self.by: object = None
-        self.what: Any = None
-        self.coded: bytes | None = None
-        self.grown: Callable[[Prepared], None] | None = None
-        """Called after `coded` has come, by a cache that bounds what it holds. It must not refer to the page."""
-
-    def keep_coded(self, coded: bytes) -> None:
-        if self.coded is None:
-            self.coded = coded
-            if self.grown is not None:
-                self.grown(self)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class EncodedPage:
-    """A page ready for the wire: its JSON, a strong validator of just those bytes, and where it goes on."""
+    """A page ready for the wire: its JSON, a strong validator of just those bytes, and where it goes on.
+
+    Each is equal to itself alone: what sends it keeps what it makes of it for as long as there is the page.
+    """
 
     body: bytes
     etag: str
     next_cursor: str | None
-    prepared: Prepared = field(default_factory=Prepared, compare=False, repr=False)
-    """For who sends the page, so that what goes with it is put together once and not for each who asks."""

@@ -230,7 +230,8 @@ class Settings:
         values.integer(0, 1 << 40),
         default="67108864",
         expected="a whole number of bytes from 0 to 1099511627776",
-        about="Memory that a worker's cache may take.",
+        about="Memory that a worker's cache may take; a page of 1 KiB or more counts twice, as it may be kept "
+        "compressed too.",
     )
     feed_cache_seconds: float = setting(
         values.seconds(0, 60),

@@ -23,6 +23,7 @@ from adapters.shared.redis import RedisConnection
 from application.posts.list_my_posts import StoredMyPosts
 from application.shared.fence import CacheFence
 from application.shared.paging import PageRequest
+from application.shared.pending import settled
 from domain.identity.user import User
 from domain.posts.post import Post
 from domain.posts.values import PostText
@@ -178,7 +179,7 @@ class Process:
             await uow.commit()
 
     async def read(self, owner: UserId) -> str:
-        return (await self.cache.page(owner, PageRequest(limit=1))).body.decode()
+        return (await settled(self.cache.page(owner, PageRequest(limit=1)))).body.decode()
 
     async def stop(self) -> None:
         await self.revisions.stop()

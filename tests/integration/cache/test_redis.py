@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator
+from dataclasses import astuple
 
 import pytest
 
@@ -245,7 +246,7 @@ async def test_a_stored_page_comes_back_byte_for_byte(store: RedisPageStore, key
     stored = await store.get(key, 7)
 
     assert stored is not None
-    assert stored.page == PAGE
+    assert astuple(stored.page) == astuple(PAGE)
     assert 59 < stored.seconds_left <= 60
 
 
@@ -255,7 +256,7 @@ async def test_a_last_page_has_no_cursor(store: RedisPageStore, key: PageKey) ->
 
     stored = await store.get(key, 7)
     assert stored is not None
-    assert stored.page == page
+    assert astuple(stored.page) == astuple(page)
 
 
 async def test_pages_are_kept_apart_by_owner_limit_cursor_and_revision(store: RedisPageStore, key: PageKey) -> None:

@@ -20,6 +20,7 @@ from adapters.system.ids import Uuid7Generator
 from application.posts.list_my_posts import StoredMyPosts
 from application.posts.publish_post import PublishPost, PublishPostCommand
 from application.shared.paging import PageRequest
+from application.shared.pending import settled
 from domain.posts.values import PostText
 from domain.shared.actor import Actor, Role
 from domain.shared.errors import PosternError
@@ -56,7 +57,7 @@ async def main(database_url: str, redis_url: str, author: UserId) -> None:
                 await publish.execute(PublishPostCommand(actor, PostText.parse(text)))
                 return "ok"
             case ["read"]:
-                page = json.loads((await cache.page(author, PageRequest(limit=1))).body)
+                page = json.loads((await settled(cache.page(author, PageRequest(limit=1)))).body)
                 return str(page["items"][0]["text"]) if page["items"] else "nothing"
             case ["hits"]:
                 return str(cache.statistics.hits)

@@ -15,6 +15,7 @@ from adapters.sql.health import SqlProbe
 from adapters.sql.schema.migrate import DatabaseRefused, upgrade
 from adapters.sql.sqlite_file import file_id
 from application.shared.errors import OutcomeUnknown, StorageUnavailable
+from application.shared.pending import settled
 from domain.shared.ids import UserId
 from entrypoints.storage import Storage, sql_storage
 from tests.backends import in_thread
@@ -98,7 +99,7 @@ async def test_nothing_is_acknowledged_into_a_file_that_is_gone(
     assert (size(path) is not None) is (lose is replace)
     with pytest.raises(StorageUnavailable):
         await storage.accounts.account(UserId(an_id()))
-    assert await storage.revisions.current(UserId(an_id())) is None
+    assert await settled(storage.revisions.current(UserId(an_id()))) is None
     assert storage.commits is not None
     assert storage.commits.current() is None
 

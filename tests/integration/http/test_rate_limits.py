@@ -11,7 +11,8 @@ import pytest
 from adapters.rate_limit.windows import MemoryRateLimiter
 from application.identity.ports import PasswordVerdict
 from application.shared.errors import Overloaded
-from application.shared.rate_limit import Charge, RateLimiter, Standing
+from application.shared.pending import Pending
+from application.shared.rate_limit import Charge, Limit, RateLimiter, Standing
 from domain.identity.values import Password
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
@@ -378,6 +379,10 @@ class Counting(RateLimiter):
         self.asked += 1
         taken: list[Charge] = list(charges)
         return await self.inner.take(taken)
+
+    def take_one(self, limit: Limit, subject: str) -> Pending[tuple[int, float]]:
+        self.asked += 1
+        return self.inner.take_one(limit, subject)
 
 
 async def test_no_request_asks_the_shared_counter_more_than_once(open_service: Open) -> None:

@@ -13,6 +13,7 @@ from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.health import SqlProbe
 from adapters.sql.posts.revisions import SqlAuthorRevisions
 from application.shared.errors import StorageUnavailable, TransientFailure
+from application.shared.pending import settled
 from application.shared.unit_of_work import CommitListener
 from domain.shared.events import DomainEvent
 from domain.shared.ids import UserId
@@ -153,7 +154,7 @@ async def test_a_database_that_refuses_is_unavailable(url: str) -> None:
         await given(storage, a_user())
     with pytest.raises(StorageUnavailable):
         await SqlProbe(database).check()
-    assert await storage.revisions.current(UserId(an_id())) is None
+    assert await settled(storage.revisions.current(UserId(an_id()))) is None
     await storage.close()
     # aiosqlite ends the thread of a connection that failed without being waited for; it reports to this loop.
     await asyncio.sleep(0.1)

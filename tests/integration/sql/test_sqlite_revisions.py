@@ -10,6 +10,7 @@ import pytest
 
 from adapters.sql.posts.revisions import SqliteAuthorRevisions
 from adapters.sql.sqlite_file import FileGuard
+from application.shared.pending import settled
 from domain.posts.post import Post
 from domain.posts.values import PostText
 from domain.shared.ids import PostId
@@ -48,14 +49,14 @@ async def test_a_commit_by_another_process_is_seen_at_once(open_with: OpenDataba
     assert writer.stdout is not None
 
     for number in range(200):
-        assert await revisions.current(alice.id) == number
-        assert await revisions.current(bob.id) == 0
+        assert await settled(revisions.current(alice.id)) == number
+        assert await settled(revisions.current(bob.id)) == 0
         writer.stdin.write(f"{alice.id.hex}\n".encode())
         assert await writer.stdout.readline() == b"committed\n"
     writer.stdin.close()
     await writer.wait()
 
-    assert await revisions.current(alice.id) == 200
+    assert await settled(revisions.current(alice.id)) == 200
     await revisions.close()
 
 
@@ -65,7 +66,7 @@ async def test_a_commit_by_this_process_is_seen_at_once(open_with: OpenDatabase)
     await given(storage, alice)
 
     for number in range(20):
-        assert await storage.revisions.current(alice.id) == number
+        assert await settled(storage.revisions.current(alice.id)) == number
         post = Post.publish(id=PostId(an_id()), by=an_actor(alice), text=PostText("news"), at=NOW)
         await given(storage, post)
     await storage.close()
@@ -78,13 +79,13 @@ async def test_asking_again_takes_microseconds(open_with: OpenDatabase) -> None:
     await given(sql_storage(database), alice)
     assert database.sqlite_file is not None
     revisions = SqliteAuthorRevisions(FileGuard(database.sqlite_file))
-    await revisions.current(alice.id)
+    await settled(revisions.current(alice.id))
 
     rounds = []
     for _ in range(20):
         begun = time.perf_counter()
         for _ in range(100):
-            await revisions.current(alice.id)
+            await settled(revisions.current(alice.id))
         rounds.append((time.perf_counter() - begun) / 100)
     await revisions.close()
 
@@ -97,11 +98,11 @@ async def test_a_file_that_is_not_there_has_no_revision_until_it_is(open_with: O
     assert path is not None
     revisions = SqliteAuthorRevisions(FileGuard(path.with_name("not there yet.db")))
     alice = a_user()
-    assert await revisions.current(alice.id) is None
+    assert await settled(revisions.current(alice.id)) is None
 
     path.with_name("not there yet.db").symlink_to(path)
     await given(sql_storage(database), alice)
-    assert await revisions.current(alice.id) == 0
+    assert await settled(revisions.current(alice.id)) == 0
 
     path.with_name("not there yet.db").unlink()
     await revisions.close()
@@ -118,7 +119,7 @@ async def test_revisions_of_very_many_authors_are_not_all_remembered(
     await given(sql_storage(database), *authors)
 
     for author in authors:
-        assert await revisions.current(author.id) == 0
+        assert await settled(revisions.current(author.id)) == 0
 
     assert len(revisions._known) <= 4
     await revisions.close()

@@ -1,93 +1,55 @@
-"""Compressed bytes that a page was given later count in the cache that holds the page."""
-
-import gc
-import weakref
+"""Pages that may be sent compressed count for that from the beginning, in every cache that keeps them."""
 
 import pytest
 
 from adapters.cache.feed import CachedPublicFeed
-from adapters.cache.pages import ENTRY_OVERHEAD_BYTES, Loaded, RevisedPages, size_of
+from adapters.cache.pages import COMPRESSED_FROM_BYTES, ENTRY_OVERHEAD_BYTES, Loaded, RevisedPages, size_of
 from application.posts.read_feed import PublicFeed, PublicFeedQuery
 from application.shared.paging import PageRequest
+from application.shared.pending import settled
 from application.shared.views import EncodedPage
 from domain.posts.ranking import Sort
-
-PLAIN = 1_000
-ONE = ENTRY_OVERHEAD_BYTES + PLAIN + len("tag")
+from entrypoints.http.edge.compression import CODED_MIN_BYTES
 
 
-def a_page() -> EncodedPage:
-    return EncodedPage(b"x" * PLAIN, "tag", None)
+def a_page(size: int) -> EncodedPage:
+    return EncodedPage(b"x" * size, "tag", None)
 
 
-async def kept(pages: RevisedPages[str], key: str) -> EncodedPage:
-    page = a_page()
+def test_only_what_is_long_enough_is_compressed() -> None:
+    assert COMPRESSED_FROM_BYTES == CODED_MIN_BYTES
+
+
+@pytest.mark.parametrize(
+    ("size", "counted"),
+    [
+        (0, 0),
+        (COMPRESSED_FROM_BYTES - 1, COMPRESSED_FROM_BYTES - 1),
+        (COMPRESSED_FROM_BYTES, 2 * COMPRESSED_FROM_BYTES),
+    ],
+)
+def test_a_long_body_counts_twice(size: int, counted: int) -> None:
+    assert size_of(a_page(size)) == ENTRY_OVERHEAD_BYTES + len("tag") + counted
+
+
+async def test_so_half_as_many_long_pages_are_kept() -> None:
+    pages: RevisedPages[int] = RevisedPages(max_bytes=8 * size_of(a_page(4_000)))
 
     async def load(expires_at: float) -> Loaded:
-        return Loaded(page, expires_at)
+        return Loaded(a_page(4_000), expires_at)
 
-    return await pages.loaded(key, 1, 60.0, load)
-
-
-async def test_they_count_and_push_out_what_was_used_least() -> None:
-    pages: RevisedPages[str] = RevisedPages(max_bytes=2 * ONE + 500)
-    await kept(pages, "a")
-    page = await kept(pages, "b")
-    assert (len(pages), pages.bytes) == (2, 2 * ONE)
-
-    page.prepared.keep_coded(b"z" * 400)
-    assert (len(pages), pages.bytes) == (2, 2 * ONE + 400)
-    page.prepared.keep_coded(b"z" * 900)  # there are some already
-    assert (len(pages), pages.bytes) == (2, 2 * ONE + 400)
-    third = await kept(pages, "c")
-    assert (len(pages), pages.bytes) == (2, 2 * ONE + 400)
-    assert pages.kept("a", 1) is None
-    third.prepared.keep_coded(b"z" * 200)
-    assert (len(pages), pages.bytes) == (1, ONE + 200)
-
-    third.prepared.coded = None
-    page.prepared.coded = None
-    page.prepared.keep_coded(b"z" * 10_000)  # of a page that is not kept any more
-    assert (len(pages), pages.bytes) == (1, ONE + 200)
-
-
-async def test_a_page_that_outgrows_the_cache_goes() -> None:
-    pages: RevisedPages[str] = RevisedPages(max_bytes=2 * ONE)
-    page = await kept(pages, "a")
-    page.prepared.keep_coded(b"z" * 2 * ONE)
-    assert (len(pages), pages.bytes) == (0, 0)
-
-
-async def test_a_page_that_is_let_go_is_freed_at_once() -> None:
-    pages: RevisedPages[str] = RevisedPages(max_bytes=2 * ONE)
-    page = await kept(pages, "a")
-    page.prepared.keep_coded(b"z")
-    gone = weakref.ref(page.prepared.grown)
-    gc.disable()
-    try:
-        await kept(pages, "b")
-        await kept(pages, "c")
-        del page
-        assert gone() is None
-    finally:
-        gc.enable()
+    for key in range(20):
+        await pages.loaded(key, 1, 60.0, load)
+    assert (len(pages), pages.bytes) == (8, 8 * (ENTRY_OVERHEAD_BYTES + len("tag") + 8_000))
 
 
 class Feed(PublicFeed):
-    async def page(self, query: PublicFeedQuery) -> EncodedPage:
-        return a_page()
+    def page(self, query: PublicFeedQuery) -> EncodedPage:
+        return a_page(4_000)
 
 
-@pytest.mark.parametrize(("coded", "entries"), [(400, 2), (600, 1), (5 * ONE, 1)])
-async def test_so_they_do_in_the_feed_for_strangers(coded: int, entries: int) -> None:
-    feed = CachedPublicFeed(Feed(), ttl_seconds=60.0, max_bytes=2 * ONE + 500)
-    await feed.page(PublicFeedQuery(Sort.NEW, PageRequest(1)))
-    page = await feed.page(PublicFeedQuery(Sort.TOP, PageRequest(1)))
-    assert feed.bytes == 2 * ONE
-
-    page.prepared.keep_coded(b"z" * coded)
-
-    assert feed.statistics.entries == entries
-    assert feed.bytes <= 2 * ONE + 500
-    assert feed.bytes == (entries * ONE if coded > 2 * ONE else entries * ONE + coded)
-    assert size_of(page) == ONE + coded
+async def test_in_the_feed_for_strangers_too() -> None:
+    feed = CachedPublicFeed(Feed(), ttl_seconds=60.0, max_bytes=2 * size_of(a_page(4_000)))
+    for limit in range(1, 6):
+        await settled(feed.page(PublicFeedQuery(Sort.NEW, PageRequest(limit))))
+    assert (feed.statistics.entries, feed.bytes) == (2, 2 * size_of(a_page(4_000)))

@@ -62,26 +62,24 @@ class SqliteAuthorRevisions(AuthorRevisions):
         self._known: dict[int, int] = {}
         """By the number of the author's id, whose hash costs nothing: that of a UUID is computed in Python."""
 
-    async def current(self, author_id: UserId) -> int | None:
+    def current(self, author_id: UserId) -> int | None:
         # Before the look-up: a commit in between is then found out the next time, never missed.
         mark = self._commits.current()
         if mark is None:
             return None
-        if mark != self._mark or len(self._known) > _REMEMBERED_AUTHORS:
+        if mark != self._mark:
             self._known.clear()
             self._mark = mark
         revision = self._known.get(author_id.int)
         if revision is None:
+            if len(self._known) > _REMEMBERED_AUTHORS:
+                self._known.clear()
             try:
                 row = self._commits.read_one(_OF_AUTHOR, (author_id.bytes,))
             except sqlite3.OperationalError:
                 return None
             revision = self._known[author_id.int] = 0 if row is None else int(row[0])
         return revision
-
-    def current_at_once(self, author_id: UserId) -> int | None:
-        mark = self._commits.current()
-        return self._known.get(author_id.int) if mark is not None and mark == self._mark else None
 
     async def close(self) -> None:
         await self._commits.close()

@@ -12,19 +12,21 @@ import re
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from typing import ClassVar, Final
+from weakref import ref
 
-from application.shared.views import Prepared
+from application.shared.pending import Pending, settled
+from application.shared.views import EncodedPage
 from entrypoints.http.edge.compression import (
     AT_ONCE_MAX_BYTES,
     BEST_LEVEL,
     CODED_MIN_BYTES,
-    accepts_gzip,
     coded_answer,
     coded_headers,
     coded_tag,
     compress,
 )
 from entrypoints.http.edge.exchange import JSON_TYPE, Answer, Exchange, Headers
+from entrypoints.http.edge.paging import NextPage
 from entrypoints.http.problems.errors import HeadersTooLarge, WeakTag
 
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
@@ -99,9 +101,8 @@ def representation(exchange: Exchange, body: bytes, tag: str, headers: Headers) 
 class Representation:
     """Does what `representation` does, for bytes that are sent many times: all answers are made once.
 
-    The compressed bytes are made when they are first asked for, and stay in what each call is given as `prepared`,
-    where the plain bytes' cache counts them. It is not referred to from here: it may hold this, and pages that a cache
-    lets go must not wait for the garbage collector.
+    The compressed bytes are made when they are first asked for. It does not refer to a page that it was made of: pages
+    that a cache drops must not wait for the garbage collector.
     """
 
     __slots__ = ("_coded", "_field", "_tag", "_unchanged", "_whole")
@@ -116,11 +117,17 @@ class Representation:
         self._unchanged = Answer(304, b"", validated)
         self._coded: Answer | asyncio.Task[bytes] | None = None
 
-    def answer(self, exchange: Exchange, prepared: Prepared) -> Answer | Awaitable[Answer]:
+    def under(self, headers: Headers) -> "Representation":
+        """Return the same under other headers, with the compressed bytes if they are made or being made."""
+        other, coded = Representation(self._whole.body, self._tag, headers), self._coded
+        other._coded = coded_answer(other._whole, coded.body) if isinstance(coded, Answer) else coded
+        return other
+
+    def answer(self, exchange: Exchange) -> Pending[Answer]:
         """Return the answer; one that has to be compressed for the first time, and is long, is to be awaited."""
         fields = exchange.fields
-        if b"accept-encoding" in fields:
-            coded = self._answer_coded(exchange, prepared)
+        if b"accept-encoding" in fields and exchange.codes:
+            coded = self._answer_coded(exchange)
             if coded is not None:
                 return coded
         held = fields.get(b"if-none-match")
@@ -128,33 +135,58 @@ class Representation:
             return self._whole
         return self._unchanged if held == self._field or not_modified(exchange, self._tag) else self._whole
 
-    def _answer_coded(self, exchange: Exchange, prepared: Prepared) -> Answer | Awaitable[Answer] | None:
-        """Return the compressed answer, or None for a short one and for who does not take it."""
+    def _answer_coded(self, exchange: Exchange) -> Pending[Answer] | None:
+        """Return the compressed answer, or None for a short one, and for one that compressing makes no shorter."""
         body = self._whole.body
-        if len(body) < CODED_MIN_BYTES or not accepts_gzip(exchange.fields[b"accept-encoding"]):
+        if len(body) < CODED_MIN_BYTES:
             return None
         if b"if-none-match" in exchange.fields and not_modified(exchange, coded_tag(self._tag)):
             return Answer(304, b"", coded_headers(self._unchanged.headers, coding=()))
         if isinstance(self._coded, Answer):
             return self._coded
-        ready = prepared.coded
-        if ready is None and len(body) > AT_ONCE_MAX_BYTES:
-            return self._compress_aside(prepared)
-        return self._keep(compress(body, self.level) if ready is None else ready, prepared)
+        if len(body) > AT_ONCE_MAX_BYTES:
+            return self._compress_aside()
+        return self._keep(compress(body, self.level))
 
-    async def _compress_aside(self, prepared: Prepared) -> Answer:
+    async def _compress_aside(self) -> Answer:
         """Compress in a thread, once for all who wait; whoever gives up takes nothing from the others."""
         coding = self._coded
         if not isinstance(coding, asyncio.Task) or coding.done():  # one that failed is tried anew
             coding = asyncio.create_task(asyncio.to_thread(compress, self._whole.body, self.level))
             self._coded = coding
         ready = await asyncio.shield(coding)
-        return self._coded if isinstance(self._coded, Answer) else self._keep(ready, prepared)
+        return self._coded if isinstance(self._coded, Answer) else self._keep(ready)
 
-    def _keep(self, ready: bytes, prepared: Prepared) -> Answer:
-        prepared.keep_coded(ready)
-        self._coded = whole = coded_answer(self._whole, ready)
-        return whole
+    def _keep(self, ready: bytes) -> Answer:
+        self._coded = coded = coded_answer(self._whole, ready)
+        return coded
+
+
+class SentPages:
+    """What was made of pages to send them, for as long as there is the page: as long as its cache keeps it."""
+
+    def __init__(self) -> None:
+        # A `WeakKeyDictionary` takes a call in Python for each look.
+        self._of: dict[ref[EncodedPage], tuple[NextPage, Representation]] = {}
+
+    def answer(
+        self, exchange: Exchange, page: Pending[EncodedPage], headers: Headers, next_page: NextPage
+    ) -> Pending[Answer]:
+        if not isinstance(page, EncodedPage):
+            return self._answer_later(exchange, page, headers, next_page)
+        # The route and its query decide over the headers, and `next_page` is of both. Nearly always it is the same one
+        # as the last time: what a query string says is remembered.
+        found = self._of.get(ref(page))
+        if found is None or found[0] is not next_page:
+            former, headers = found and found[1], headers + next_page.link(page.next_cursor)
+            made = former.under(headers) if former else Representation(page.body, f'"{page.etag}"', headers)
+            found = self._of[ref(page, self._of.pop)] = next_page, made
+        return found[1].answer(exchange)
+
+    async def _answer_later(
+        self, exchange: Exchange, page: Awaitable[EncodedPage], headers: Headers, next_page: NextPage
+    ) -> Answer:
+        return await settled(self.answer(exchange, await page, headers, next_page))
 
 
 class FixedRepresentation(Representation):

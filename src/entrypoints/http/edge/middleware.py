@@ -226,10 +226,13 @@ class Edge:
                     if unknown is not None:
                         await self._wait(exchange, unknown, scope, send)
                 if limits is not None:
-                    told = None
-                    if reads and route is not None:
-                        told = limits.read(exchange.address, exchange.user_id) if route.is_limited else ()
-                    exchange.carried += await self._limit(limits, exchange, scope, send) if told is None else told
+                    if route is None or not reads:
+                        exchange.carried += await self._limit(limits, exchange, scope, send)
+                    elif route.is_limited:
+                        told = limits.read(exchange.address, exchange.user_id)
+                        exchange.carried += (
+                            told if isinstance(told, tuple) else await self._wait(exchange, told, scope, send)
+                        )
                 if route is None:
                     await self._wait(exchange, self._unrouted(exchange, scope, receive, send), scope, send)
                 else:

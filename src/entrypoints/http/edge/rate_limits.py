@@ -10,10 +10,11 @@ counted in this process alone.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from application.shared.pending import Pending
 from application.shared.rate_limit import Charge, Limit, RateLimited, RateLimiter, Standing, place_of
 from entrypoints.http.edge.exchange import Headers
 from entrypoints.http.edge.ratelimit_fields import LimitFields
@@ -54,23 +55,16 @@ class EdgeLimits:
         self._address_fields = LimitFields(policy.address)
         self._user_fields = LimitFields(policy.user)
 
-    def read(self, address: str, user_id: str) -> Headers | None:
+    def read(self, address: str, user_id: str) -> Pending[Headers]:
         """Count a request that only reads, and return the header fields that tell of it.
 
-        None, and nothing counted, where that takes a wait. Raises `RateLimited` when it is one too many.
+        Raises `RateLimited` when it is one too many.
         """
         if user_id:
-            limit, fields = self._user, self._user_fields
-            taken = self._shared.take_at_once(limit, user_id)
+            fields, taken = self._user_fields, self._shared.take_one(self._user, user_id)
         else:
-            limit, fields = self._address, self._address_fields
-            taken = self._shared.take_at_once(limit, place_of(address))
-        if taken is None:
-            return None
-        remaining, resets_in = taken
-        if remaining < 0:
-            raise RateLimited((Standing(limit, remaining, resets_in),))
-        return fields.of(remaining, resets_in)
+            fields, taken = self._address_fields, self._shared.take_one(self._address, place_of(address))
+        return fields.of(*taken) if isinstance(taken, tuple) else _of_later(fields, taken)
 
     async def take(self, method: str, path: str, *, address: str, user_id: str) -> Sequence[Standing]:
         """Count a request of `user_id` (empty: nobody). Raises `RateLimited` when it is one too many."""
@@ -98,3 +92,7 @@ class EdgeLimits:
         if any(standing.is_exceeded for standing in standings):
             raise RateLimited(standings)
         return standings
+
+
+async def _of_later(fields: LimitFields, taken: Awaitable[tuple[int, float]]) -> Headers:
+    return fields.of(*await taken)

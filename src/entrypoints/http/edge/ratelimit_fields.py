@@ -8,22 +8,25 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
-from application.shared.rate_limit import Limit, Standing
+from application.shared.rate_limit import Limit, RateLimited, Standing
 from entrypoints.http.edge.exchange import Headers
 
 
 class LimitFields:
     """Writes both fields for one limit, of which nothing but two numbers ever changes."""
 
-    __slots__ = ("_policy", "_template")
+    __slots__ = ("_limit", "_policy", "_template")
 
     def __init__(self, limit: Limit) -> None:
+        self._limit = limit
         name, policy = _texts(limit)
         self._policy = (b"ratelimit-policy", policy)
         self._template = b'"%b";r=%%d;t=%%d' % name.replace(b"%", b"%%")
 
     def of(self, remaining: int, resets_in: float) -> Headers:
-        """Return them for a subject that has `remaining` left (not below zero) for `resets_in` seconds."""
+        """Return them for a subject that has `remaining` left for `resets_in` seconds. Raises `RateLimited`."""
+        if remaining < 0:
+            raise RateLimited((Standing(self._limit, remaining, resets_in),))
         return self._policy, (b"ratelimit", self._template % (remaining, math.ceil(resets_in)))
 
 

@@ -23,7 +23,6 @@ from application.posts.search_posts import SearchPosts, SearchPostsQuery
 from application.posts.views import PostPageView, PostView, VoteView, encoded_page
 from application.shared.errors import TransientFailure
 from application.shared.paging import PageRequest
-from application.shared.pending import settled
 from application.shared.threads import AT_ONCE, Threads
 from application.shared.use_case import UseCase
 from application.shared.views import EncodedPage
@@ -37,7 +36,7 @@ from entrypoints.http.edge.authentication import Authenticator
 from entrypoints.http.edge.conditional import (
     PER_VIEWER,
     PRIVATE,
-    Representation,
+    SentPages,
     expected_version,
     representation,
     resource_tag,
@@ -342,6 +341,7 @@ class PostsRoutes:
         self._base = base
         self._posts = f"{base}/posts"
         self._my_posts = f"{base}/users/me/posts"
+        self._sent = SentPages()
 
     def handlers(self) -> list[Registration]:
         one = f"{self._posts}/{{post_id:str}}"
@@ -390,14 +390,11 @@ class PostsRoutes:
             criteria = SearchCriteria(query=asked.search, author=asked.author, period=asked.period)
             return self._search(exchange, SearchPostsQuery(asked.page, viewer, criteria), asked.next_page)
         feed = ListFeedQuery(asked.page, viewer, asked.author, asked.sort, asked.period)
-        page = self._use.read_feed.execute_at_once(feed)
-        if page is None:
-            return self._load(exchange, self._use.read_feed.execute(feed), PER_VIEWER, asked.next_page)
-        return _page(exchange, page, PER_VIEWER, asked.next_page)
+        return self._sent.answer(exchange, self._use.read_feed.execute(feed), PER_VIEWER, asked.next_page)
 
     async def _search(self, exchange: Exchange, query: SearchPostsQuery, next_page: NextPage) -> Answer:
         page = await encoded_page(await self._use.search_posts.execute(query), self._threads)
-        return await settled(_page(exchange, page, PER_VIEWER, next_page))
+        return _page(exchange, page, PER_VIEWER, next_page)
 
     async def get_post(self, exchange: Exchange) -> Answer:
         viewer = _viewer(self._auth.caller(exchange, READ.scope))
@@ -442,21 +439,13 @@ class PostsRoutes:
         query.check()
         found = await self._use.list_replies.execute(ListRepliesQuery(post_id, wanted, viewer))
         page = await encoded_page(found, self._threads)
-        answer = _page(exchange, page, PER_VIEWER, query.next_page(f"{self._posts}/{post_id}/replies"))
-        return await settled(answer)
+        return _page(exchange, page, PER_VIEWER, query.next_page(f"{self._posts}/{post_id}/replies"))
 
     def list_my_posts(self, exchange: Exchange) -> Answer | Awaitable[Answer]:
         actor = self._auth.signed_in(exchange, MINE.scope)
         wanted, next_page = _read_page_query(exchange.query, self._my_posts)
-        page = self._use.list_my_posts.execute_at_once(actor, wanted)
-        if page is None:
-            pending = self._use.list_my_posts.execute(ListMyPostsQuery(actor, wanted))
-            return self._load(exchange, pending, PRIVATE, next_page)
-        return _page(exchange, page, PRIVATE, next_page)
-
-    @staticmethod
-    async def _load(exchange: Exchange, page: Awaitable[EncodedPage], headers: Headers, next_page: NextPage) -> Answer:
-        return await settled(_page(exchange, await page, headers, next_page))
+        page = self._use.list_my_posts.execute(ListMyPostsQuery(actor, wanted))
+        return self._sent.answer(exchange, page, PRIVATE, next_page)
 
     async def list_author_posts(self, exchange: Exchange) -> Answer:
         viewer = _viewer(self._auth.caller(exchange, BY_AUTHOR.scope))
@@ -466,8 +455,7 @@ class PostsRoutes:
         query.check()
         found = await self._use.list_author_posts.execute(ListAuthorPostsQuery(UserId(author), wanted, viewer))
         page = await encoded_page(found, self._threads)
-        answer = _page(exchange, page, PER_VIEWER, query.next_page(f"{self._base}/users/{author}/posts"))
-        return await settled(answer)
+        return _page(exchange, page, PER_VIEWER, query.next_page(f"{self._base}/users/{author}/posts"))
 
     async def _version_of(self, post_id: PostId) -> int:
         return (await self._use.get_post.execute(GetPostQuery(post_id, None))).version
@@ -477,15 +465,9 @@ def _viewer(actor: Actor | None) -> UserId | None:
     return None if actor is None else actor.user_id
 
 
-def _page(exchange: Exchange, page: EncodedPage, headers: Headers, next_page: NextPage) -> Answer | Awaitable[Answer]:
-    # The route and its query decide over the headers, and `next_page` is of both. Nearly always it is the same one as
-    # the last time: what a query string says is remembered.
-    prepared = page.prepared
-    if prepared.by is not next_page:
-        prepared.what = Representation(page.body, f'"{page.etag}"', headers + next_page.link(page.next_cursor))
-        prepared.by = next_page
-    found: Representation = prepared.what
-    return found.answer(exchange, prepared)
+def _page(exchange: Exchange, page: EncodedPage, headers: Headers, next_page: NextPage) -> Answer:
+    """Answer with a page that no cache keeps."""
+    return representation(exchange, page.body, f'"{page.etag}"', headers + next_page.link(page.next_cursor))
 
 
 def _written(status: int, post: PostView, *headers: tuple[bytes, bytes]) -> Answer:

@@ -1,6 +1,5 @@
 """The files behind the documentation pages: Swagger UI and Redoc out of their package, and our own few."""
 
-from collections.abc import Awaitable
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -9,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from application.shared.views import Prepared
+from application.shared.pending import Pending
 from entrypoints.http.edge.compression import VARY
 from entrypoints.http.edge.conditional import FixedRepresentation, bytes_tag
 from entrypoints.http.edge.exchange import Answer, Exchange
@@ -43,13 +42,12 @@ _A_DAY: Final = "public, max-age=86400"
 class Asset:
     """A file ready for the wire, plain and compressed."""
 
-    __slots__ = ("_prepared", "_representation", "body", "content_type", "etag")
+    __slots__ = ("_representation", "body", "content_type", "etag")
 
     def __init__(self, body: bytes, content_type: str, cache_control: str) -> None:
         self.body = body
         self.content_type = content_type
         self.etag = bytes_tag(body)
-        self._prepared = Prepared()
         self._representation = FixedRepresentation(
             body,
             self.etag,
@@ -57,9 +55,9 @@ class Asset:
             (b"content-type", content_type.encode()),
         )
 
-    def answer(self, exchange: Exchange) -> Answer | Awaitable[Answer]:
+    def answer(self, exchange: Exchange) -> Pending[Answer]:
         """Return the answer to who asks for it. It is compressed once a process, when that is first asked for."""
-        return self._representation.answer(exchange, self._prepared)
+        return self._representation.answer(exchange)
 
 
 def assets_version(app_version: str) -> str:

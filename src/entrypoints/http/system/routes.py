@@ -9,7 +9,6 @@ from typing import Any, Final
 import msgspec
 
 from application.shared.pending import settled
-from application.shared.views import Prepared
 from entrypoints.http.edge.compression import CODED_MIN_BYTES, coded_tag
 from entrypoints.http.edge.conditional import PUBLIC, FixedRepresentation, bytes_tag, not_modified, representation
 from entrypoints.http.edge.exchange import Answer, Exchange, PageAnswer
@@ -182,7 +181,6 @@ class SystemRoutes:
         self._release = assets_version(version)
         self._pages = _Pages(version, mailbox)
         self._problems = catalogue()
-        self._prepared = Prepared()
         self._index = Index(
             name="Postern",
             version=version,
@@ -228,7 +226,7 @@ class SystemRoutes:
         refuse_parameters(exchange.query)
         # Making it takes 0.2 s, once.
         document = await to_thread(lambda: self._encoded_document)
-        return await settled(document.answer(exchange, self._prepared))
+        return await settled(document.answer(exchange))
 
     @cached_property
     def _encoded_document(self) -> FixedRepresentation:
