@@ -4,7 +4,7 @@ The tag of a single resource is `"<version>-<digest of the bytes>"`. `If-None-Ma
 whether these bytes changed. `If-Match` compares the version part, since it asks whether the resource changed that the
 caller decided on: somebody else's vote changes the bytes, and must not make the author's edit stale.
 
-Compressed bytes have a tag of their own, with `-gzip` at its end (see `coding`).
+Compressed bytes have a tag of their own, with `-gzip` at its end (see `compression`).
 """
 
 import asyncio

@@ -49,7 +49,7 @@ class Exchange:
     is_head: bool = False
     """The content of the answer is not wanted. Only who has no end of it need ask: the edge leaves it out."""
     codes: bool = False
-    """The answer is to be compressed, if it is long enough; see `coding`."""
+    """The answer is to be compressed, if it is long enough; see `compression`."""
     is_stream: bool = False
     """The answer lasts as long as its reader listens, so that its duration is no latency."""
     is_unbounded: bool = False
