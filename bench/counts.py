@@ -55,6 +55,7 @@ PATHS: Final = {
     "feed_new": "feed new, signed in",
     "vote": "vote",
     "create": "create a post",
+    "account": "your own account: a route like most",
 }
 
 
@@ -156,6 +157,7 @@ async def requests_of(product: InProcess, *, targets: int = WARM_UP + COUNTED) -
         "create": lambda n: asked(
             "POST", "/api/v1/posts", token=voter, body={"text": f"A post that is counted: {n:04}"}, expected=201
         ),
+        "account": lambda _: asked("GET", "/api/v1/users/me", token=reader),
     }
 
 
