@@ -88,26 +88,28 @@ class CachedMyPosts(MyPostsReader):
         if not self._enabled:
             return self._inner.page(owner, request)
         revision = self._revisions.current(owner)
-        if revision is not None and not isinstance(revision, int):
+        if not isinstance(revision, int):
             return self._page_later(owner, request, revision)
-        return self._page(owner, request, revision)
-
-    async def _page_later(self, owner: UserId, request: PageRequest, revision: Awaitable[int | None]) -> EncodedPage:
-        return await settled(self._page(owner, request, await revision))
-
-    def _page(self, owner: UserId, request: PageRequest, revision: int | None) -> Pending[EncodedPage]:
-        """Return the page as of a revision that was read just now: nothing is awaited between that and the look-up."""
-        if revision is None:
-            self._bypasses += 1
-            return self._inner.page(owner, request)
         page = self._pages.kept((owner.int, request.limit, request.cursor), revision)
         if page is None:
-            self._misses += 1
             return self._begin(owner, request, revision)
         self._hits += 1
         return page
 
+    async def _page_later(self, owner: UserId, request: PageRequest, pending: Pending[int | None]) -> EncodedPage:
+        revision = await settled(pending)
+        # From here to the end of the look-up nothing awaits: what was read above still holds.
+        if revision is None:
+            self._bypasses += 1
+            return await settled(self._inner.page(owner, request))
+        page = self._pages.kept((owner.int, request.limit, request.cursor), revision)
+        if page is None:
+            return await self._begin(owner, request, revision)
+        self._hits += 1
+        return page
+
     def _begin(self, owner: UserId, request: PageRequest, revision: int) -> Awaitable[EncodedPage]:
+        self._misses += 1
         name = owner.int, request.limit, request.cursor
         return self._pages.loaded(
             name, revision, self._ttl, lambda expires_at: self._load(owner, request, revision, expires_at)
