@@ -324,19 +324,21 @@ async def test_no_body_takes_work_that_grows_faster_than_it(world: World) -> Non
     assert failed == []
 
 
-async def _found(world: World, marker: str, unit: str, size: int) -> Callable[[], Awaitable[Told]]:
-    """Publish a post, and return what makes a search for it."""
+async def _instructions_of_a_search(world: World, marker: str, unit: str, size: int) -> int:
+    """Publish a post, and return what a search for it takes. Then it is deleted: in memory a search reads all posts."""
     body = json.dumps({"text": f"{marker} {_filled(unit, size)} dawn"}).encode()
     told = await world.asking(Request("POST", "/api/v1/posts", body=body))()
     assert told.status == 201, told.body
-    return world.asking(
-        Request("GET", "/api/v1/posts", f"q={marker}+word+dawn" if "word" in unit else f"q={marker}+dawn")
-    )
+    words = f"{marker}+word+dawn" if "word" in unit else f"{marker}+dawn"
+    instructions = await awaited_instructions(world.asking(Request("GET", "/api/v1/posts", f"q={words}")))
+    post = json.loads(told.body)["id"]
+    assert (await world.asking(Request("DELETE", f"/api/v1/posts/{post}"))()).status == 204
+    return instructions
 
 
 async def judged_search(world: World, name: str, unit: str, size: int) -> str | None:
-    once = await awaited_instructions(await _found(world, f"once{name}", unit, size))
-    twice = await awaited_instructions(await _found(world, f"twice{name}", unit, 2 * size))
+    once = await _instructions_of_a_search(world, f"once{name}", unit, size)
+    twice = await _instructions_of_a_search(world, f"twice{name}", unit, 2 * size)
     if twice > FLOOR_INSTRUCTIONS and twice > RATIO_MAX * once:
         return f"{once:,} instructions become {twice:,}"
     return None
