@@ -19,7 +19,7 @@ FLOOR_SECONDS: Final = 0.004
 """Below them it does not matter how they grow, and noise would tell."""
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object]) -> float:
     began = time.thread_time()
     work()
     return time.thread_time() - began
@@ -67,11 +67,11 @@ def grows_too_fast(work_of: Callable[[int], Callable[[], object]], size: int) ->
     if counted[1] > FLOOR_INSTRUCTIONS and counted[1] > RATIO_MAX * counted[0]:
         return f"{counted[0]:,} instructions become {counted[1]:,}"
     # What takes little time is not measured again; what takes a lot is, since a busy machine takes some of it.
-    if _seconds(twice) <= FLOOR_SECONDS:
+    if seconds(twice) <= FLOOR_SECONDS:
         return None
     short = long = 0.0
     for _ in range(3):
-        short, long = min(_seconds(once) for _ in range(3)), min(_seconds(twice) for _ in range(3))
+        short, long = min(seconds(once) for _ in range(3)), min(seconds(twice) for _ in range(3))
         if long <= max(FLOOR_SECONDS, RATIO_MAX * short):
             return None
     return f"{short * 1_000:.1f} ms become {long * 1_000:.1f} ms"
