@@ -23,12 +23,11 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.system.connections import abort_descriptor
-from adapters.system.listening import keep_out
+from adapters.system.listening import foreign_socket, keep_out
 from adapters.system.periodic import Periodic
 
 _log = logging.getLogger("postern.connections")
@@ -135,7 +134,7 @@ class ConnectionGuard:
     async def start(self) -> None:
         if not IS_SUPPORTED:
             return
-        with _borrowed(self._listener) as listener:
+        with foreign_socket(self._listener) as listener:
             self._port = listener.getsockname()[1]
             # What is accepted has them from there. The second is for what was closed with something not taken, which is
             # the kernel's alone by then: what is open is reset here, before.
@@ -432,15 +431,6 @@ class _Accepting:
                     knock.connect_ex(self._kept.getsockname())
             except OSError:  # No descriptor: the next connection wakes it.
                 return
-
-
-@contextmanager
-def _borrowed(descriptor: int) -> Iterator[socket.socket]:
-    found = socket.socket(fileno=descriptor)
-    try:
-        yield found
-    finally:
-        found.detach()  # It is the server's to close.
 
 
 def _by_place(connections: Iterable[Connection]) -> dict[str, list[Connection]]:

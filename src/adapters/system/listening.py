@@ -63,7 +63,7 @@ def _bound(address: str, port: int) -> socket.socket:
 
 def listens(descriptor: int) -> bool:
     """Tell whether connections are taken at this socket, be it into its backlog."""
-    with _borrowed(descriptor) as found:
+    with foreign_socket(descriptor) as found:
         return bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
@@ -88,7 +88,7 @@ def keep_out(descriptor: int) -> bool:
     if sys.platform != "linux":
         return False
     program = struct.pack("HP", len(_DROP_SYN), ctypes.addressof(_filter))
-    with _borrowed(descriptor) as found:
+    with foreign_socket(descriptor) as found:
         try:
             found.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
         except OSError:  # Sandboxes have kernels of their own.
@@ -125,7 +125,7 @@ def hang_up_on_silent(port: int) -> int:
 
 def _hang_up(descriptor: int, port: int) -> bool:
     try:
-        with _borrowed(descriptor) as found:
+        with foreign_socket(descriptor) as found:
             if found.family not in {socket.AF_INET, socket.AF_INET6} or found.getsockname()[1] != port:
                 return False
             found.getpeername()
@@ -139,7 +139,8 @@ def _hang_up(descriptor: int, port: int) -> bool:
 
 
 @contextmanager
-def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+def foreign_socket(descriptor: int) -> Iterator[socket.socket]:
+    """Use a socket of another owner by its descriptor, without closing it. Raises `OSError` for what is no socket."""
     found = socket.socket(fileno=descriptor)
     try:
         yield found
