@@ -293,10 +293,9 @@ async def write(
                 written.versions[post.id] += 1
             if number % ROLLED_BACK_EVERY == 0:
                 lost = a_new_post()
-                undone = Transaction(database)
                 rows = rows_for(database.dialect, lost.pull_events(), an_id)
-                await undone.run_many(statement_for(database.dialect), rows)
-                await undone.end()
+                async with Transaction(database) as undone:
+                    await undone.run_many(statement_for(database.dialect), rows)
                 written.rolled_back.add(lost.id)
 
     async def be_late() -> None:

@@ -306,15 +306,12 @@ async def test_a_transaction_that_takes_an_earlier_number_and_commits_later_is_s
     alice = a_user()
     await given(storage, alice)
     early = Post.publish(id=PostId(an_id()), by=an_actor(alice), text=PostText("early"), at=NOW)
-    slow = Transaction(database)
-    try:
+    async with Transaction(database) as slow:
         await slow.run_many(statement_for(database.dialect), rows_for(database.dialect, early.pull_events(), an_id))
 
         late = await publish(storage, alice)
         [first] = await read_all(storage.events)
         await slow.commit()
-    finally:
-        await slow.end()
 
     [second] = await read_all(storage.events, after=first.position)
     assert (first.subject, second.subject) == (late.id, early.id)
@@ -337,17 +334,13 @@ async def test_a_transaction_that_is_not_through_does_not_hold_up_the_others_how
         events = [event for post in made for event in post.pull_events()]
         return rows_for(database.dialect, events, an_id)
 
-    slow, others = Transaction(database), Transaction(database)
-    try:
+    async with Transaction(database) as slow, Transaction(database) as others:
         await slow.run_many(statement_for(database.dialect), posts(1))
         await others.run_many(statement_for(database.dialect), posts(300))
         await others.commit()
 
         assert await storage.events.settle() == 300
         await slow.commit()
-    finally:
-        await slow.end()
-        await others.end()
     assert await storage.events.settle() == 1
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, delete
 
 from adapters.sql.database import Database
 from adapters.sql.tables import CacheFenceRow, table_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import write
 from application.shared.fence import CacheFence
 
 _FENCES = table_of(CacheFenceRow)
@@ -22,22 +22,11 @@ class SqlCacheFence(CacheFence):
 
     async def raise_for(self, seconds: float) -> None:
         microseconds = round(seconds * 1_000_000)
-        transaction = Transaction(self._database)
-        try:
-            await transaction.run(
-                self._database.dialect.raise_fence, {"process_id": self._id, "microseconds": microseconds}
-            )
-            await transaction.commit()
-        finally:
-            await transaction.end()
+        fence = {"process_id": self._id, "microseconds": microseconds}
+        await write(self._database, self._database.dialect.raise_fence, fence)
 
     async def lower(self) -> None:
-        transaction = Transaction(self._database)
-        try:
-            await transaction.run(_LOWER, {"at_id": self._id})
-            await transaction.commit()
-        finally:
-            await transaction.end()
+        await write(self._database, _LOWER, {"at_id": self._id})
 
     async def is_up(self) -> bool:
         return await self._database.fetch_one(self._database.dialect.fence_is_up, {}) is not None

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import literal, select
 
 from adapters.sql.database import Database
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import write
 from application.shared.errors import StorageUnavailable
 from application.shared.health import Probe
 from domain.shared.errors import PosternError
@@ -55,12 +55,10 @@ class SqlProbe(Probe):
 
     async def _try(self) -> None:
         """Write a row. What fails is noted where every failed write is."""
-        transaction = Transaction(self._database)
         try:
             if self._database.writes.is_failing:
                 await self._database.demand_room()
-            await transaction.run(self._database.dialect.raise_fence, {"process_id": _ROW, "microseconds": 0})
-            await transaction.commit()
+            await write(self._database, self._database.dialect.raise_fence, {"process_id": _ROW, "microseconds": 0})
         except PosternError as error:
             if not isinstance(error, StorageUnavailable):
                 # A lock that is not given up in the time that a write waits for one.
@@ -70,4 +68,3 @@ class SqlProbe(Probe):
         finally:
             self._tried_at = time.monotonic()
             self._trying = None
-            await transaction.end()

@@ -98,9 +98,6 @@ class SqlKeptAnswers(KeptAnswers):
     async def _delete(self, keys: list[dict[str, object]]) -> None:
         if not keys:
             return
-        transaction = Transaction(self._database)
-        try:
+        async with Transaction(self._database) as transaction:
             await transaction.run_many(_FORGET, keys)
             await transaction.commit()
-        finally:
-            await transaction.end()

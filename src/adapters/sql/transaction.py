@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
@@ -36,6 +37,8 @@ def _revoke(dialect: Dialect) -> Insert:
 class Transaction:
     """Runs statements in one transaction, and knows whose events belong to it. It begins with its first statement.
 
+    As a context manager it ends itself, and what was not committed is rolled back.
+
     Without a `recorder` it is one of the program's own (a fence, a purge), which touches no aggregates.
     """
 
@@ -46,6 +49,14 @@ class Transaction:
         self._unit = database.unit()
         self._touched: list[Aggregate] = []
         self._ended = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.end()
 
     async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:
         """Run one statement.
@@ -212,6 +223,14 @@ class Transaction:
             failure = translated(error, self._dialect)
             if failure is error:
                 raise
+
+
+async def write(database: Database, statement: Executable, parameters: Parameters) -> int:
+    """Run one statement in a transaction of its own, and return how many rows it matched. Raises as `run` does."""
+    async with Transaction(database) as transaction:
+        rows = await transaction.run(statement, parameters)
+        await transaction.commit()
+    return rows.count
 
 
 def _audit_values(record: AuditRecord) -> dict[str, Any]:

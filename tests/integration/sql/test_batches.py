@@ -1,8 +1,6 @@
 """Statements that are sent together: all or nothing, in their order, and failing as each by itself would."""
 
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -66,15 +64,6 @@ def database(open_with: OpenDatabase) -> Database:
     return open_with(pool_size=2, max_overflow=0)
 
 
-@asynccontextmanager
-async def transaction(database: Database) -> AsyncIterator[Transaction]:
-    begun = Transaction(database)
-    try:
-        yield begun
-    finally:
-        await begun.end()
-
-
 async def stored(database: Database) -> tuple[list[int], int, int]:
     """Return the generations that are revoked, and how many entries and fences there are."""
     return (
@@ -87,7 +76,7 @@ async def stored(database: Database) -> tuple[list[int], int, int]:
 async def works(database: Database) -> None:
     """Write by a batch as if nothing had been wrong with the connection."""
     id = an_id()
-    async with transaction(database) as begun:
+    async with Transaction(database) as begun:
         await begun.put(_FENCE, a_fence(id))
         await begun.put(_LOWER, {"at_id": id})
         await begun.commit()
@@ -95,12 +84,12 @@ async def works(database: Database) -> None:
 
 
 async def test_what_was_put_is_stored_by_the_commit_and_not_without(database: Database) -> None:
-    async with transaction(database) as begun:
+    async with Transaction(database) as begun:
         await begun.put(_REVOKE, a_revocation(an_id(), 1))
         await begun.put(_ENTER, an_entry(an_id()))
     assert await stored(database) == ([], 0, 0)
 
-    async with transaction(database) as begun:
+    async with Transaction(database) as begun:
         await begun.put(_REVOKE, a_revocation(an_id(), 2))
         await begun.put(_ENTER, an_entry(an_id()))
         await begun.commit()
@@ -109,7 +98,7 @@ async def test_what_was_put_is_stored_by_the_commit_and_not_without(database: Da
 
 async def test_what_was_put_happens_in_order_and_before_what_is_asked(database: Database) -> None:
     id = an_id()
-    async with transaction(database) as begun:
+    async with Transaction(database) as begun:
         await begun.put(_REVOKE, a_revocation(id, 1))
         await begun.put(_MOVE, {"at_id": id, "generation": 2})
         await begun.put(_ENTER, an_entry(an_id()))
@@ -128,7 +117,7 @@ async def test_what_was_put_happens_in_order_and_before_what_is_asked(database: 
 
 async def test_each_of_several_rows_is_counted_for_the_statement_that_matched_it(database: Database) -> None:
     ids = [an_id() for _ in range(3)]
-    async with transaction(database) as begun:
+    async with Transaction(database) as begun:
         await begun.put(_ENTER, an_entry(an_id()))
         for id in ids:
             await begun.put(_REVOKE, a_revocation(id))
@@ -146,14 +135,14 @@ async def test_nothing_is_stored_when_one_of_them_fails_and_which_one_is_told(
 ) -> None:
     """The commit stands behind the statement that fails, in one text, or is the statement itself."""
     entered, revoked = an_id(), an_id()
-    async with transaction(database) as begun:
+    async with Transaction(database) as begun:
         await begun.put(_ENTER, an_entry(entered))
         await begun.put(_REVOKE, a_revocation(revoked))
         await begun.commit()
 
     for entry, revocation, error in ((entered, an_id(), EnteredTwice), (an_id(), revoked, RevokedTwice)):
         with pytest.raises(error):
-            async with transaction(database) as begun:
+            async with Transaction(database) as begun:
                 if begin_first:
                     await begun.run(_GENERATION, {"at_id": revoked})
                 await begun.put(_FENCE, a_fence(an_id()))
@@ -168,7 +157,7 @@ async def test_nothing_is_stored_when_one_of_them_fails_and_which_one_is_told(
 @pytest.mark.parametrize("rows", [2, 5, 20])
 async def test_rows_of_one_table_are_stored_together_or_not_at_all(database: Database, rows: int) -> None:
     entered = [an_id() for _ in range(rows)]
-    async with transaction(database) as begun:
+    async with Transaction(database) as begun:
         await begun.put(_REVOKE, a_revocation(an_id()))
         for id in entered:
             await begun.put(_ENTER, an_entry(id), ENTERED_TWICE)
@@ -176,7 +165,7 @@ async def test_rows_of_one_table_are_stored_together_or_not_at_all(database: Dat
     assert await stored(database) == ([0], rows, 0)
 
     with pytest.raises(EnteredTwice):
-        async with transaction(database) as begun:
+        async with Transaction(database) as begun:
             for id in (an_id(), entered[-1], an_id()):
                 await begun.put(_ENTER, an_entry(id), ENTERED_TWICE)
             await begun.put(_FENCE, a_fence(an_id()))
@@ -191,7 +180,7 @@ async def test_rows_of_one_table_are_numbered_in_the_order_in_which_they_were_pu
     """What is relayed to others goes by these numbers."""
     ids = [an_id() for _ in range(6)]
     random.shuffle(ids)
-    async with transaction(database) as begun:
+    async with Transaction(database) as begun:
         for id in ids:
             await begun.put(_TELL, an_event(id))
         await begun.commit()
@@ -203,11 +192,11 @@ async def test_rows_of_one_table_are_numbered_in_the_order_in_which_they_were_pu
 
 async def test_what_fails_behind_what_was_put_fails_by_its_own_name(database: Database) -> None:
     revoked = an_id()
-    async with transaction(database) as begun:
+    async with Transaction(database) as begun:
         await begun.put(_REVOKE, a_revocation(revoked))
         await begun.commit()
 
-    async with transaction(database) as begun:
+    async with Transaction(database) as begun:
         await begun.put(_ENTER, an_entry(an_id()), ENTERED_TWICE)
         with pytest.raises(RevokedTwice):
             await begun.run(_REVOKE, a_revocation(revoked), REVOKED_TWICE)
@@ -219,11 +208,11 @@ async def test_what_fails_behind_what_was_put_fails_by_its_own_name(database: Da
 @on_servers
 async def test_after_a_failure_there_is_no_commit_of_what_is_left(database: Database) -> None:
     revoked = an_id()
-    async with transaction(database) as begun:
+    async with Transaction(database) as begun:
         await begun.put(_REVOKE, a_revocation(revoked))
         await begun.commit()
 
-    async with transaction(database) as begun:
+    async with Transaction(database) as begun:
         await begun.put(_REVOKE, a_revocation(revoked), REVOKED_TWICE)
         await begun.put(_ENTER, an_entry(an_id()))
         with pytest.raises(RevokedTwice):
@@ -240,13 +229,13 @@ async def test_nothing_is_stored_when_what_must_match_does_not(
     database: Database, *, begin_first: bool, flushed: bool
 ) -> None:
     there, fence = an_id(), an_id()
-    async with transaction(database) as begun:
+    async with Transaction(database) as begun:
         await begun.put(_REVOKE, a_revocation(there))
         await begun.put(_FENCE, a_fence(fence))
         await begun.commit()
 
     async def move(at: UUID) -> None:
-        async with transaction(database) as begun:
+        async with Transaction(database) as begun:
             if begin_first:
                 await begun.run(_GENERATION, {"at_id": there})
             await begun.put(_MOVE, {"at_id": at, "generation": 1}, missed=TransientFailure)
@@ -267,7 +256,7 @@ async def test_nothing_is_stored_when_what_must_match_does_not(
 
 async def test_what_must_match_may_stand_behind_others(database: Database) -> None:
     with pytest.raises(TransientFailure):
-        async with transaction(database) as begun:
+        async with Transaction(database) as begun:
             await begun.put(_ENTER, an_entry(an_id()))
             await begun.put(_MOVE, {"at_id": an_id(), "generation": 1}, missed=TransientFailure)
             await begun.commit()
@@ -277,7 +266,7 @@ async def test_what_must_match_may_stand_behind_others(database: Database) -> No
 
 
 async def test_a_change_of_nothing_keeps_nobody_behind_it_from_happening(database: Database) -> None:
-    async with transaction(database) as begun:
+    async with Transaction(database) as begun:
         await begun.put(_LOWER, {"at_id": an_id()})
         await begun.put(_MOVE, {"at_id": an_id(), "generation": 1})
         await begun.put(_ENTER, an_entry(an_id()))
@@ -289,7 +278,7 @@ async def test_a_change_of_nothing_keeps_nobody_behind_it_from_happening(databas
 async def test_what_reads_another_table_sees_what_was_put_there_before(database: Database) -> None:
     id = an_id()
     revoked = select(_REVOCATIONS.c.id).where(_REVOCATIONS.c.id == _FENCES.c.process_id).exists()
-    async with transaction(database) as begun:
+    async with Transaction(database) as begun:
         await begun.run(_FENCE, a_fence(id))
         await begun.put(_REVOKE, a_revocation(id))
         await begun.put(delete(_FENCES).where(revoked), {})
@@ -303,7 +292,7 @@ async def test_text_stays_text_whatever_it_says(database: Database) -> None:
     """Quotes, what ends a statement, and what stands for values in the drivers' own texts."""
     said = "'; DROP TABLE posts; -- \\ \\' \" ` % %s %(a)s $1 $2 :id ? \x1a \n é 🦊 /* */ VALUES (1) WHERE RETURNING"
     id = an_id()
-    async with transaction(database) as begun:
+    async with Transaction(database) as begun:
         await begun.put(_REVOKE, a_revocation(an_id()))
         await begun.put(_ENTER, an_entry(id, said))
         await begun.put(_FENCE, a_fence(an_id()))
@@ -318,7 +307,7 @@ async def test_text_stays_text_whatever_it_says(database: Database) -> None:
 async def test_long_texts_are_stored_as_a_whole(database: Database) -> None:
     """Together they are longer than what is sent at once, each of its quotes being escaped."""
     text = "'" * 60_000
-    async with transaction(database) as begun:
+    async with Transaction(database) as begun:
         for _ in range(12):
             await begun.put(_ENTER, an_entry(an_id(), text))
         asked = await begun.run(select(_ENTRIES.c.details), {})

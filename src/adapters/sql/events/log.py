@@ -71,8 +71,7 @@ class SqlEventLog(EventLog):
     async def settle(self, *, limit: int = 1000) -> int:
         if self._positions_with_commit or await self._database.fetch_one(_WAITING, {}) is None:
             return 0
-        transaction = Transaction(self._database)
-        try:
+        async with Transaction(self._database) as transaction:
             await self._take_turn(transaction)
             ids = (await transaction.run(_NEXT, {"rows": limit})).scalars()
             if ids:
@@ -80,8 +79,6 @@ class SqlEventLog(EventLog):
                 await transaction.run(_NUMBER, {"head": head, "ids": ids})
                 await self._clear(transaction, ids)
                 await transaction.commit()
-        finally:
-            await transaction.end()
         return len(ids)
 
     async def read(self, *, after: int, limit: int) -> list[LoggedEvent]:

@@ -16,13 +16,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Executable, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 
-from adapters.sql.database import Database, Parameters
+from adapters.sql.database import Database
 from adapters.sql.events.log import EVENT_COLUMNS, event_from
 from adapters.sql.outbox import SHARDS, shard_of
 from adapters.sql.tables import EventLogRow, OutboxRow, RelayLetterRow, RelayShardRow, table_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import Transaction, write
 from adapters.sql.types import Id
 from application.events.ports import (
     NOTHING,
@@ -218,8 +218,7 @@ class _Leased(_Claim):
         self._lease = lease
 
     async def finish(self, outcome: Outcome) -> None:
-        transaction = Transaction(self._database)
-        try:
+        async with Transaction(self._database) as transaction:
             held = (await transaction.run(_LEASED, {"mine": self._lease})).rows
             if len(held) < len(self._handled_to):
                 # It ran out, and somebody else may have gone on from there.
@@ -227,8 +226,6 @@ class _Leased(_Claim):
             await self._record(transaction, outcome)
             await transaction.run(_LET_GO, {"mine": self._lease})
             await transaction.commit()
-        finally:
-            await transaction.end()
 
 
 class _SqlRelay(RelayQueue, RelayLedger):
@@ -272,14 +269,9 @@ class _SqlRelay(RelayQueue, RelayLedger):
         return sorted(found, key=lambda letter: letter.event.position)[:limit]
 
     async def replay(self, ids: Sequence[UUID] | None) -> int:
-        transaction = Transaction(self._database)
-        try:
-            which: Parameters = {"due": _AT_ONCE} if ids is None else {"due": _AT_ONCE, "ids": list(ids)}
-            result = await transaction.run(_REVIVE if ids is None else _REVIVE_SOME, which)
-            await transaction.commit()
-        finally:
-            await transaction.end()
-        return result.count
+        if ids is None:
+            return await write(self._database, _REVIVE, {"due": _AT_ONCE})
+        return await write(self._database, _REVIVE_SOME, {"due": _AT_ONCE, "ids": list(ids)})
 
     async def oldest_undelivered(self) -> int | None:
         """Return the position of the oldest event in the log that was neither delivered nor became a letter."""
@@ -298,13 +290,10 @@ class _SqlRelay(RelayQueue, RelayLedger):
         if self._complete or len(await self._database.fetch_all(_KNOWN, {})) == SHARDS:
             self._complete = True
             return
-        transaction = Transaction(self._database)
-        try:
-            rows = [{"shard": shard, "handled_to": 0} for shard in range(SHARDS)]
+        rows = [{"shard": shard, "handled_to": 0} for shard in range(SHARDS)]
+        async with Transaction(self._database) as transaction:
             await transaction.run_many(self._database.dialect.insert_or_keep(_SHARDS), rows)
             await transaction.commit()
-        finally:
-            await transaction.end()
 
     async def _with_work(self, now: datetime) -> list[int]:
         """Return shards that have something to deliver, a few of them at random, so that relays do not crowd."""
@@ -347,18 +336,12 @@ class SqlRelay(_SqlRelay):
     @asynccontextmanager
     async def claim(self, *, limit: int, now: datetime) -> AsyncIterator[Claim]:
         shards = await self._with_work(now)
-        if not shards:
-            yield _Locked(Transaction(self._database), NOTHING, {})
-            return
-        transaction = Transaction(self._database)
-        try:
-            rows = (await transaction.run(_LOCK, {"shards": shards})).rows
+        async with Transaction(self._database) as transaction:
+            rows = (await transaction.run(_LOCK, {"shards": shards})).rows if shards else ()
             handled_to = {row.shard: row.handled_to for row in rows}
             # Read by the side of the transaction, which only holds the locks: each statement sees what is there now.
             taken = await self._take(handled_to, limit, now) if handled_to else NOTHING
             yield _Locked(transaction, taken, handled_to)
-        finally:
-            await transaction.end()
 
 
 class SqliteRelay(_SqlRelay):
@@ -371,22 +354,14 @@ class SqliteRelay(_SqlRelay):
             yield _Leased(self._database, mine, NOTHING, {})
             return
         lease = {"shards": shards, "now": now, "mine": mine, "until": now + LEASE}
-        await self._run(_LEASE, lease)
+        await write(self._database, _LEASE, lease)
         try:
             rows = await self._database.fetch_all(_LEASED, {"mine": mine})
             handled_to = {row.shard: row.handled_to for row in rows}
             taken = await self._take(handled_to, limit, now) if handled_to else NOTHING
             yield _Leased(self._database, mine, taken, handled_to)
         finally:
-            await self._run(_LET_GO, {"mine": mine})
-
-    async def _run(self, statement: Executable, parameters: Parameters) -> None:
-        transaction = Transaction(self._database)
-        try:
-            await transaction.run(statement, parameters)
-            await transaction.commit()
-        finally:
-            await transaction.end()
+            await write(self._database, _LET_GO, {"mine": mine})
 
 
 def relay_over(database: Database) -> SqlRelay | SqliteRelay:

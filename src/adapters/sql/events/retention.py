@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, delete, select
 from adapters.sql.database import Database
 from adapters.sql.events.relay import relay_over
 from adapters.sql.tables import EventLogRow, table_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import write
 from application.events.retention import EventRetention
 
 _LOG = table_of(EventLogRow)
@@ -30,10 +30,5 @@ class SqlEventRetention(EventRetention):
                 break
             upto, purged = row.position, purged + 1
         if purged:
-            transaction = Transaction(self._database)
-            try:
-                await transaction.run(_PURGE, {"upto": upto})
-                await transaction.commit()
-            finally:
-                await transaction.end()
+            await write(self._database, _PURGE, {"upto": upto})
         return purged

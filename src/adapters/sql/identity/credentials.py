@@ -151,13 +151,10 @@ async def purge_one_time_tokens(database: Database, *, until: datetime) -> int:
     """Forget tokens that ended at `until` or before, a bounded number of them; return how many."""
     rows = await database.fetch_all(_ENDED, {"until": until})
     if rows:
-        transaction = Transaction(database)
-        try:
+        async with Transaction(database) as transaction:
             # By key, so that two who do this at once do not wait for each other's ranges.
             await transaction.run_many(_FORGET_TOKEN, [{"at_hash": row.token_hash} for row in rows])
             await transaction.commit()
-        finally:
-            await transaction.end()
     return len(rows)
 
 

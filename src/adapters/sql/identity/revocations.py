@@ -13,7 +13,7 @@ from sqlalchemy import Integer, Select, bindparam, delete, select
 from adapters.sql.database import Database
 from adapters.sql.dialects.base import Dialect
 from adapters.sql.tables import RevocationRow, table_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import write
 from adapters.sql.types import Id
 from application.identity.ports import RevocationLog
 from application.identity.revocations import Revocation
@@ -60,12 +60,7 @@ class SqlRevocationLog(RevocationLog):
         older = {**_microseconds(older_than_seconds), "rows": limit}
         ids = [row.id for row in await self._database.fetch_all(self._statements.older, older)]
         if ids:
-            transaction = Transaction(self._database)
-            try:
-                await transaction.run(_DELETE, {"ids": ids})
-                await transaction.commit()
-            finally:
-                await transaction.end()
+            await write(self._database, _DELETE, {"ids": ids})
         return len(ids)
 
     async def close(self) -> None:

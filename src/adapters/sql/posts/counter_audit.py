@@ -56,8 +56,7 @@ class SqlCounterAudit(CounterAudit):
         return CheckedPosts(len(rows), wrong, PostId(rows[-1].id) if len(rows) == limit else None)
 
     async def repair(self, post_id: PostId) -> bool:
-        transaction = Transaction(self._database)
-        try:
+        async with Transaction(self._database) as transaction:
             # Locked, so that no vote and no answer comes or goes; counted by a statement that begins after that.
             stored = (await transaction.run(_LOCK_ONE, {"at_id": post_id})).one_or_none()
             if stored is None:
@@ -67,8 +66,6 @@ class SqlCounterAudit(CounterAudit):
                 return False
             await transaction.run(_REPAIR, {"at_id": post_id, **right})
             await transaction.commit()
-        finally:
-            await transaction.end()
         return True
 
 

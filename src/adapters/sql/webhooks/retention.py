@@ -7,7 +7,7 @@ from sqlalchemy import Integer, bindparam, delete, select
 
 from adapters.sql.database import Database
 from adapters.sql.tables import WebhookDeliveryRow, WebhookEndpointRow, table_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import write
 from adapters.sql.types import Id
 from application.webhooks.ports import DeliveryRetention
 from domain.shared.ids import smallest_id_at
@@ -46,15 +46,7 @@ class SqlDeliveryRetention(DeliveryRetention):
     async def purge(self, *, before: datetime, limit: int) -> int:
         found = await self._database.fetch_all(_OLD, {"older": smallest_id_at(before), "rows": limit})
         ids = [row[0] for row in found] or await self._orphans(limit)
-        if not ids:
-            return 0
-        transaction = Transaction(self._database)
-        try:
-            result = await transaction.run(_DELETE, {"ids": ids})
-            await transaction.commit()
-        finally:
-            await transaction.end()
-        return result.count
+        return await write(self._database, _DELETE, {"ids": ids}) if ids else 0
 
     async def _orphans(self, limit: int) -> list[UUID]:
         """Return ids of deliveries whose endpoint is gone."""
