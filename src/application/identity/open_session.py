@@ -9,6 +9,7 @@ from application.identity.second_factor import Proof, SecondFactorDesk
 from application.identity.tokens import TokenDesk
 from application.identity.views import TokenPairView
 from application.shared.clock import Clock
+from application.shared.grouping import SharesCommit
 from domain.identity.errors import InvalidCode, InvalidCredentials, SecondFactorRequired, UserNotFound
 from domain.identity.policies import SESSIONS_PER_USER
 from domain.identity.second_factor import CodeVerdict
@@ -27,7 +28,7 @@ class OpenSessionCommand:
     proof: Proof = field(default_factory=Proof)
 
 
-class OpenSession:
+class OpenSession(SharesCommit):
     """Open a session if the password was right and still is, for an account that may log in.
 
     An account has 100 live ones at the most; the oldest is closed for one more.

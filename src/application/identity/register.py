@@ -6,6 +6,7 @@ from application.identity.ports import IdentityUnits
 from application.identity.tokens import TokenDesk
 from application.identity.views import SignedUpView, account_view
 from application.shared.clock import Clock
+from application.shared.grouping import SharesCommit
 from application.shared.ids import IdGenerator
 from domain.identity.user import User
 from domain.identity.values import Device, EmailAddress, PersonName, Username
@@ -21,7 +22,7 @@ class RegisterCommand:
     device: Device
 
 
-class Register:
+class Register(SharesCommit):
     """Store an account, and the session that its owner is signed in with. Raises `EmailTaken`, `UsernameTaken`.
 
     The part of signing up that comes after the hash. It waits for nothing but storage, so that it can share its commit

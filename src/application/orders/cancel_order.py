@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from application.orders.ports import OrdersUnits
 from application.orders.views import OrderView, order_view
 from application.shared.clock import Clock
+from application.shared.grouping import SharesCommit
 from domain.orders.errors import OrderChanged
 from domain.shared.actor import Actor
 from domain.shared.ids import OrderId
@@ -18,7 +19,7 @@ class CancelOrderCommand:
     """The version that the caller saw; None cancels whatever is there."""
 
 
-class CancelOrder:
+class CancelOrder(SharesCommit):
     """Cancel one's own order, as long as it is `pending` or `confirmed`."""
 
     def __init__(self, *, uow: OrdersUnits, clock: Clock) -> None:

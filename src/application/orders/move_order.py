@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from application.orders.ports import OrdersUnits
 from application.orders.views import OrderView, order_view
 from application.shared.clock import Clock
+from application.shared.grouping import SharesCommit
 from domain.orders.errors import OrderChanged
 from domain.orders.status import OrderStatus
 from domain.shared.actor import Actor, Permission
@@ -20,7 +21,7 @@ class MoveOrderCommand:
     """The version that the caller saw; None moves whatever is there."""
 
 
-class MoveOrder:
+class MoveOrder(SharesCommit):
     """Give an order another status; administrators may. `pending` becomes `confirmed`, then `shipped`, then
     `delivered`; `pending` and `confirmed` may become `cancelled`. Any other move is refused by name.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from application.orders.ports import OrdersUnits
 from application.orders.views import OrderView, order_view
 from application.shared.clock import Clock
+from application.shared.grouping import SharesCommit
 from application.shared.idempotency import Once
 from application.shared.ids import IdGenerator
 from domain.orders.order import Order
@@ -21,7 +22,7 @@ class PlaceOrderCommand:
     once: Once[OrderView] | None = None
 
 
-class PlaceOrder:
+class PlaceOrder(SharesCommit):
     """Place an order for 1 to 100 distinct products, 1 to 1000 of each. It begins as `pending`.
 
     A `product_id` is an id of your own catalogue: it is kept as it is, and nothing is looked up.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from application.posts.ports import PostsUnits
 from application.posts.views import VoteView
 from application.shared.clock import Clock
+from application.shared.grouping import SharesCommit
 from domain.posts.errors import PostChanged
 from domain.posts.vote import Direction
 from domain.shared.actor import Actor
@@ -20,7 +21,7 @@ class CastVoteCommand:
     """The version of the post that the caller saw; None votes on whatever is there."""
 
 
-class CastVote:
+class CastVote(SharesCommit):
     """Set the caller's vote on a post: 1 up, -1 down, 0 none. Doing it again changes nothing.
 
     The counters and the ranks of the post move with the vote, at once and exactly, however many vote. Authors may

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from application.posts.ports import PostReader, PostsUnits
 from application.posts.views import PostView
 from application.shared.clock import Clock
+from application.shared.grouping import SharesCommit
 from domain.posts.errors import PostChanged, PostNotFound
 from domain.posts.values import PostText
 from domain.shared.actor import Actor
@@ -20,7 +21,7 @@ class EditPostCommand:
     """The version that the caller saw; None edits whatever is there."""
 
 
-class EditPost:
+class EditPost(SharesCommit):
     """Change the text of one's own post. Whoever says which version they saw never overwrites a later one."""
 
     def __init__(self, *, uow: PostsUnits, reader: PostReader, clock: Clock) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from application.posts.ports import AuthorDirectory, PostsUnits
 from application.posts.views import PostView, new_post_view
 from application.shared.clock import Clock
+from application.shared.grouping import SharesCommit
 from application.shared.idempotency import Once
 from application.shared.ids import IdGenerator
 from domain.posts.errors import AuthorGone
@@ -23,7 +24,7 @@ class PublishPostCommand:
     once: Once[PostView] | None = None
 
 
-class PublishPost:
+class PublishPost(SharesCommit):
     """Publish a post. Its text is trimmed, must say something, and takes at most 1 MiB of UTF-8.
 
     With `reply_to` it answers another post: it then stands in that one's thread and not in the feed.

@@ -43,7 +43,7 @@ async def _recount(settings: Settings, command: RecountCommand, pause: float) ->
     checked = wrong = repaired = 0
     async with running(container):
         try:
-            async for progress in container.recount().execute(command):
+            async for progress in container.posts().recount.execute(command):
                 checked += progress.checked
                 wrong += len(progress.wrong)
                 repaired += progress.repaired

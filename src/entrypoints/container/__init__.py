@@ -5,16 +5,14 @@ connects on first use or in `running`. Tests override providers (`container.cloc
 app.
 """
 
-from entrypoints.container.events import EventsUseCases
+from entrypoints.container.events import Events
 from entrypoints.container.identity import IdentityUseCases
 from entrypoints.container.live import LiveEvents
-from entrypoints.container.orders import OrdersUseCases
-from entrypoints.container.posts import PostsUseCases
+from entrypoints.container.orders import Orders
+from entrypoints.container.posts import Posts
 from entrypoints.container.telemetry import Telemetry
-from entrypoints.container.webhooks import WebhooksUseCases
+from entrypoints.container.webhooks import Webhooks
 
 
-class Container(
-    Telemetry, IdentityUseCases, PostsUseCases, OrdersUseCases, EventsUseCases, LiveEvents, WebhooksUseCases
-):
+class Container(Telemetry, IdentityUseCases, Posts, Orders, Events, LiveEvents, Webhooks):
     """Every object of one process. All are singletons: stateless, or shared on purpose."""

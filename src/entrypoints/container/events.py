@@ -75,10 +75,9 @@ def _purge(settings: Settings, *, retention: EventRetention, clock: Clock) -> Pu
     )
 
 
-class EventsUseCases(Infrastructure):
+class Events(Infrastructure):
     """What becomes of events beside what is shown live."""
 
-    envelope = providers.Singleton(Envelopes, api=Infrastructure.settings.provided.events_source)
     publisher = providers.Singleton(_publisher, Infrastructure.settings)
     relay = providers.Singleton(
         _relay,
@@ -86,7 +85,7 @@ class EventsUseCases(Infrastructure):
         publisher,
         log=Infrastructure.storage.provided.events,
         queue=Infrastructure.storage.provided.relay_queue,
-        envelope=envelope,
+        envelope=Infrastructure.envelope,
         clock=Infrastructure.clock,
     )
     purge_events = providers.Singleton(

@@ -1,5 +1,7 @@
 """What the use cases of every context stand on: clock, security, mail and storage."""
 
+import asyncio
+import random
 from collections.abc import Sequence
 
 from dependency_injector import containers, providers
@@ -30,10 +32,12 @@ from adapters.sql.sqlite_file import FileId
 from adapters.system.background import TaskBackground
 from adapters.system.clock import SharedClock, SystemClock
 from adapters.system.connection_guard import ConnectionGuard
+from adapters.system.deadline import ContextDeadline
 from adapters.system.ids import RandomUsernames, Uuid7Generator
 from adapters.system.serving import Serving
 from adapters.system.threads import AsyncioThreads
 from adapters.system.timekeeper import TimeKeeper
+from application.events.views import Envelopes
 from application.identity.second_factor import SecondFactorDesk
 from application.identity.tokens import TokenDesk
 from application.posts.ports import AuthorRevisions
@@ -41,6 +45,7 @@ from application.shared.clock import Clock
 from application.shared.health import Notices
 from application.shared.idempotency import Idempotency
 from application.shared.unit_of_work import CommitListener
+from application.shared.writing import Writing
 from domain.identity.reserved import ReservedUsernames
 from entrypoints.settings import Settings
 from entrypoints.storage import Storage, sql_storage
@@ -176,6 +181,10 @@ class Infrastructure(containers.DeclarativeContainer):
         database,
         providers.Singleton(_listeners, known_revocations, commit_bell, redis_revisions),
         notices,
+    )
+    envelope = providers.Singleton(Envelopes, api=settings.provided.events_source)
+    writing = providers.Singleton(
+        Writing, storage.provided.grouped, sleep=asyncio.sleep, random=random.random, deadline=ContextDeadline()
     )
     idempotency = providers.Singleton(
         Idempotency,

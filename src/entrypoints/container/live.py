@@ -6,7 +6,6 @@ from dependency_injector import providers
 
 from adapters.live.hub import LiveHub
 from adapters.live.sse import wording
-from application.events.views import Envelopes
 from entrypoints.container.infrastructure import Infrastructure
 
 
@@ -17,9 +16,7 @@ class LiveEvents(Infrastructure):
         LiveHub,
         Infrastructure.storage.provided.events,
         Infrastructure.commit_bell,
-        providers.Singleton(
-            wording, providers.Singleton(Envelopes, api=Infrastructure.settings.provided.events_source)
-        ),
+        providers.Singleton(wording, Infrastructure.envelope),
         max_streams=Infrastructure.settings.provided.live_max_streams,
         max_streams_of_one=Infrastructure.settings.provided.live_max_streams_per_caller,
         timer=providers.Object(time.monotonic),

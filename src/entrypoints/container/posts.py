@@ -1,4 +1,4 @@
-"""The use cases of posts, and the caches in front of their readers."""
+"""Posts, and the caches in front of their readers."""
 
 from dependency_injector import providers
 
@@ -6,20 +6,11 @@ from adapters.cache.feed import CHECKED_FEED_SECONDS, CachedPublicFeed, CheckedF
 from adapters.cache.my_posts import CachedMyPosts
 from adapters.cache.redis import RedisAuthorRevisions, RedisPageStore
 from adapters.shared.redis import RedisConnection
-from application.posts.cast_vote import CastVote
-from application.posts.delete_post import DeletePost
-from application.posts.edit_post import EditPost
-from application.posts.get_post import GetPost
-from application.posts.list_author_posts import ListAuthorPosts
 from application.posts.list_feed import ListFeed
-from application.posts.list_my_posts import ListMyPosts, StoredMyPosts
-from application.posts.list_replies import ListReplies
-from application.posts.publish_post import PublishPost
-from application.posts.read_feed import ExactFeed, ReadFeed, StoredExactFeed, StoredPublicFeed
-from application.posts.recount import Recount
-from application.posts.search_posts import SearchPosts
+from application.posts.list_my_posts import StoredMyPosts
+from application.posts.read_feed import ExactFeed, StoredExactFeed, StoredPublicFeed
+from application.posts.use_cases import PostsUseCases
 from entrypoints.container.infrastructure import Infrastructure
-from entrypoints.container.retried import retried
 from entrypoints.storage import Storage
 
 
@@ -34,7 +25,7 @@ def _exact_feed(stored: ExactFeed, storage: Storage, cache_ttl_seconds: float) -
     return CheckedFeed(stored, commits=storage.commits, ttl_seconds=min(cache_ttl_seconds, CHECKED_FEED_SECONDS))
 
 
-class PostsUseCases(Infrastructure):
+class Posts(Infrastructure):
     """Posts, votes, feeds and search."""
 
     my_posts = providers.Singleton(
@@ -51,41 +42,6 @@ class PostsUseCases(Infrastructure):
         max_bytes=Infrastructure.settings.provided.cache_max_bytes,
     )
 
-    publish_post = providers.Singleton(
-        retried,
-        providers.Singleton(
-            PublishPost,
-            uow=Infrastructure.storage.provided.posts_units,
-            authors=Infrastructure.storage.provided.authors,
-            ids=Infrastructure.ids,
-            clock=Infrastructure.clock,
-        ),
-        Infrastructure.storage.provided.grouped,
-    )
-    edit_post = providers.Singleton(
-        retried,
-        providers.Singleton(
-            EditPost,
-            uow=Infrastructure.storage.provided.posts_units,
-            reader=Infrastructure.storage.provided.posts,
-            clock=Infrastructure.clock,
-        ),
-        Infrastructure.storage.provided.grouped,
-    )
-    delete_post = providers.Singleton(
-        retried,
-        providers.Singleton(DeletePost, uow=Infrastructure.storage.provided.posts_units, clock=Infrastructure.clock),
-    )
-    get_post = providers.Singleton(GetPost, reader=Infrastructure.storage.provided.posts)
-    cast_vote = providers.Singleton(
-        retried,
-        providers.Singleton(CastVote, uow=Infrastructure.storage.provided.posts_units, clock=Infrastructure.clock),
-        Infrastructure.storage.provided.grouped,
-    )
-    recount = providers.Singleton(Recount, audit=Infrastructure.storage.provided.counters)
-    list_replies = providers.Singleton(
-        ListReplies, reader=Infrastructure.storage.provided.posts, cursors=Infrastructure.cursors
-    )
     list_feed = providers.Singleton(
         ListFeed,
         reader=Infrastructure.storage.provided.posts,
@@ -103,17 +59,19 @@ class PostsUseCases(Infrastructure):
         Infrastructure.storage,
         Infrastructure.settings.provided.cache_ttl_seconds,
     )
-    read_feed = providers.Singleton(ReadFeed, exact=exact_feed, public=public_feed)
-    search_posts = providers.Singleton(
-        SearchPosts,
-        search=Infrastructure.storage.provided.search,
-        cursors=Infrastructure.cursors,
-        threads=Infrastructure.threads,
-    )
-    list_author_posts = providers.Singleton(
-        ListAuthorPosts,
+    posts = providers.Singleton(
+        PostsUseCases,
+        uow=Infrastructure.storage.provided.posts_units,
         reader=Infrastructure.storage.provided.posts,
         authors=Infrastructure.storage.provided.authors,
+        my_posts=my_posts,
+        exact_feed=exact_feed,
+        public_feed=public_feed,
+        search=Infrastructure.storage.provided.search,
+        counters=Infrastructure.storage.provided.counters,
+        ids=Infrastructure.ids,
+        clock=Infrastructure.clock,
         cursors=Infrastructure.cursors,
+        threads=Infrastructure.threads,
+        writing=Infrastructure.writing,
     )
-    list_my_posts = providers.Singleton(ListMyPosts, my_posts=my_posts)

@@ -21,9 +21,9 @@ from application.posts.read_feed import ExactFeed
 from application.shared.health import Notices
 from application.webhooks.counts import DeliveryCounts
 from entrypoints.container.live import LiveEvents
-from entrypoints.container.posts import PostsUseCases
+from entrypoints.container.posts import Posts
 from entrypoints.container.rate_limits import RateLimits
-from entrypoints.container.webhooks import WebhooksUseCases
+from entrypoints.container.webhooks import Webhooks
 from entrypoints.settings import Environment, Settings
 
 _STANDARD_ERROR = 2
@@ -109,25 +109,25 @@ def _webhooks(counts: DeliveryCounts) -> Source:
     return samples
 
 
-class Telemetry(PostsUseCases, LiveEvents, WebhooksUseCases, RateLimits):
+class Telemetry(Posts, LiveEvents, Webhooks, RateLimits):
     """The request log, and the metrics of this process and of its sisters."""
 
     request_metrics = providers.Singleton(RequestMetrics)
-    request_log = providers.Singleton(_request_log, PostsUseCases.settings)
+    request_log = providers.Singleton(_request_log, Posts.settings)
     metrics_directory: providers.Provider[Path | None] = providers.Object(None)
     """Where the workers of one server leave their numbers for each other; None where there are no others."""
     metrics_board = providers.Singleton(
         MetricsBoard,
         request_metrics,
         providers.List(
-            providers.Singleton(_caches, PostsUseCases.my_posts, PostsUseCases.public_feed, PostsUseCases.exact_feed),
+            providers.Singleton(_caches, Posts.my_posts, Posts.public_feed, Posts.exact_feed),
             providers.Singleton(_streams, LiveEvents.live_hub),
-            providers.Singleton(_webhooks, WebhooksUseCases.delivery_counts),
-            providers.Singleton(_pools, PostsUseCases.database),
-            providers.Singleton(_connections, PostsUseCases.redis, RateLimits.rate_limit_redis),
+            providers.Singleton(_webhooks, Webhooks.delivery_counts),
+            providers.Singleton(_pools, Posts.database),
+            providers.Singleton(_connections, Posts.redis, RateLimits.rate_limit_redis),
             providers.Singleton(_log, request_log),
-            providers.Singleton(_clock, PostsUseCases.time_keeper),
-            providers.Singleton(_notices, PostsUseCases.notices),
+            providers.Singleton(_clock, Posts.time_keeper),
+            providers.Singleton(_notices, Posts.notices),
             providers.Singleton(_loops),
             providers.Singleton(_process),
         ),

@@ -34,14 +34,14 @@ from entrypoints.http.identity.refresh_cookie import Browsers
 from entrypoints.http.identity.routes import IdentityRoutes, IdentityUseCases
 from entrypoints.http.live.routes import LiveRoutes
 from entrypoints.http.openapi import build_document
-from entrypoints.http.orders.routes import OrdersRoutes, OrdersUseCases
-from entrypoints.http.posts.routes import PostsRoutes, PostsUseCases
+from entrypoints.http.orders.routes import OrdersRoutes
+from entrypoints.http.posts.routes import PostsRoutes
 from entrypoints.http.system.health import Component, health_routes
 from entrypoints.http.system.jwks import JwksRoutes
 from entrypoints.http.system.mailbox import MAILBOX, mailbox_routes
 from entrypoints.http.system.metrics import MetricsRoutes
 from entrypoints.http.system.routes import SystemRoutes
-from entrypoints.http.webhooks.routes import WebhooksRoutes, WebhooksUseCases
+from entrypoints.http.webhooks.routes import WebhooksRoutes
 from entrypoints.settings import Settings
 
 API: Final = "/api/v1"
@@ -51,10 +51,9 @@ def create_app(container: Container) -> Application:
     """Build the ASGI application. Use cases are resolved here, once; tests override providers before."""
     settings = container.settings()
     auth = _authenticator(container)
-    posts = _posts(container, auth)
     transfers = _transfer_limits(settings)
     bodies = Bodies(transfers)
-    app = _litestar(container, auth, posts, bodies)
+    app = _litestar(container, auth, bodies)
     return Edge(
         app,
         allowed_hosts=settings.allowed_hosts,
@@ -90,11 +89,10 @@ def _addresses(settings: Settings) -> ClientAddresses:
 
 def create_litestar(container: Container) -> Litestar:
     """Build what is inside the edge: routing, and nothing of Litestar's that is done per request elsewhere."""
-    auth = _authenticator(container)
-    return _litestar(container, auth, _posts(container, auth), Bodies())
+    return _litestar(container, _authenticator(container), Bodies())
 
 
-def _litestar(container: Container, auth: Authenticator, posts: PostsRoutes, bodies: Bodies) -> Litestar:
+def _litestar(container: Container, auth: Authenticator, bodies: Bodies) -> Litestar:
     release = version("postern")
 
     def document() -> dict[str, Any]:
@@ -102,7 +100,7 @@ def _litestar(container: Container, auth: Authenticator, posts: PostsRoutes, bod
 
     mailbox = None if container.mailbox() is None else MAILBOX
     handlers = [
-        *_routes(container, auth, posts, release),
+        *_routes(container, auth, release),
         *SystemRoutes(document, version=release, mailbox=mailbox).handlers(),
     ]
     relays = container.settings().relays_itself
@@ -160,23 +158,7 @@ def _authenticator(container: Container) -> Authenticator:
     )
 
 
-def _posts(container: Container, auth: Authenticator) -> PostsRoutes:
-    use_cases = PostsUseCases(
-        publish_post=container.publish_post(),
-        edit_post=container.edit_post(),
-        delete_post=container.delete_post(),
-        cast_vote=container.cast_vote(),
-        list_replies=container.list_replies(),
-        get_post=container.get_post(),
-        read_feed=container.read_feed(),
-        search_posts=container.search_posts(),
-        list_author_posts=container.list_author_posts(),
-        list_my_posts=container.list_my_posts(),
-    )
-    return PostsRoutes(use_cases, auth, Creations(container.idempotency()), container.threads(), base=API)
-
-
-def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, release: str) -> list[Registration]:
+def _routes(container: Container, auth: Authenticator, release: str) -> list[Registration]:
     creations = Creations(container.idempotency())
     identity = IdentityUseCases(
         sign_up=container.sign_up(),
@@ -222,26 +204,6 @@ def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, relea
     settings = container.settings()
     browsers = Browsers(path=f"{API}/auth", origins=settings.cors_origins)
     mailbox = container.mailbox()
-    orders = OrdersUseCases(
-        place_order=container.place_order(),
-        list_orders=container.list_orders(),
-        get_order=container.get_order(),
-        cancel_order=container.cancel_order(),
-        move_order=container.move_order(),
-    )
-    webhooks = WebhooksUseCases(
-        register_webhook=container.register_webhook(),
-        list_webhooks=container.list_webhooks(),
-        get_webhook=container.get_webhook(),
-        edit_webhook=container.edit_webhook(),
-        delete_webhook=container.delete_webhook(),
-        rotate_secret=container.rotate_webhook_secret(),
-        send_test_event=container.send_test_event(),
-        list_deliveries=container.list_deliveries(),
-        get_delivery=container.get_delivery(),
-        replay_delivery=container.replay_delivery(),
-        replay_failed=container.replay_failed(),
-    )
     redis = container.redis()
     components = {
         "db": Component("database", "the database", container.storage().probe, needed=True),
@@ -253,9 +215,9 @@ def _routes(container: Container, auth: Authenticator, posts: PostsRoutes, relea
         *CredentialRoutes(credentials, auth, creations, container.api_key_directory(), base=API).handlers(),
         *OwnAccountRoutes(own, auth, base=API).handlers(),
         *AdministrationRoutes(administration, auth, creations, base=API).handlers(),
-        *posts.handlers(),
-        *OrdersRoutes(orders, auth, creations, base=API).handlers(),
-        *WebhooksRoutes(webhooks, auth, creations, base=API).handlers(),
+        *PostsRoutes(container.posts(), auth, creations, container.threads(), base=API).handlers(),
+        *OrdersRoutes(container.orders(), auth, creations, base=API).handlers(),
+        *WebhooksRoutes(container.webhooks(), auth, creations, base=API).handlers(),
         *EventSchemaRoutes(base=API).handlers(),
         *LiveRoutes(container.live_hub(), auth, container.revocations(), container.live_peers(), base=API).handlers(),
         *health_routes(components, container.clock(), container.notices(), version=release),

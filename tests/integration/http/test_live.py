@@ -312,7 +312,7 @@ async def test_nothing_is_sent_while_nobody_knows_whether_the_token_holds(
     monkeypatch.setattr(revocations, "catch_up", nothing)
     # Not over HTTP, which would not let alice in now either.
     actor = Actor(UserId(UUID(alice.id)), Role.USER, SessionId(UUID(int=1)))
-    await container.publish_post().execute(PublishPostCommand(actor, PostText.parse("Hello, world.")))
+    await container.posts().publish_post.execute(PublishPostCommand(actor, PostText.parse("Hello, world.")))
     await anybody.until("post.published")
     await listening.end()
 

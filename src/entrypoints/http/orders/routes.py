@@ -1,6 +1,5 @@
 """The routes of orders."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -8,11 +7,11 @@ import msgspec
 from application.orders.cancel_order import CancelOrder, CancelOrderCommand
 from application.orders.get_order import GetOrder, GetOrderQuery
 from application.orders.list_orders import ListOrders, ListOrdersQuery
-from application.orders.move_order import MoveOrder, MoveOrderCommand
-from application.orders.place_order import PlaceOrder, PlaceOrderCommand
+from application.orders.move_order import MoveOrder
+from application.orders.place_order import PlaceOrder
+from application.orders.use_cases import OrdersUseCases
 from application.orders.views import OrderPageView, OrderView
 from application.shared.errors import TransientFailure
-from application.shared.use_case import UseCase
 from domain.orders.errors import (
     CustomerGone,
     NotYourOrder,
@@ -37,16 +36,6 @@ from entrypoints.http.edge.operation import PAGE, Auth, Operation, Parameter, id
 from entrypoints.http.edge.paging import Query, path_id, refuse_parameters
 from entrypoints.http.edge.routing import Registration, endpoint
 from entrypoints.http.orders.schemas import MoveOrderBody, PlaceOrderBody
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrdersUseCases:
-    place_order: UseCase[PlaceOrderCommand, OrderView]
-    list_orders: UseCase[ListOrdersQuery, OrderPageView]
-    get_order: UseCase[GetOrderQuery, OrderView]
-    cancel_order: UseCase[CancelOrderCommand, OrderView]
-    move_order: UseCase[MoveOrderCommand, OrderView]
-
 
 _ITEMS: Final = [{"product_id": "sku-1042", "quantity": 2}, {"product_id": "sku-7", "quantity": 1}]
 _ADDRESS: Final = {"street": "1 Main Street", "city": "Springfield", "state": "IL", "zip": "62701", "country": "US"}

@@ -7,24 +7,23 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from application.posts.cast_vote import CastVote, CastVoteCommand
+from application.posts.cast_vote import CastVote
 from application.posts.delete_post import DeletePost, DeletePostCommand
-from application.posts.edit_post import EditPost, EditPostCommand
+from application.posts.edit_post import EditPost
 from application.posts.get_post import GetPost, GetPostQuery
 from application.posts.list_author_posts import ListAuthorPosts, ListAuthorPostsQuery
 from application.posts.list_feed import ListFeed, ListFeedQuery
 from application.posts.list_my_posts import ListMyPosts, ListMyPostsQuery
 from application.posts.list_replies import ListReplies, ListRepliesQuery
 from application.posts.ports import Period
-from application.posts.publish_post import PublishPost, PublishPostCommand
-from application.posts.read_feed import ReadFeed
+from application.posts.publish_post import PublishPost
 from application.posts.search import SearchCriteria
 from application.posts.search_posts import SearchPosts, SearchPostsQuery
+from application.posts.use_cases import PostsUseCases
 from application.posts.views import PostPageView, PostView, VoteView, encoded_page
 from application.shared.errors import TransientFailure
 from application.shared.paging import PageRequest
 from application.shared.threads import AT_ONCE, Threads
-from application.shared.use_case import UseCase
 from application.shared.views import EncodedPage
 from domain.posts.errors import AuthorGone, AuthorNotFound, NotYourPost, PostChanged, PostNotFound, ReplyTargetGone
 from domain.posts.ranking import Sort
@@ -55,21 +54,6 @@ from entrypoints.http.edge.paging import NextPage, Query, path_id, refuse_parame
 from entrypoints.http.edge.routing import Registration, endpoint
 from entrypoints.http.edge.timestamps import MOMENT_MAX_LENGTH
 from entrypoints.http.posts.schemas import CastVoteBody, EditPostBody, PublishPostBody
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PostsUseCases:
-    publish_post: UseCase[PublishPostCommand, PostView]
-    edit_post: UseCase[EditPostCommand, PostView]
-    delete_post: UseCase[DeletePostCommand, None]
-    cast_vote: UseCase[CastVoteCommand, VoteView]
-    list_replies: UseCase[ListRepliesQuery, PostPageView]
-    get_post: UseCase[GetPostQuery, PostView]
-    read_feed: ReadFeed
-    search_posts: UseCase[SearchPostsQuery, PostPageView]
-    list_author_posts: UseCase[ListAuthorPostsQuery, PostPageView]
-    list_my_posts: ListMyPosts
-
 
 _POST_EXAMPLE: Final[dict[str, object]] = {
     "id": "019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b",

@@ -1,24 +1,23 @@
 """The routes of webhooks."""
 
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from application.shared.errors import TransientFailure
-from application.shared.use_case import UseCase
 from application.webhooks.delete_webhook import DeleteWebhook, DeleteWebhookCommand
-from application.webhooks.edit_webhook import EditWebhook, EditWebhookCommand
+from application.webhooks.edit_webhook import EditWebhook
 from application.webhooks.get_delivery import GetDelivery, GetDeliveryQuery
 from application.webhooks.get_webhook import GetWebhook, GetWebhookQuery
 from application.webhooks.list_deliveries import ListDeliveries, ListDeliveriesQuery
 from application.webhooks.list_webhooks import ListWebhooks, ListWebhooksQuery
-from application.webhooks.register_webhook import RegisterWebhook, RegisterWebhookCommand
+from application.webhooks.register_webhook import RegisterWebhook
 from application.webhooks.replay_delivery import ReplayDelivery, ReplayDeliveryCommand
-from application.webhooks.replay_failed import ReplayFailed, ReplayFailedCommand
+from application.webhooks.replay_failed import ReplayFailed
 from application.webhooks.rotate_secret import RotateSecret, RotateSecretCommand
 from application.webhooks.send_test_event import SendTestEvent, SendTestEventCommand
+from application.webhooks.use_cases import WebhooksUseCases
 from application.webhooks.views import (
     CreatedWebhookView,
     DeliveryDetailView,
@@ -49,22 +48,6 @@ from entrypoints.http.edge.operation import PAGE, Auth, Operation, Parameter, pa
 from entrypoints.http.edge.paging import Query, path_id, refuse_parameters
 from entrypoints.http.edge.routing import Registration, endpoint
 from entrypoints.http.webhooks.schemas import EditWebhookBody, RegisterWebhookBody, ReplayFailedBody
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebhooksUseCases:
-    register_webhook: UseCase[RegisterWebhookCommand, CreatedWebhookView]
-    list_webhooks: UseCase[ListWebhooksQuery, WebhookPageView]
-    get_webhook: UseCase[GetWebhookQuery, WebhookView]
-    edit_webhook: UseCase[EditWebhookCommand, WebhookView]
-    delete_webhook: UseCase[DeleteWebhookCommand, None]
-    rotate_secret: UseCase[RotateSecretCommand, CreatedWebhookView]
-    send_test_event: UseCase[SendTestEventCommand, DeliveryView]
-    list_deliveries: UseCase[ListDeliveriesQuery, DeliveryPageView]
-    get_delivery: UseCase[GetDeliveryQuery, DeliveryDetailView]
-    replay_delivery: UseCase[ReplayDeliveryCommand, DeliveryView]
-    replay_failed: UseCase[ReplayFailedCommand, ReplayedView]
-
 
 _ID: Final = "019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b"
 _EVENT_ID: Final = "019aa1b2-0000-7e5f-8a6b-7c8d9e0f1a2b"
