@@ -33,6 +33,8 @@ SQL_BACKENDS = ("sqlite", "mariadb", "postgresql", *(("mysql",) if "TEST_MYSQL_U
 PLAIN = ("sqlite-plain", "mariadb-plain", *(("postgresql-plain",) if os.environ.get("TEST_PLAIN") == "all" else ()))
 """Databases with the plain engine, which share those of the fast one. `TEST_PLAIN=all` adds PostgreSQL's."""
 BACKENDS = ("memory", *SQL_BACKENDS, *PLAIN)
+LOCKING = ("postgresql-locking",)
+"""Where votes lock their post first, as elsewhere only under contention. MariaDB's plain engine always does."""
 
 PROCESSES = {"mariadb": "information_schema.processlist", "mysql": "performance_schema.processlist"}
 """Where connections are listed. MySQL's information schema fails (3854) while anybody sends bytes that are no text."""

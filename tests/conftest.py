@@ -18,11 +18,12 @@ from adapters.memory.fence import MemoryCacheFence
 from adapters.memory.store import MemoryStore
 from adapters.sql.cache_fence import SqlCacheFence
 from adapters.sql.database import Database, DatabaseSettings
+from adapters.sql.posts.ballots.locking import LockingBallots
 from application.shared.fence import CacheFence
 from application.shared.unit_of_work import CommitListener
 from entrypoints.memory_storage import memory_storage
 from entrypoints.storage import Storage, sql_storage
-from tests.backends import BACKENDS, SQL_BACKENDS, Databases, missing, run_apart
+from tests.backends import BACKENDS, LOCKING, SQL_BACKENDS, Databases, missing, run_apart
 from tests.fakes import SettableClock
 
 OpenStorage = Callable[..., Storage]
@@ -112,7 +113,7 @@ def memory_store() -> MemoryStore:
 async def open_database(backend: str, databases: Databases) -> AsyncIterator[Callable[[], Database | None]]:
     """Opens pools on this backend's emptied database, as several processes would; None stands for memory."""
     opened: list[Database] = []
-    kind, _, engine = backend.partition("-")
+    kind, _, variant = backend.partition("-")
     url = None if kind == "memory" else databases.url(kind)
     if url is not None:
         await databases.empty(kind)
@@ -120,7 +121,7 @@ async def open_database(backend: str, databases: Databases) -> AsyncIterator[Cal
     def open_() -> Database | None:
         if url is None:
             return None
-        opened.append(Database(DatabaseSettings(url=url, engine=engine or "fast")))
+        opened.append(Database(DatabaseSettings(url=url, engine="plain" if variant == "plain" else "fast")))
         return opened[-1]
 
     yield open_
@@ -130,17 +131,18 @@ async def open_database(backend: str, databases: Databases) -> AsyncIterator[Cal
 
 @pytest.fixture
 async def open_storage(
-    open_database: Callable[[], Database | None], memory_store: MemoryStore
+    backend: str, open_database: Callable[[], Database | None], memory_store: MemoryStore
 ) -> AsyncIterator[OpenStorage]:
     """Opens storage with the given commit listeners; called twice, it opens two processes on one database."""
     opened: list[Storage] = []
+    ballots = LockingBallots if backend in LOCKING else None
 
     def open_(*listeners: CommitListener) -> Storage:
         database = open_database()
         if database is None:
             opened.append(memory_storage(listeners, memory_store))
         else:
-            opened.append(sql_storage(database, listeners))
+            opened.append(sql_storage(database, listeners, ballots=ballots))
         return opened[-1]
 
     yield open_

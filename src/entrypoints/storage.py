@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import TypeAlias
 
 from adapters.sql.commit_marks import SqliteCommits
 from adapters.sql.database import Database
@@ -19,13 +21,17 @@ from adapters.sql.identity.repositories import SqlAccountReader, SqlCredentialsR
 from adapters.sql.identity.revocations import SqliteRevocationLog, SqlRevocationLog
 from adapters.sql.orders import SqlOrderReader
 from adapters.sql.posts.authors import SharedAuthorDirectory, SqlAuthorDirectory
-from adapters.sql.posts.ballots import purge_past_ranks
+from adapters.sql.posts.ballots.contention import ContentionTracker
+from adapters.sql.posts.ballots.locking import LockingBallots
+from adapters.sql.posts.ballots.optimistic import BallotLookups, OptimisticBallots
 from adapters.sql.posts.counter_audit import SqlCounterAudit
+from adapters.sql.posts.past_ranks import purge_past_ranks
 from adapters.sql.posts.reader import SqlPostReader
 from adapters.sql.posts.revisions import SqlAuthorRevisions, SqliteAuthorRevisions
 from adapters.sql.posts.search import SqlPostSearch
 from adapters.sql.posts.votes import SqlVoteReader
 from adapters.sql.storage_time import SqlTime
+from adapters.sql.transaction import Transaction
 from adapters.sql.unit_of_work import SqlUnitOfWork
 from adapters.sql.webhooks.reader import SqlWebhookReader
 from adapters.sql.webhooks.retention import SqlDeliveryRetention
@@ -112,12 +118,25 @@ def recording() -> Recorder:
     return Recorder(ids=Uuid7Generator(), origins=ContextOrigins())
 
 
-def sql_storage(database: Database, listeners: Sequence[CommitListener] = ()) -> Storage:
-    """Build storage over `database`, whichever of the four it is."""
+Ballots: TypeAlias = Callable[[Transaction], LockingBallots]
+
+
+def ballots_on(database: Database, contention: ContentionTracker) -> Ballots:
+    """Choose how votes read their post: locked where writers wait for each other anyway, as on SQLite."""
+    if not database.optimistic:
+        return LockingBallots
+    return partial(OptimisticBallots, lookups=BallotLookups(database), contention=contention)
+
+
+def sql_storage(
+    database: Database, listeners: Sequence[CommitListener] = (), *, ballots: Ballots | None = None
+) -> Storage:
+    """Build storage over `database`, whichever of the four it is; `ballots`: other than those chosen for it."""
     recorder = recording()
+    ballots = ballots or ballots_on(database, ContentionTracker())
 
     def units() -> SqlUnitOfWork:
-        return SqlUnitOfWork(database, recorder, listeners)
+        return SqlUnitOfWork(database, recorder, listeners, ballots=ballots)
 
     # On SQLite the file itself says whether anything changed, at the cost of a few microseconds; elsewhere the
     # revision is one look-up by primary key.

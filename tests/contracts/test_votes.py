@@ -19,9 +19,12 @@ from domain.posts.ranking import Sort
 from domain.posts.vote import Direction
 from domain.shared.ids import PostId, UserId
 from entrypoints.storage import Storage
+from tests.backends import BACKENDS, LOCKING
 from tests.builders import a_post, a_user, an_actor, an_id
 from tests.contracts.stories import given, race, retried
 from tests.fakes import SettableClock
+
+pytestmark = pytest.mark.parametrize("backend", [*BACKENDS, *LOCKING], indirect=True)
 
 
 async def vote(storage: Storage, clock: SettableClock, voter: User, post: Post, dir: int) -> VoteView:

@@ -10,7 +10,6 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Executable, make_url
 
 from adapters.shared.request import note_commit
-from adapters.sql.crowds import Crowds
 from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.base import Dialect, Limits
 from adapters.sql.engine.opening import open_engine
@@ -48,9 +47,8 @@ class Database:
         )
         self._engine = open_engine(settings, url, self.dialect, limits, self.sqlite_guard)
         self.optimistic = self._engine.optimistic
-        self.crowds = Crowds()
+        """Whether what can be read without a lock, and demanded as it was seen by the write, is best done so."""
         self.writes = WriteWatch()
-        self._shared: dict[Any, Any] = {}
 
     async def fetch_all(
         self, statement: Executable, parameters: Parameters, *, brief: bool = False
@@ -70,13 +68,6 @@ class Database:
             return await self._engine.fetch_one(statement, parameters, brief=brief)
         except CAUGHT as error:
             raise translated(error, self.dialect) from error
-
-    def shared(self, make: Callable[["Database"], R]) -> R:
-        """Return what `make` makes, one for all who use this database."""
-        if make not in self._shared:
-            self._shared[make] = make(self)
-        made: R = self._shared[make]
-        return made
 
     def pools(self) -> Sequence[PoolState]:
         """Tell how many connections there are, and how many of them are in use."""

@@ -3,13 +3,12 @@
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 import msgspec
 from sqlalchemy import Executable, Insert, insert
 
-from adapters.sql.crowds import Crowds
 from adapters.sql.database import Database, Parameters
 from adapters.sql.dialects.base import Dialect
 from adapters.sql.engine.port import Step, StepFailed
@@ -22,8 +21,6 @@ from application.identity.audit import AuditRecord, Recorder
 from application.identity.revocations import revocation_of
 from application.shared.errors import StorageUnavailable, TransientFailure, VersionConflict
 from domain.shared.events import Aggregate, DomainEvent
-
-S = TypeVar("S")
 
 _RECORD = insert(table_of(AuditRow))
 
@@ -94,21 +91,6 @@ class Transaction:
             await self._unit.enqueue(Step(statement, parameters, named, missed, lost, row))
         except StepFailed as failed:
             raise self._meant(failed) from failed.__cause__
-
-    @property
-    def looks_first(self) -> bool:
-        """Whether what can be read without a lock, and demanded as it was seen, is best done so: `put` it then."""
-        return self._database.optimistic
-
-    def shared(self, make: Callable[[Database], S]) -> S:
-        """Return what all units of work on this database share, beside their transactions. Made when first asked."""
-        self._demand_open()
-        return self._database.shared(make)
-
-    @property
-    def crowds(self) -> Crowds:
-        """Rows of this database for which locks have lately been worth their while."""
-        return self._database.crowds
 
     def _meant(self, failed: StepFailed) -> Exception:
         cause = failed.__cause__

@@ -14,7 +14,7 @@ from adapters.sql.identity.audit import SqlAuditTrail
 from adapters.sql.identity.credentials import SqlApiKeyRepository, SqlOneTimeTokenRepository, SqlSecondFactorRepository
 from adapters.sql.identity.repositories import SqlSessionRepository, SqlUserRepository
 from adapters.sql.orders import SqlOrderRepository
-from adapters.sql.posts.ballots import SqlBallotRepository
+from adapters.sql.posts.ballots.locking import LockingBallots
 from adapters.sql.posts.repository import SqlPostRepository
 from adapters.sql.transaction import Transaction
 from application.identity.audit import Recorder
@@ -30,7 +30,15 @@ R = TypeVar("R")
 class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
     """One transaction on `database`; good for one `async with`."""
 
-    def __init__(self, database: Database, recorder: Recorder, listeners: Sequence[CommitListener] = ()) -> None:
+    def __init__(
+        self,
+        database: Database,
+        recorder: Recorder,
+        listeners: Sequence[CommitListener] = (),
+        *,
+        ballots: Callable[[Transaction], LockingBallots] = LockingBallots,
+    ) -> None:
+        self._ballots = ballots
         self._listeners = listeners
         self._recorder = recorder
         self.transaction = Transaction(database, recorder)
@@ -69,8 +77,8 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
         return self._made(SqlPostRepository)
 
     @property
-    def ballots(self) -> SqlBallotRepository:
-        return self._made(SqlBallotRepository)
+    def ballots(self) -> LockingBallots:
+        return self._made(self._ballots)
 
     @property
     def orders(self) -> SqlOrderRepository:

@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from adapters.sql.crowds import CROWDED_SECONDS, Crowds
 from adapters.sql.database import Database
+from adapters.sql.posts.ballots.contention import CONTENDED_SECONDS, ContentionTracker
+from adapters.sql.posts.ballots.locking import LockingBallots
 from adapters.sql.tables import OutboxRow, PastRankRow, PostRow, VoteRow, table_of
 from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.posts.recount import Recount, RecountCommand
@@ -18,13 +19,15 @@ from domain.posts.errors import AuthorGone, PostNotFound
 from domain.posts.post import Post
 from domain.posts.values import PostText
 from domain.posts.vote import Direction
-from entrypoints.storage import Storage, sql_storage
+from domain.shared.errors import PosternError
+from entrypoints.storage import Storage, ballots_on, sql_storage
 from tests.builders import NOW, a_post, a_user, an_actor, an_id
 from tests.contracts.stories import given, retried
 from tests.fakes import SettableClock
 from tests.integration.sql.conftest import Captured, OpenDatabase, connections_out, on_servers, writing
 
 _POSTS = table_of(PostRow)
+_PAST = table_of(PastRankRow)
 Meanwhile = Callable[[Database, Storage, User, User, Post], Awaitable[object]]
 
 
@@ -91,8 +94,9 @@ async def test_a_vote_on_what_is_no_longer_as_it_was_seen_changes_nothing(
     open_with: OpenDatabase, meanwhile: Meanwhile
 ) -> None:
     database = open_with()
-    database.crowds = Crowds(lambda: 0.0)  # It forgets in a second, which a busy machine may take for what follows.
-    storage = sql_storage(database)
+    # It forgets in a second, which a busy machine may take for what follows.
+    contention = ContentionTracker(lambda: 0.0)
+    storage = sql_storage(database, ballots=ballots_on(database, contention))
     alice, bob = a_user(), a_user()
     post = a_post(alice)
     await given(storage, alice, bob, post)
@@ -113,7 +117,7 @@ async def test_a_vote_on_what_is_no_longer_as_it_was_seen_changes_nothing(
     assert await database.fetch_all(_POSTS.select(), {}) == before
     assert await rows_of(database, VoteRow, PastRankRow, OutboxRow) == written
     assert connections_out(database) == 0
-    assert post.id in database.crowds
+    assert post.id in contention
 
 
 @on_servers
@@ -121,12 +125,12 @@ async def test_whoever_came_too_late_locks_and_so_does_the_next_but_not_for_ever
     open_with: OpenDatabase, captured: Captured
 ) -> None:
     database = open_with()
-    storage = sql_storage(database)
+    now = 0.0
+    contention = ContentionTracker(lambda: now)
+    storage = sql_storage(database, ballots=ballots_on(database, contention))
     alice, bob = a_user(), a_user()
     post, other = a_post(alice), a_post(alice)
     await given(storage, alice, bob, post, other)
-    now = 0.0
-    database.crowds = Crowds(lambda: now)
 
     async def locks(voter: User, on: Post, direction: Direction) -> bool:
         captured.statements.clear()
@@ -134,11 +138,11 @@ async def test_whoever_came_too_late_locks_and_so_does_the_next_but_not_for_ever
         return any("UPDATE" in statement.partition("FOR ")[2] for statement, _ in captured.statements)
 
     assert not await locks(bob, post, Direction.UP)
-    database.crowds.note(post.id)
+    contention.note(post.id)
     assert await locks(bob, post, Direction.DOWN)
     assert await locks(alice, post, Direction.UP)
     assert not await locks(bob, other, Direction.UP)
-    now += CROWDED_SECONDS
+    now += CONTENDED_SECONDS
     assert not await locks(bob, post, Direction.UP)
 
 
@@ -189,6 +193,32 @@ async def test_a_voter_who_is_gone_by_the_commit_is_told_so(open_with: OpenDatab
 
 
 @on_servers
+async def test_both_repositories_give_the_same_verdicts(open_with: OpenDatabase) -> None:
+    """The same votes on two posts, on one with a lock and on the other without: the same views, refusals and ranks."""
+    database = open_with()
+    storages = sql_storage(database, ballots=LockingBallots), sql_storage(database)
+    alice, bob, gone = a_user(), a_user(), a_user()
+    posts = a_post(alice), a_post(alice)
+    await given(storages[0], alice, bob, *posts)
+    seen: list[list[object]] = [[], []]
+
+    for storage, post, verdicts in zip(storages, posts, seen, strict=True):
+        for voter, direction in [(bob, 1), (alice, 1), (bob, 1), (bob, -1), (alice, 0), (alice, 0), (alice, -1)]:
+            view = await cast(storage, voter, post, Direction(direction))
+            verdicts.append((view.dir, view.score, view.upvotes, view.downvotes))
+        for voter, on in [(gone, post), (bob, a_post(alice))]:
+            with pytest.raises(PosternError) as refused:
+                await cast(storage, voter, on)
+            verdicts.append(type(refused.value))
+        ranks = _PAST.select().where(_PAST.c.post_id == post.id).order_by(_PAST.c.valid_until)
+        rows = await database.fetch_all(ranks, {})
+        verdicts.append([(row.valid_from, row.valid_until, row.score, row.hot - rows[0].hot) for row in rows])
+
+    assert seen[0] == seen[1]
+    assert seen[0][-3:-1] == [AuthorGone, PostNotFound]
+
+
+@on_servers
 async def test_a_ballot_may_be_saved_twice_in_one_unit_of_work(open_with: OpenDatabase) -> None:
     storage = sql_storage(open_with())
     alice = a_user()
@@ -208,20 +238,20 @@ async def test_a_ballot_may_be_saved_twice_in_one_unit_of_work(open_with: OpenDa
     assert [batch.wrong async for batch in Recount(audit=storage.counters).execute(RecountCommand(batch=9))] == [[]]
 
 
-def test_a_crowd_is_forgotten_after_a_moment_and_the_oldest_when_there_are_many() -> None:
+def test_contention_is_forgotten_after_a_second_and_the_oldest_when_there_is_much() -> None:
     now = 0.0
-    crowds = Crowds(lambda: now)
+    contention = ContentionTracker(lambda: now)
     first, *others = [an_id() for _ in range(1024)]
     for id in (first, *others):
-        crowds.note(id)
-    assert first in crowds
+        contention.note(id)
+    assert first in contention
 
-    crowds.note(an_id())
-    assert first not in crowds
-    assert others[0] in crowds
+    contention.note(an_id())
+    assert first not in contention
+    assert others[0] in contention
 
-    now += CROWDED_SECONDS / 2
-    crowds.note(others[0])
-    now += CROWDED_SECONDS / 2
-    assert others[0] in crowds
-    assert others[1] not in crowds
+    now += CONTENDED_SECONDS / 2
+    contention.note(others[0])
+    now += CONTENDED_SECONDS / 2
+    assert others[0] in contention
+    assert others[1] not in contention

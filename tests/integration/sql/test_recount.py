@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.sql.posts.ballots import purge_past_ranks
+from adapters.sql.posts.past_ranks import purge_past_ranks
 from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.posts.ports import RANKS_KEPT
 from application.posts.recount import Recount, RecountCommand, RecountProgress

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from adapters.sql.crowds import Crowds
 from adapters.sql.database import Database
 from adapters.sql.engine.fast.servers.batches import TOGETHER, Batch
 from adapters.sql.engine.fast.servers.drivers import Link
+from adapters.sql.posts.ballots.contention import ContentionTracker
 from adapters.sql.tables import OutboxRow, PastRankRow, PostRow, VoteRow, table_of
 from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.posts.ports import PostsUnitOfWork
@@ -22,7 +22,7 @@ from domain.identity.user import User
 from domain.posts.errors import AuthorGone
 from domain.posts.post import Post
 from domain.posts.vote import Direction
-from entrypoints.storage import Storage, sql_storage
+from entrypoints.storage import Storage, ballots_on, sql_storage
 from tests.builders import NOW, a_post, a_user, an_actor
 from tests.contracts.stories import given
 from tests.fakes import SettableClock
@@ -245,8 +245,9 @@ async def test_what_was_changed_since_it_was_seen_is_left_out_of_the_group(
     open_with: OpenDatabase, groups: Groups
 ) -> None:
     database = open_with()
-    database.crowds = Crowds(lambda: 0.0)  # It forgets in a second, which a busy machine may take for what follows.
-    storage = sql_storage(database)
+    # It forgets in a second, which a busy machine may take for what follows.
+    contention = ContentionTracker(lambda: 0.0)
+    storage = sql_storage(database, ballots=ballots_on(database, contention))
     _, bob, posts = await given_posts(storage, 8)
     units = await given_ballots(storage, [(bob, post) for post in posts])
     async with writing(database) as another:
@@ -258,4 +259,4 @@ async def test_what_was_changed_since_it_was_seen_is_left_out_of_the_group(
     assert isinstance(outcomes[3], TransientFailure)
     assert await said_of(storage, posts, bob) == [(0, 0) if number == 3 else (1, 1) for number in range(8)]
     assert groups.sizes == [8]
-    assert posts[3].id in database.crowds
+    assert posts[3].id in contention

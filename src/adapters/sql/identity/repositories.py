@@ -8,7 +8,7 @@ from adapters.sql.database import AnyRow, Database
 from adapters.sql.errors import Named
 from adapters.sql.mapping import session_from, session_values, user_from, user_values
 from adapters.sql.orders import forget_customer
-from adapters.sql.posts.ballots import take_votes_back
+from adapters.sql.posts.ballots.removal import revert_votes
 from adapters.sql.posts.threads import take_posts_away
 from adapters.sql.tables import SessionRow, UserRow, table_of
 from adapters.sql.transaction import Transaction
@@ -147,7 +147,7 @@ class SqlUserRepository(UserRepository):
         # No vote, no post and no order of theirs comes or goes from here on: a new one would need the user's row, which
         # was locked when it was loaded, and those that are there are locked now. So what is taken back is exactly what
         # is deleted.
-        await take_votes_back(self._transaction, user.id, at=at)
+        await revert_votes(self._transaction, user.id, at=at)
         await take_posts_away(self._transaction, user.id)
         await forget_customer(self._transaction, user.id, at=at)
         await self._transaction.run_guarded(_DELETE_USER, {"at_id": user.id, "at_version": user.version})

@@ -1,17 +1,18 @@
-"""Which rows several want to change at once, as far as this process has noticed."""
+"""Which posts several votes want to change at once, as far as this process has noticed."""
 
 import time
 from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
-CROWDED_SECONDS: Final = 1.0
-"""For how long a row counts as wanted by many after somebody came too late to change it."""
+CONTENDED_SECONDS: Final = 1.0
+"""For how long a post counts as contended after a vote came too late to change it."""
 _MOST: Final = 1024
 
 
-class Crowds:
-    """Notes who came too late, so that the next ones lock at once. Forgets by time, and the oldest when there are many.
+class ContentionTracker:
+    """Notes the posts of votes that came too late, so that the next ones lock at once. Forgets by time, and the oldest
+    when there are many.
 
     It decides what is tried first, never what is right.
     """
@@ -21,9 +22,9 @@ class Crowds:
         self._until: dict[UUID, float] = {}
 
     def note(self, id: UUID) -> None:
-        """Note that somebody came too late to change this row."""
+        """Note that a vote came too late to change this post."""
         self._until.pop(id, None)
-        self._until[id] = self._clock() + CROWDED_SECONDS
+        self._until[id] = self._clock() + CONTENDED_SECONDS
         if len(self._until) > _MOST:
             del self._until[next(iter(self._until))]
 
