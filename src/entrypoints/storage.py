@@ -140,23 +140,20 @@ def sql_storage(
 
     # On SQLite the file itself says whether anything changed, at the cost of a few microseconds; elsewhere the
     # revision is one look-up by primary key.
-    sqlite_file, guard = database.sqlite_file, database.sqlite_guard
-    revisions = SqlAuthorRevisions(database) if guard is None else SqliteAuthorRevisions(guard)
+    guard, log = database.sqlite_guard, SqlRevocationLog(database)
     commits = None if guard is None else SqliteCommits(guard)
-    authors = SharedAuthorDirectory(database) if sqlite_file is None else SqlAuthorDirectory(database)
+    revisions = SqlAuthorRevisions(database) if commits is None else SqliteAuthorRevisions(commits)
+    revocations = log if commits is None else SqliteRevocationLog(log, commits)
+    authors = SharedAuthorDirectory(database) if commits is None else SqlAuthorDirectory(database)
 
     posts = SqlPostReader(database)
     events, relay = SqlEventLog(database), relay_over(database)
-    log = SqlRevocationLog(database)
-    revocations = log if sqlite_file is None else SqliteRevocationLog(log, sqlite_file)
 
     async def purge(now: datetime) -> None:
         while await purge_past_ranks(database, now=now):
             pass
 
     async def close() -> None:
-        await revocations.close()
-        await revisions.close()
         if commits is not None:
             await commits.close()
         await database.dispose()

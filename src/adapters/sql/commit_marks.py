@@ -11,10 +11,11 @@ from application.shared.commits import CommitMarks
 class SqliteCommits(CommitMarks):
     """`PRAGMA data_version` changes with each commit by another connection, of this process or any other.
 
-    It is asked on the event loop, over a connection of its own that only reads, so that every commit is another's:
-    there is nothing to wait for in a write-ahead log, and a hop to a thread would cost ten times as much. The numbers
-    of two connections have nothing to do with each other; after each failure there is a new one, so what was kept
-    under numbers of the old is told by the count of connections, in the upper half.
+    It is asked on the event loop, over a connection that only reads, so that every commit is another's: there is
+    nothing to wait for in a write-ahead log, and a hop to a thread would cost ten times as much. One is enough for a
+    process, since asking changes nothing: the feed, the authors' revisions and the revocations share it. The numbers of
+    two connections have nothing to do with each other; after each failure there is a new one, so what was stored under
+    numbers of the old is told by the count of connections, in the upper half.
 
     One look serves all who ask in the same turn of the event loop, some thirty requests under load; each look costs
     3 µs, and lets other threads have the interpreter. That is exact for whoever hears of a commit by way of the loop,

@@ -8,6 +8,7 @@ from asyncio.subprocess import PIPE
 
 import pytest
 
+from adapters.sql.commit_marks import SqliteCommits
 from adapters.sql.posts.revisions import SqliteAuthorRevisions
 from adapters.sql.sqlite_file import FileGuard
 from application.shared.pending import settled
@@ -43,7 +44,8 @@ async def test_a_commit_by_another_process_is_seen_at_once(open_with: OpenDataba
     await given(sql_storage(database), alice, bob)
     path = database.sqlite_file
     assert path is not None
-    revisions = SqliteAuthorRevisions(FileGuard(path))
+    commits = SqliteCommits(FileGuard(path))
+    revisions = SqliteAuthorRevisions(commits)
     writer = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, str(path), stdin=PIPE, stdout=PIPE)
     assert writer.stdin is not None
     assert writer.stdout is not None
@@ -57,7 +59,7 @@ async def test_a_commit_by_another_process_is_seen_at_once(open_with: OpenDataba
     await writer.wait()
 
     assert await settled(revisions.current(alice.id)) == 200
-    await revisions.close()
+    await commits.close()
 
 
 async def test_a_commit_by_this_process_is_seen_at_once(open_with: OpenDatabase) -> None:
@@ -78,7 +80,8 @@ async def test_asking_again_takes_microseconds(open_with: OpenDatabase) -> None:
     alice = a_user()
     await given(sql_storage(database), alice)
     assert database.sqlite_file is not None
-    revisions = SqliteAuthorRevisions(FileGuard(database.sqlite_file))
+    commits = SqliteCommits(FileGuard(database.sqlite_file))
+    revisions = SqliteAuthorRevisions(commits)
     await settled(revisions.current(alice.id))
 
     rounds = []
@@ -87,7 +90,7 @@ async def test_asking_again_takes_microseconds(open_with: OpenDatabase) -> None:
         for _ in range(100):
             await settled(revisions.current(alice.id))
         rounds.append((time.perf_counter() - begun) / 100)
-    await revisions.close()
+    await commits.close()
 
     assert min(rounds) < 40e-6
 
@@ -96,7 +99,8 @@ async def test_a_file_that_is_not_there_has_no_revision_until_it_is(open_with: O
     database = open_with()
     path = database.sqlite_file
     assert path is not None
-    revisions = SqliteAuthorRevisions(FileGuard(path.with_name("not there yet.db")))
+    commits = SqliteCommits(FileGuard(path.with_name("not there yet.db")))
+    revisions = SqliteAuthorRevisions(commits)
     alice = a_user()
     assert await settled(revisions.current(alice.id)) is None
 
@@ -105,7 +109,7 @@ async def test_a_file_that_is_not_there_has_no_revision_until_it_is(open_with: O
     assert await settled(revisions.current(alice.id)) == 0
 
     path.with_name("not there yet.db").unlink()
-    await revisions.close()
+    await commits.close()
 
 
 async def test_revisions_of_very_many_authors_are_not_all_remembered(
@@ -114,7 +118,8 @@ async def test_revisions_of_very_many_authors_are_not_all_remembered(
     monkeypatch.setattr("adapters.sql.posts.revisions._REMEMBERED_AUTHORS", 3)
     database = open_with()
     assert database.sqlite_file is not None
-    revisions = SqliteAuthorRevisions(FileGuard(database.sqlite_file))
+    commits = SqliteCommits(FileGuard(database.sqlite_file))
+    revisions = SqliteAuthorRevisions(commits)
     authors = [a_user() for _ in range(10)]
     await given(sql_storage(database), *authors)
 
@@ -122,4 +127,4 @@ async def test_revisions_of_very_many_authors_are_not_all_remembered(
         assert await settled(revisions.current(author.id)) == 0
 
     assert len(revisions._known) <= 4
-    await revisions.close()
+    await commits.close()

@@ -1,15 +1,13 @@
 """Revocations in a table that every process reads."""
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from sqlalchemy import Integer, Select, bindparam, delete, select
 
+from adapters.sql.commit_marks import SqliteCommits
 from adapters.sql.database import Database
 from adapters.sql.dialects.base import Dialect
 from adapters.sql.tables import RevocationRow, table_of
@@ -63,65 +61,37 @@ class SqlRevocationLog(RevocationLog):
             await write(self._database, _DELETE, {"ids": ids})
         return len(ids)
 
-    async def close(self) -> None:
-        """Do nothing: the connections are the database's."""
-
 
 class _Reading(NamedTuple):
-    version: int
+    mark: int
     seconds: float
     found: Sequence[Revocation]
 
 
 class SqliteRevocationLog(RevocationLog):
-    """Asks the file whether anything at all was committed, and reads only then.
+    """Asks the file whether anything at all was committed, which takes microseconds, and reads only then.
 
-    `PRAGMA data_version` changes with each commit by another connection, of this process or any other; asking takes
-    microseconds, on the event loop, over a connection that only reads. What was found the last time is returned again
-    when nothing was: more than was asked for, since some of it is older by now, and never less.
+    What was found the last time is returned again when nothing was: more than was asked for, since some of it is older
+    by now, and never less.
     """
 
-    def __init__(self, log: SqlRevocationLog, path: Path) -> None:
+    def __init__(self, log: SqlRevocationLog, commits: SqliteCommits) -> None:
         self._log = log
-        self._path = path
-        self._connection: sqlite3.Connection | None = None
+        self._commits = commits
         self._last: _Reading | None = None
 
     async def since(self, seconds: float) -> Sequence[Revocation]:
-        version = self._version()
+        mark = self._commits.current()
         last = self._last
-        if version is not None and last is not None and (last.version, last.seconds) == (version, seconds):
+        if mark is not None and last is not None and (last.mark, last.seconds) == (mark, seconds):
             return last.found
-        # The version is from before the reading: a commit in between is found out the next time, never missed.
+        # The mark is from before the reading: a commit in between is noticed the next time, never missed.
         found = await self._log.since(seconds)
-        self._last = None if version is None else _Reading(version, seconds, found)
+        self._last = None if mark is None else _Reading(mark, seconds, found)
         return found
 
     async def purge(self, *, older_than_seconds: float, limit: int) -> int:
         return await self._log.purge(older_than_seconds=older_than_seconds, limit=limit)
-
-    async def close(self) -> None:
-        self._forget()
-
-    def _version(self) -> int | None:
-        try:
-            if self._connection is None:
-                # timeout=0: the event loop never sleeps in here. No thread check: another one may close it.
-                uri = f"file:{quote(str(self._path))}?mode=ro"
-                self._connection = sqlite3.connect(
-                    uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False
-                )
-            version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
-        except sqlite3.OperationalError:
-            # Locked for a moment (recovery after a crash), or not there: read, and begin anew the next time.
-            self._forget()
-            return None
-        return version
-
-    def _forget(self) -> None:
-        connection, self._connection, self._last = self._connection, None, None
-        if connection is not None:
-            connection.close()
 
 
 def _microseconds(seconds: float) -> dict[str, Any]:

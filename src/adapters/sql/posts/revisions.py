@@ -10,7 +10,6 @@ from sqlalchemy import Select, bindparam, select, type_coerce
 from adapters.sql.commit_marks import SqliteCommits
 from adapters.sql.database import Database
 from adapters.sql.look_ups import KEYS_A_LOOK_UP, NAMES, SharedLookUps, padded
-from adapters.sql.sqlite_file import FileGuard
 from adapters.sql.tables import AuthorRevisionRow, table_of
 from adapters.sql.types import Id, IdNumber
 from application.posts.ports import AuthorRevisions
@@ -41,9 +40,6 @@ class SqlAuthorRevisions(SharedLookUps[UserId, int], AuthorRevisions):
     def current(self, author_id: UserId) -> Awaitable[int | None]:
         return self.look_up(author_id)
 
-    async def close(self) -> None:
-        """Do nothing: the connections are the database's."""
-
     async def read(self, keys: Sequence[UserId]) -> dict[int, int]:
         parameters = padded(keys)
         rows = await self._database.fetch_all(_look_up(len(parameters)), parameters)
@@ -56,8 +52,8 @@ class SqlAuthorRevisions(SharedLookUps[UserId, int], AuthorRevisions):
 class SqliteAuthorRevisions(AuthorRevisions):
     """Asks the file whether anything at all was committed, which takes microseconds, and looks up only then."""
 
-    def __init__(self, guard: FileGuard) -> None:
-        self._commits = SqliteCommits(guard)
+    def __init__(self, commits: SqliteCommits) -> None:
+        self._commits = commits
         self._mark: int | None = None
         self._known: dict[int, int] = {}
         """By the number of the author's id, whose hash costs nothing: that of a UUID is computed in Python."""
@@ -80,9 +76,6 @@ class SqliteAuthorRevisions(AuthorRevisions):
                 return None
             revision = self._known[author_id.int] = 0 if row is None else int(row[0])
         return revision
-
-    async def close(self) -> None:
-        await self._commits.close()
 
 
 _OF_AUTHOR: Final = "SELECT revision FROM author_revisions WHERE author_id = ?"
