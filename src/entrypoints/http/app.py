@@ -20,7 +20,7 @@ from entrypoints.http.edge.failures import handle
 from entrypoints.http.edge.idempotency import Creations
 from entrypoints.http.edge.large_responses import Answers
 from entrypoints.http.edge.middleware import Edge
-from entrypoints.http.edge.rate_limits import EdgeLimits, EdgePolicy
+from entrypoints.http.edge.rate_limits import RequestLimits
 from entrypoints.http.edge.request_bodies import Bodies
 from entrypoints.http.edge.routing import Registration, RouteTable, options_of
 from entrypoints.http.edge.telemetry import Telemetry
@@ -28,7 +28,7 @@ from entrypoints.http.edge.transfers import TransferLimits
 from entrypoints.http.events.schemas import EventSchemaRoutes
 from entrypoints.http.identity.administration import AdministrationRoutes, AdministrationUseCases
 from entrypoints.http.identity.credentials import CredentialRoutes, CredentialUseCases
-from entrypoints.http.identity.mailed_pages import FORGOT, MailedPages
+from entrypoints.http.identity.mailed_pages import MailedPages
 from entrypoints.http.identity.own_account import OwnAccountRoutes, OwnAccountUseCases
 from entrypoints.http.identity.refresh_cookie import Browsers
 from entrypoints.http.identity.routes import IdentityRoutes, IdentityUseCases
@@ -59,10 +59,9 @@ def create_app(container: Container) -> Application:
         allowed_hosts=settings.allowed_hosts,
         cors_origins=settings.cors_origins,
         auth=auth,
-        limits=_limits(container),
         telemetry=Telemetry(container.request_metrics(), container.request_log()),
         addresses=_addresses(settings),
-        routes=RouteTable(app.routes),
+        routes=RouteTable(app.routes, _limits(container)),
         deadline_seconds=settings.request_deadline_seconds,
         hsts_seconds=settings.hsts_max_age_seconds if settings.environment.is_exposed else 0,
         serving=container.serving(),
@@ -127,19 +126,10 @@ def openapi_document(container: Container) -> dict[str, Any]:
     return build_document(create_litestar(container), version=version("postern"))
 
 
-def _limits(container: Container) -> EdgeLimits | None:
+def _limits(container: Container) -> RequestLimits | None:
     if not container.settings().rate_limit_enabled:
         return None
-    limits = container.limits()
-    policy = EdgePolicy(
-        address=limits.address,
-        user=limits.user,
-        writes=limits.writes,
-        by_path={f"{API}/auth/signup": limits.sign_up, f"{API}/auth/refresh": limits.refresh},
-        by_path_of_user={f"{API}/auth/email/verify/resend": limits.verify},
-        counted_inside=frozenset({f"{API}/auth/login", f"{API}/auth/password/forgot", FORGOT}),
-    )
-    return EdgeLimits(policy, shared=container.rate_limiter(), local=container.local_rate_limiter())
+    return RequestLimits(container.limits(), shared=container.rate_limiter(), local=container.local_rate_limiter())
 
 
 def _authenticator(container: Container) -> Authenticator:

@@ -16,9 +16,11 @@ from typing import Self, cast
 from adapters.security.ed25519 import SigningKeys
 from adapters.security.hashing import HashingSettings
 from adapters.sql.settings import DatabaseSettings
+from application.shared.rate_limit import Limit
 from entrypoints.settings import values
-from entrypoints.settings.info import BadSettings, SettingFault, SettingInfo, infos_of, setting, shown_as
+from entrypoints.settings.info import BadSettings, SettingFault, SettingInfo, infos_of, setting, settings_of, shown_as
 from entrypoints.settings.loading import DATA_DIRECTORY, Loader, own_hosts, process_environment
+from entrypoints.settings.rate_limits import RATE_LIMITS, rate_limit_infos
 from entrypoints.settings.secret_key import development_key, secret_key_weakness
 from entrypoints.settings.values import (
     MEMORY_URL,
@@ -417,57 +419,8 @@ class Settings:
         expected="true or false",
         about="Whether there are rate limits at all. Staging and production do not go without.",
     )
-    rate_limit_address: Rate = setting(
-        values.rate,
-        default="600/minute",
-        expected=values.A_RATE,
-        about="Requests of one address without a valid token.",
-    )
-    rate_limit_user: Rate = setting(
-        values.rate,
-        default="1200/minute",
-        expected=values.A_RATE,
-        about="Requests of one account, over all its tokens.",
-    )
-    rate_limit_writes: Rate = setting(
-        values.rate, default="300/minute", expected=values.A_RATE, about="Those of them that change something."
-    )
-    rate_limit_sign_up: Rate = setting(
-        values.rate, default="60/hour", expected=values.A_RATE, about="Sign-ups that one address tries."
-    )
-    rate_limit_refresh: Rate = setting(
-        values.rate, default="300/5 minutes", expected=values.A_RATE, about="Tokens that one address refreshes."
-    )
-    rate_limit_log_in: Rate = setting(
-        values.rate,
-        default="10/15 minutes",
-        expected=values.A_RATE,
-        about="Failed log-ins to one account from one address.",
-    )
-    rate_limit_log_in_address: Rate = setting(
-        values.rate,
-        default="300/15 minutes",
-        expected=values.A_RATE,
-        about="Failed log-ins from one address, to all accounts.",
-    )
-    rate_limit_log_in_account: Rate = setting(
-        values.rate,
-        default="100/hour",
-        expected=values.A_RATE,
-        about="Failed log-ins to one account from everywhere; addresses that it logged in from before are let through.",
-    )
-    rate_limit_forgot: Rate = setting(
-        values.rate,
-        default="5/hour",
-        expected=values.A_RATE,
-        about="Mails for a new password that are asked for for one account.",
-    )
-    rate_limit_forgot_address: Rate = setting(
-        values.rate,
-        default="30/hour",
-        expected=values.A_RATE,
-        about="Mails for a new password that one address asks for.",
-    )
+    rates: Mapping[str, Rate] = settings_of(rate_limit_infos)
+    """Of the rate limits, by the names of their settings."""
     metrics_allowed: tuple[IpNetwork, ...] = setting(
         values.networks,
         default="127.0.0.0/8,::1",
@@ -501,7 +454,9 @@ class Settings:
         directory = directory or Path()
         faults: list[SettingFault] = []
         source = process_environment(directory, faults) if environ is None else environ
-        return cls(**Loader(setting_infos(cls), source, directory, faults).values())
+        found = Loader(setting_infos(cls), source, directory, faults).values()
+        rates = {name: found.pop(name.lower()) for name in rate_limit_infos()}
+        return cls(**found, rates=rates)
 
     @cached_property
     def database(self) -> DatabaseSettings:
@@ -527,6 +482,12 @@ class Settings:
             threads=self.password_hash_threads,
             queue=self.password_hash_queue,
         )
+
+    @cached_property
+    def limits(self) -> Mapping[str, Limit]:
+        """The rate limits, by name."""
+        rates = {name: self.rates[limit.setting] for name, limit in RATE_LIMITS.items()}
+        return {name: Limit(name, rate.amount, rate.seconds) for name, rate in rates.items()}
 
     @cached_property
     def signing_keys(self) -> SigningKeys | None:
@@ -598,7 +559,8 @@ class Settings:
 
     def shown(self) -> dict[str, str]:
         """Return every setting as it takes effect, by name, as text with secrets masked; empty where there is none."""
-        effective = {
+        effective: dict[str, object] = {
+            **self.rates,
             "DRAIN_SECONDS": self.drains_for_seconds,
             "PASSWORD_HASH_THREADS": self.hashing.threads_at_once,
             "RELAY_EMBEDDED": self.relays_itself,
@@ -606,7 +568,7 @@ class Settings:
             "API_URL": self.api_url or self._own_url,
         }
         return {
-            name: shown_as(effective.get(name, getattr(self, name.lower())), info)
+            name: shown_as(effective[name] if name in effective else getattr(self, name.lower()), info)
             for name, info in setting_infos(type(self)).items()
         }
 

@@ -1,7 +1,7 @@
 """What is known of each setting, and of those that are faulty."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
@@ -52,13 +52,18 @@ def setting(
     return cast("T", field(repr=mask is None, metadata={"setting": info}))
 
 
+def settings_of(infos: Callable[[], dict[str, SettingInfo]]) -> Mapping[str, Any]:
+    """A field that holds several settings, by their names in the environment."""
+    return cast("Mapping[str, Any]", field(metadata={"settings": infos}))
+
+
 def infos_of(cls: type) -> dict[str, SettingInfo]:
     """Return what is known of each setting, by its name in the environment, in the order of the documentation."""
-
-    def info(field_: Field[Any]) -> SettingInfo:
-        return cast("SettingInfo", field_.metadata["setting"])
-
-    return {field_.name.upper(): info(field_) for field_ in fields(cls)}
+    infos: dict[str, SettingInfo] = {}
+    for field_ in fields(cls):
+        several = field_.metadata.get("settings")
+        infos |= several() if several else {field_.name.upper(): field_.metadata["setting"]}
+    return infos
 
 
 def shown_as(value: object, info: SettingInfo) -> str:

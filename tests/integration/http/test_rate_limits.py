@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from litestar.routes import HTTPRoute
 
 from adapters.rate_limit.windows import MemoryRateLimiter
 from application.identity.ports import PasswordVerdict
@@ -15,13 +16,15 @@ from application.shared.pending import Pending
 from application.shared.rate_limit import Charge, Limit, RateLimiter, Standing
 from domain.identity.values import Password
 from entrypoints.container import Container
-from entrypoints.http.app import create_app
+from entrypoints.http.app import create_app, create_litestar
 from entrypoints.settings import BadSettings
+from entrypoints.settings.rate_limits import EVERY, RATE_LIMITS, WRITES, Key, RateLimit
 from tests.fakes import FastPasswordHasher, SettableClock
 from tests.integration.http.conftest import BASE, PASSWORD, a_container, bearer, problem, settings
 from tests.integration.http.contract import Contract
 
 HERE = "192.0.2.7"
+A_POST = "019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b"
 ELSEWHERE = "198.51.100.9"
 
 
@@ -403,6 +406,38 @@ async def test_no_request_asks_the_shared_counter_more_than_once(open_service: O
     assert await asked("POST", "/api/v1/auth/login", json=body) == 1
     assert await asked("POST", "/api/v1/auth/password/forgot", json={"email": "alice@example.com"}) == 1
     assert await asked("GET", "/health") == 0
+
+
+@pytest.mark.parametrize("counted", ["GET /api/v1/posts/{post_id}", "PUT /api/v1/posts/{post_id}/vote"])
+@pytest.mark.parametrize("key", [Key.ADDRESS, Key.ACCOUNT])
+async def test_a_row_of_the_table_limits_any_route_by_address_or_by_account(
+    open_service: Open, monkeypatch: pytest.MonkeyPatch, counted: str, key: Key
+) -> None:
+    method, _, template = counted.partition(" ")
+    row = RateLimit("made-up", "9/hour", key, (counted,), "what this test asks")
+    monkeypatch.setitem(RATE_LIMITS, row.name, row)
+    service = open_service(RATE_LIMIT_MADE_UP="2/hour")
+    alice, bob = await service.sign_up("alice"), await service.sign_up("robert")
+
+    async def ask(headers: dict[str, str], at: str = HERE) -> httpx.Response:
+        path = template.replace("{post_id}", A_POST)
+        return await service.ask(method, path, at=at, headers=headers, json={"dir": 1})
+
+    answers = [await ask(alice) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [404, 404, 429]
+    assert answers[1].headers["ratelimit-policy"].endswith(', "made-up";q=2;w=3600')
+    assert answers[2].headers["ratelimit"].endswith(', "made-up";r=0;t=3600')
+    others = [(await ask(alice, ELSEWHERE)).status_code, (await ask(bob)).status_code]
+    assert others == ([404, 429] if key is Key.ADDRESS else [429, 404])
+    assert "made-up" not in (await service.ask("GET", "/api/v1/posts", headers=alice)).headers["ratelimit"]
+
+
+def test_every_limit_counts_routes_that_exist(clock: SettableClock) -> None:
+    routes = [route for route in create_litestar(a_container(clock)).routes if isinstance(route, HTTPRoute)]
+    known = {f"{method} {route.path_format}" for route in routes for method in route.methods}
+
+    assert {request for limit in RATE_LIMITS.values() for request in limit.requests} <= {*known, *EVERY, *WRITES}
 
 
 def test_production_does_not_go_without_limits() -> None:

@@ -1,7 +1,7 @@
 """The two header fields that tell of limits."""
 
 from application.shared.rate_limit import Limit, Standing
-from entrypoints.http.edge.ratelimit_fields import LimitFields, ratelimit_fields
+from entrypoints.http.edge.rate_limits import LimitFields, ratelimit_fields
 
 USER = Limit("user", 1200, 60)
 

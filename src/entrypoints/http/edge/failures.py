@@ -26,7 +26,7 @@ from domain.shared.errors import (
     Unauthenticated,
 )
 from entrypoints.http.edge.exchange import NO_STORE, Answer, Exchange
-from entrypoints.http.edge.ratelimit_fields import ratelimit_fields
+from entrypoints.http.edge.rate_limits import ratelimit_fields
 from entrypoints.http.problems.catalogue import STATUS_BY_FAMILY, status_of
 from entrypoints.http.problems.errors import (
     BadRequest,

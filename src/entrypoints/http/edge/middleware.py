@@ -40,8 +40,6 @@ from entrypoints.http.edge.exchange import (
 from entrypoints.http.edge.failures import answer_for, as_far_as_known
 from entrypoints.http.edge.hosts import HostPolicy
 from entrypoints.http.edge.large_responses import STREAM_BYTES, WHOLE_BYTES, Answers
-from entrypoints.http.edge.rate_limits import EdgeLimits
-from entrypoints.http.edge.ratelimit_fields import ratelimit_fields
 from entrypoints.http.edge.request_bodies import Bodies, ends_connection, guard_body, has_body
 from entrypoints.http.edge.routing import RouteTable
 from entrypoints.http.edge.telemetry import Telemetry
@@ -158,7 +156,6 @@ class Edge:
         cookie_path: str = "/api/v1/auth/",
         event_streams: frozenset[str] = frozenset({"/api/v1/events"}),
         auth: Authenticator | None = None,
-        limits: EdgeLimits | None = None,
         telemetry: Telemetry | None = None,
         addresses: ClientAddresses | None = None,
         routes: RouteTable | None = None,
@@ -170,7 +167,6 @@ class Edge:
     ) -> None:
         self._app = app
         self._auth = auth
-        self._limits = limits
         self._telemetry = telemetry or Telemetry(RequestMetrics())
         self._addresses = addresses or ClientAddresses(())
         self._routes = routes or RouteTable()
@@ -207,7 +203,7 @@ class Edge:
         method: str = scope["method"]
         path: str = scope["path"]
         self._begin(exchange, scope, method, path)
-        auth, limits, metrics = self._auth, self._limits, self._telemetry.metrics
+        auth, metrics = self._auth, self._telemetry.metrics
         metrics.in_flight += 1
         has_body = False  # as the exchange has it: what is only a default of its class takes long to be looked up
         try:
@@ -215,9 +211,10 @@ class Edge:
             reads = method in _READS
             answer = None if reads else self._preflight(exchange, method, path)
             if answer is None:
-                route = self._routes.reads.get(path) if reads else None
+                routes = self._routes
+                route = routes.reads.get(path) if reads else None
                 if route is None:
-                    route = self._routes.find(exchange, "GET" if reads else method, path)
+                    route = routes.find(exchange, "GET" if reads else method, path)
                 else:
                     exchange.route = path
                 credentials = exchange.fields.get(b"authorization")
@@ -225,14 +222,12 @@ class Edge:
                     unknown = auth.authenticate(exchange, credentials)
                     if unknown is not None:
                         await self._wait(exchange, unknown, scope, send)
-                if limits is not None:
-                    if route is None or not reads:
-                        exchange.carried += await self._limit(limits, exchange, scope, send)
-                    elif route.is_limited:
-                        told = limits.read(exchange.address, exchange.user_id)
-                        exchange.carried += (
-                            told if isinstance(told, tuple) else await self._wait(exchange, told, scope, send)
-                        )
+                count = routes.count_of(method, path) if route is None else route.count
+                if count is not None:
+                    told = count(exchange.address, exchange.user_id)
+                    exchange.carried += (
+                        told if isinstance(told, tuple) else await self._wait(exchange, told, scope, send)
+                    )
                 if route is None:
                     await self._wait(exchange, self._unrouted(exchange, scope, receive, send), scope, send)
                 else:
@@ -350,11 +345,6 @@ class Edge:
         done = await work
         del self._deadlines.waiting[exchange]
         return done
-
-    async def _limit(self, limits: EdgeLimits, exchange: Exchange, scope: Scope, send: Send) -> Headers:
-        """Count the request against its limits, and return the fields that tell of them."""
-        counting = limits.take(scope["method"], scope["path"], address=exchange.address, user_id=exchange.user_id)
-        return ratelimit_fields(await self._wait(exchange, counting, scope, send))
 
     def _unrouted(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Let Litestar's router answer, which has no route either, and says whether it is the path or the method."""

@@ -1,98 +1,134 @@
-"""Rate limits at the edge: which of them a request counts against, before anything is done for it.
+"""Rate limits of requests: which of them a route counts against, before anything is done for it, and how that is told.
 
-A caller whose token holds is limited by account, wherever they are; everybody else by address. Only paths of the API
+A caller whose token holds is limited by account, wherever they are; every other one by address. Only paths of the API
 are limited, and the pages that mails lead to: health, metrics, documents and their assets are constant bytes, and an
 orchestrator must never be told to come back later.
 
-What counts by account name (logging in, asking for a new password) is known once the body is read, and is counted
-there, by `application.identity.guards`. So that such a request asks Redis once and not twice, its general limit is
-counted in this process alone.
+What a use case counts (logging in, asking for a new password) is known once the body is read, and is counted there, by
+`application.identity.rate_limited`. So that such a request asks Redis once and not twice, its other limits are counted
+in this process alone.
+
+`RateLimit-Policy` and `RateLimit` are lists of structured fields (draft-ietf-httpapi-ratelimit-headers-10, RFC 9651):
+`"user";q=1200;w=60` says that there are 1200 requests in a window of 60 seconds; `"user";r=1187;t=42`, that 1187 are
+left and that all of them are there again in 42 seconds.
 """
 
+import math
 import re
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Final, TypeAlias
 
 from application.shared.pending import Pending
 from application.shared.rate_limit import Charge, Limit, RateLimited, RateLimiter, Standing, place_of
 from entrypoints.http.edge.exchange import Headers
-from entrypoints.http.edge.ratelimit_fields import LimitFields
+from entrypoints.settings.rate_limits import RATE_LIMITS, Key
 
-LIMITED: Final = ("/api/", "/verify-email", "/reset-password", "/forgot-password")
-"""How the paths begin that are limited."""
-_SLASHES: Final = re.compile("//+")
-_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+Count: TypeAlias = Callable[[str, str], Pending[Headers]]
+"""Counts a request of an address and a user id (empty without a valid token), and returns the fields that tell of it.
 
+Raises `RateLimited` when it is one too many.
+"""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EdgePolicy:
-    """The limits themselves."""
-
-    address: Limit
-    user: Limit
-    writes: Limit
-    by_path: Mapping[str, Limit]
-    """Limits by address of single POSTs, besides the general ones."""
-    by_path_of_user: Mapping[str, Limit]
-    """The same by account, for POSTs of those who are signed in."""
-    counted_inside: frozenset[str]
-    """POSTs that are counted by what their body says, too."""
+_LIMITED: Final = re.compile("/+(?:api/+[^/]|verify-email|reset-password|forgot-password)")
+"""How the paths begin that are limited, with as many slashes as the router takes."""
 
 
-class EdgeLimits:
-    """Counts each request. `local` keeps count in this process, `shared` for all of them, if that can be."""
+class RequestLimits:
+    """The limits of each route. `shared` keeps count for all processes, if that can be; `local` for this one."""
 
-    def __init__(self, policy: EdgePolicy, *, shared: RateLimiter, local: RateLimiter) -> None:
-        self._address = policy.address
-        self._user = policy.user
-        self._writes = policy.writes
-        self._by_path = policy.by_path
-        self._by_path_of_user = policy.by_path_of_user
-        self._counted_inside = policy.counted_inside
+    def __init__(self, limits: Mapping[str, Limit], *, shared: RateLimiter, local: RateLimiter) -> None:
+        self._limits = limits
         self._shared = shared
         self._local = local
-        self._address_fields = LimitFields(policy.address)
-        self._user_fields = LimitFields(policy.user)
 
-    def read(self, address: str, user_id: str) -> Pending[Headers]:
-        """Count a request that only reads, and return the header fields that tell of it.
+    def of(self, method: str, path: str) -> Count | None:
+        """Return what counts the requests of a route, or of a path without one; None where they are not limited."""
+        if not _LIMITED.match(path):
+            return None
+        rows = [row for row in RATE_LIMITS.values() if row.counts(method, path)]
 
-        Raises `RateLimited` when it is one too many.
-        """
+        def by(key: Key) -> tuple[Limit, ...]:
+            return tuple(self._limits[row.name] for row in rows if row.key is key)
+
+        accounts, addresses = by(Key.ACCOUNT), by(Key.ADDRESS)
+        anonymous = (*by(Key.ANONYMOUS), *addresses)
+        if by(Key.USE_CASE):
+            return _several(self._local, accounts, addresses, anonymous)
+        if len(accounts) == len(anonymous) == 1 and not addresses:
+            return _single(self._shared, *accounts, *anonymous)
+        return _several(self._shared, accounts, addresses, anonymous)
+
+
+def _single(limiter: RateLimiter, by_account: Limit, by_address: Limit) -> Count:
+    """Count against one limit: what most requests do, and without a coroutine where the count is at hand."""
+    account_fields, address_fields = LimitFields(by_account), LimitFields(by_address)
+
+    def count(address: str, user_id: str) -> Pending[Headers]:
         if user_id:
-            fields, taken = self._user_fields, self._shared.take_one(self._user, user_id)
+            fields, taken = account_fields, limiter.take_one(by_account, user_id)
         else:
-            fields, taken = self._address_fields, self._shared.take_one(self._address, place_of(address))
+            fields, taken = address_fields, limiter.take_one(by_address, place_of(address))
         return fields.of(*taken) if isinstance(taken, tuple) else _of_later(fields, taken)
 
-    async def take(self, method: str, path: str, *, address: str, user_id: str) -> Sequence[Standing]:
-        """Count a request of `user_id` (empty: nobody). Raises `RateLimited` when it is one too many."""
-        if "//" in path or path.endswith("/"):
-            path = _SLASHES.sub("/", path).rstrip("/")  # as the router reads it
-        if not path.startswith(LIMITED):
-            return ()
-        limiter = self._shared
-        charge = Charge(self._user, user_id) if user_id else Charge(self._address, place_of(address))
-        if method in _READS:
-            standings = await limiter.take((charge,))
-            if standings[0].remaining < 0:
-                raise RateLimited(standings)
-            return standings
-        charges = [charge]
-        if user_id:
-            charges.append(Charge(self._writes, user_id))
-            if path in self._by_path_of_user:
-                charges.append(Charge(self._by_path_of_user[path], user_id))
-        if path in self._counted_inside:
-            limiter = self._local
-        elif path in self._by_path:
-            charges.append(Charge(self._by_path[path], place_of(address)))
+    return count
+
+
+def _several(
+    limiter: RateLimiter, accounts: Sequence[Limit], addresses: Sequence[Limit], anonymous: Sequence[Limit]
+) -> Count:
+    """Count a user's request against `accounts` and `addresses`, and one without a user against `anonymous`."""
+
+    async def count(address: str, user_id: str) -> Headers:
+        charges = [Charge(limit, user_id) for limit in accounts] if user_id else []
+        by_address = addresses if user_id else anonymous
+        if by_address:
+            place = place_of(address)
+            charges += [Charge(limit, place) for limit in by_address]
         standings = await limiter.take(charges)
         if any(standing.is_exceeded for standing in standings):
             raise RateLimited(standings)
-        return standings
+        return ratelimit_fields(standings)
+
+    return count
 
 
-async def _of_later(fields: LimitFields, taken: Awaitable[tuple[int, float]]) -> Headers:
+async def _of_later(fields: "LimitFields", taken: Awaitable[tuple[int, float]]) -> Headers:
     return fields.of(*await taken)
+
+
+class LimitFields:
+    """Writes both fields for one limit, of which nothing but two numbers ever changes."""
+
+    __slots__ = ("_limit", "_policy", "_template")
+
+    def __init__(self, limit: Limit) -> None:
+        self._limit = limit
+        name, policy = _texts(limit)
+        self._policy = (b"ratelimit-policy", policy)
+        self._template = b'"%b";r=%%d;t=%%d' % name.replace(b"%", b"%%")
+
+    def of(self, remaining: int, resets_in: float) -> Headers:
+        """Return them for a subject that has `remaining` left for `resets_in` seconds. Raises `RateLimited`."""
+        if remaining < 0:
+            raise RateLimited((Standing(self._limit, remaining, resets_in),))
+        return self._policy, (b"ratelimit", self._template % (remaining, math.ceil(resets_in)))
+
+
+def ratelimit_fields(standings: Sequence[Standing]) -> Headers:
+    """Return both fields for `standings`; none without any."""
+    if not standings:
+        return ()
+    policies = b", ".join([_texts(limit)[1] for limit, _, _ in standings])
+    left = b", ".join([_standing(_texts(limit)[0], remaining, resets_in) for limit, remaining, resets_in in standings])
+    return (b"ratelimit-policy", policies), (b"ratelimit", left)
+
+
+@lru_cache(maxsize=100)
+def _texts(limit: Limit) -> tuple[bytes, bytes]:
+    """Return the name and the policy of a limit, which stay the same."""
+    return limit.name.encode(), f'"{limit.name}";q={limit.amount};w={limit.seconds}'.encode()
+
+
+def _standing(name: bytes, remaining: int, resets_in: float) -> bytes:
+    return b'"%b";r=%d;t=%d' % (name, max(0, remaining), math.ceil(resets_in))

@@ -16,7 +16,7 @@ from litestar.routes import HTTPRoute
 from entrypoints.http.edge.compression import NEVER
 from entrypoints.http.edge.exchange import Answer, Exchange, no_content
 from entrypoints.http.edge.operation import Operation
-from entrypoints.http.edge.rate_limits import LIMITED
+from entrypoints.http.edge.rate_limits import Count, RequestLimits
 from entrypoints.http.edge.route_handler import RouteHandler
 
 Handler: TypeAlias = Callable[[Exchange], Answer | Awaitable[Answer]]
@@ -93,14 +93,15 @@ def _registered(
 class Route:
     """One method of one path."""
 
-    __slots__ = ("compress", "handle", "is_limited", "template")
+    __slots__ = ("compress", "count", "handle", "template")
 
-    def __init__(self, template: str, handle: Handler, *, compress: bool) -> None:
+    def __init__(self, template: str, handle: Handler, *, compress: bool, count: Count | None) -> None:
         self.template = template
         self.handle = handle
         self.compress = compress
         """Whether its answers may be compressed."""
-        self.is_limited = template.startswith(LIMITED)
+        self.count = count
+        """Counts a request against its limits; None where it has none."""
 
 
 _Methods: TypeAlias = dict[str, Route]
@@ -125,7 +126,8 @@ class RouteTable:
     parameter, and there is no way back: what follows it has to match, or nothing does.
     """
 
-    def __init__(self, routes: Iterable[object] = ()) -> None:
+    def __init__(self, routes: Iterable[object] = (), limits: RequestLimits | None = None) -> None:
+        self._limits = limits
         self.reads: dict[str, Route] = {}
         """What GET finds of paths without parameters: the edge looks here first."""
         self._plain: dict[str, _Methods] = {}
@@ -138,7 +140,12 @@ class RouteTable:
 
     def _add(self, route: HTTPRoute) -> None:
         methods: _Methods = {
-            method: Route(route.path_format, handler.opt["handler"], compress=handler.opt["compress"])
+            method: Route(
+                route.path_format,
+                handler.opt["handler"],
+                compress=handler.opt["compress"],
+                count=self.count_of(method, route.path_format),
+            )
             for handler in route.route_handlers
             for method in handler.http_methods
             if "handler" in handler.opt  # what Litestar makes of itself has none
@@ -158,6 +165,10 @@ class RouteTable:
         collection, _, last = route.path.rpartition("/")
         if len(node.names) == 1 and last[:1] == "{":
             self._members[collection] = methods, node.names[0]
+
+    def count_of(self, method: str, path: str) -> Count | None:
+        """Return what counts the requests of a template, or of a path that has no route."""
+        return None if self._limits is None else self._limits.of(method, path)
 
     def find(self, exchange: Exchange, method: str, path: str) -> Route | None:
         """Return the route of a method and a path, and leave on the exchange what the path says."""

@@ -6,7 +6,7 @@ neither the answer nor its time tells which it is.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import Final
 
 from application.identity.log_in import LogInCommand
 from application.identity.request_password_reset import RequestPasswordResetCommand
@@ -17,24 +17,17 @@ from application.shared.origin import OriginReader
 from application.shared.rate_limit import Charge, Limit, RateLimited, RateLimiter, Standing, place_of
 from application.shared.use_case import UseCase
 from domain.identity.errors import InvalidCode, InvalidCredentials
+from domain.identity.policies import SESSION_LIFETIME
 
 Pseudonym = Callable[[str], str]
 """Makes of an account's e-mail key what may stand in a shared counter: always the same, and nobody can undo it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogInLimits:
-    here: Limit
-    """Failures at one account from one address."""
-    address: Limit
-    """Failures from one address, at all accounts."""
-    account: Limit
-    """Failures at one account, from everywhere."""
-    known: Limit
-    """Not a limit: how long an address from which somebody logged in is known to the account."""
+_KNOWN: Final = Limit("log-in-known", 1_000_000_000, int(SESSION_LIFETIME.total_seconds()))
+"""Not a limit: how long an address is known to an account that logged in from it, as long as the session is open."""
 
 
-class GuardedLogIn:
+class RateLimitedLogIn:
     """Refuse log-ins after too many failures, without locking anybody out.
 
     Failures count for the account together with the address, so that a stranger uses up his own chances and not the
@@ -51,14 +44,19 @@ class GuardedLogIn:
         inner: UseCase[LogInCommand, TokenPairView],
         *,
         limiter: RateLimiter,
-        limits: LogInLimits,
+        here: Limit,
+        address: Limit,
+        account: Limit,
         origins: OriginReader,
         pseudonym: Pseudonym,
         background: Background,
     ) -> None:
+        """`here` counts failures at one account from one address; `address` and `account`, those of either alone."""
         self._inner = inner
         self._limiter = limiter
-        self._limits = limits
+        self._here = here
+        self._address = address
+        self._account = account
         self._origins = origins
         self._pseudonym = pseudonym
         self._background = background
@@ -66,15 +64,12 @@ class GuardedLogIn:
     async def execute(self, command: LogInCommand, /) -> TokenPairView:
         place, account = place_of(self._origins.current().address), self._pseudonym(command.email_key)
         here = f"{account}:{place}"
-        limits = self._limits
-        charges = [Charge(limits.here, here), Charge(limits.address, place), Charge(limits.account, account)]
-        at_here, at_address, at_account, acquaintance = await self._limiter.take(
-            [*charges, Charge(limits.known, here, 0)]
-        )
-        is_known = acquaintance.remaining < limits.known.amount
+        charges = [Charge(self._here, here), Charge(self._address, place), Charge(self._account, account)]
+        at_here, at_address, at_account, acquaintance = await self._limiter.take([*charges, Charge(_KNOWN, here, 0)])
+        is_known = acquaintance.remaining < _KNOWN.amount
         if at_here.is_exceeded or at_address.is_exceeded:
             # It will not be tried, so it is not held against the account: or one address could use up everybody's.
-            self._later([Charge(limits.account, account, -1)])
+            self._later([Charge(self._account, account, -1)])
             raise RateLimited([at_here, at_address])
         if at_account.is_exceeded and not is_known:
             raise RateLimited([at_account])
@@ -86,7 +81,7 @@ class GuardedLogIn:
             # The password was right, or nobody has looked at it.
             self._later([charge._replace(cost=-1) for charge in charges])
             raise
-        self._later([*(charge._replace(cost=-1) for charge in charges), Charge(limits.known, here)])
+        self._later([*(charge._replace(cost=-1) for charge in charges), Charge(_KNOWN, here)])
         return pair
 
     def _later(self, charges: Sequence[Charge]) -> None:
@@ -95,7 +90,7 @@ class GuardedLogIn:
             self._background.submit(lambda: self._limiter.take(charges))
 
 
-class GuardedPasswordReset:
+class RateLimitedPasswordReset:
     """Refuse to mail one account too often, or for one address, whether or not there is such an account."""
 
     def __init__(
