@@ -33,7 +33,7 @@ _UNTIL = _KEYS.c.created_at <= bindparam("until", type_=_KEYS.c.created_at.type)
 _CLAIM = insert(_KEYS)
 _FIND = select(_KEYS.c.answer, _KEYS.c.created_at).where(*_AT_KEY)
 # Of the primary key alone, and no further than anybody asks.
-_COUNT = select(func.count()).select_from(
+_COUNT = select(func.count().label("held")).select_from(
     select(_KEYS.c.owner_id).where(_AT_KEY[0]).limit(bindparam("rows", type_=Integer)).subquery("held")
 )
 _FORGET = delete(_KEYS).where(*_AT_KEY, _UNTIL)
@@ -87,7 +87,7 @@ class SqlKeptAnswers(KeptAnswers):
 
     async def count(self, owner: UserId, *, limit: int) -> int:
         row = await self._database.fetch_one(_COUNT, {"of_owner": owner, "rows": limit})
-        return 0 if row is None else int(row[0])
+        return 0 if row is None else int(row.held)
 
     async def purge(self, *, until: datetime, limit: int) -> int:
         rows = await self._database.fetch_all(_OLDEST, {"until": until, "rows": limit})

@@ -132,12 +132,12 @@ class SqlOrderReader(OrderReader):
         return OrderSlice(await self._views(rows[:limit]), more=len(rows) > limit)
 
     async def _views(self, rows: Sequence[AnyRow]) -> list[OrderView]:
-        items: dict[str, list[OrderItemView]] = {row[0]: [] for row in rows}
+        items: dict[str, list[OrderItemView]] = {row.id: [] for row in rows}
         if items:
             wanted = {"orders": [UUID(order_id) for order_id in items]}
-            for order_id, product_id, quantity in await self._database.fetch_all(_LINES_OF, wanted):
-                items[order_id].append(OrderItemView(product_id, quantity))
-        return [_view(row, items[row[0]]) for row in rows]
+            for line in await self._database.fetch_all(_LINES_OF, wanted):
+                items[line.order_id].append(OrderItemView(line.product_id, line.quantity))
+        return [_view(row, items[row.id]) for row in rows]
 
 
 async def forget_customer(transaction: Transaction, user_id: UserId, *, at: datetime) -> None:
@@ -146,14 +146,16 @@ async def forget_customer(transaction: Transaction, user_id: UserId, *, at: date
 
 
 def _view(row: AnyRow, items: list[OrderItemView]) -> OrderView:
-    id, user_id, street, city, state, zip, country, status, created_at, updated_at, version = row
+    address = None
+    if row.street is not None:
+        address = ShippingAddressView(row.street, row.city, row.state, row.zip, row.country)
     return OrderView(
-        id=id,
-        user_id=user_id,
+        id=row.id,
+        user_id=row.user_id,
         items=items,
-        shipping_address=None if street is None else ShippingAddressView(street, city, state, zip, country),
-        status=OrderStatus(status),
-        created_at=created_at,
-        updated_at=updated_at,
-        version=version,
+        shipping_address=address,
+        status=OrderStatus(row.status),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        version=row.version,
     )

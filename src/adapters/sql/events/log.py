@@ -27,8 +27,8 @@ _ROW = 1
 _LOCK = select(_SEQUENCER.c.id).where(_SEQUENCER.c.id == _ROW).with_for_update()
 _WAITING = select(_OUTBOX.c.id).limit(1)
 _NEXT = select(_OUTBOX.c.id).order_by(_OUTBOX.c.id).limit(bindparam("rows"))
-_HEAD = select(func.coalesce(func.max(_LOG.c.position), 0))
-_TAIL = select(func.coalesce(func.min(_LOG.c.position) - 1, 0))
+_HEAD = select(func.coalesce(func.max(_LOG.c.position), 0).label("position"))
+_TAIL = select(func.coalesce(func.min(_LOG.c.position) - 1, 0).label("position"))
 _THESE = _OUTBOX.c.id.in_(bindparam("ids", expanding=True))
 _COPIED = ("event_id", "type", "version", "subject", "shard", "owner_id", "public", "time", "data")
 # By id and not by range: a statement sees what was committed while the one before it ran.
@@ -94,7 +94,7 @@ class SqlEventLog(EventLog):
 
     async def _number(self, statement: Any) -> int:
         row = await self._database.fetch_one(statement, {}, brief=True)  # an end of the primary key
-        return 0 if row is None else int(row[0])
+        return 0 if row is None else int(row.position)
 
     async def _clear(self, transaction: Transaction, ids: list[int]) -> None:
         if transaction.dialect.name != "mysql":

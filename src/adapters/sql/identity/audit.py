@@ -26,8 +26,8 @@ _ENTRIES: Select[*tuple[Any, ...]] = select(
     type_coerce(_AUDIT.c.id, IdText),
     type_coerce(_AUDIT.c.at, MomentText),
     _AUDIT.c.event,
-    type_coerce(_AUDIT.c.actor_id, IdText),
-    type_coerce(_AUDIT.c.subject_id, IdText),
+    type_coerce(_AUDIT.c.actor_id, IdText).label("actor"),
+    type_coerce(_AUDIT.c.subject_id, IdText).label("subject"),
     _AUDIT.c.address,
     _AUDIT.c.user_agent,
     _AUDIT.c.request_id,
@@ -73,15 +73,4 @@ class SqlAuditReader(AuditReader):
 
 
 def _view(row: AnyRow) -> AuditEntryView:
-    id, at, event, actor, subject, address, user_agent, request_id, details = row
-    return AuditEntryView(
-        id=id,
-        at=at,
-        event=event,
-        actor=actor,
-        subject=subject,
-        address=address,
-        user_agent=user_agent,
-        request_id=request_id,
-        details=_decode(details),
-    )
+    return AuditEntryView(**{**row._asdict(), "details": _decode(row.details)})

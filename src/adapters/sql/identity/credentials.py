@@ -244,31 +244,19 @@ class SqlApiKeyReader(ApiKeyReader):
         row = await self._database.fetch_one(_GRANT, {"hash": hash.digest}, brief=True)
         if row is None:
             return None
-        id, user_id, role, status, scopes, expires_at, last_used_at = row
         return ApiKeyGrant(
-            key_id=ApiKeyId(id),
-            user_id=UserId(user_id),
-            role=Role(role),
-            is_active=UserStatus(status) is UserStatus.ACTIVE,
-            scopes=_scopes(scopes),
-            expires_at=expires_at,
-            last_used_at=last_used_at,
+            key_id=ApiKeyId(row.id),
+            user_id=UserId(row.user_id),
+            role=Role(row.role),
+            is_active=UserStatus(row.status) is UserStatus.ACTIVE,
+            scopes=_scopes(row.scopes),
+            expires_at=row.expires_at,
+            last_used_at=row.last_used_at,
         )
 
     async def of_user(self, user_id: UserId) -> list[ApiKeyView]:
         rows = await self._database.fetch_all(_KEYS_OF_USER, {"of_user": user_id})
-        return [
-            ApiKeyView(
-                id=id,
-                name=name,
-                scopes=sorted(_scopes(scopes)),
-                hint=hint,
-                created_at=created_at,
-                expires_at=expires_at,
-                last_used_at=last_used_at,
-            )
-            for id, name, scopes, hint, created_at, expires_at, last_used_at in rows
-        ]
+        return [ApiKeyView(**{**row._asdict(), "scopes": sorted(_scopes(row.scopes))}) for row in rows]
 
 
 def _api_key(row: AnyRow) -> ApiKey:

@@ -54,7 +54,7 @@ _NAMED = (_begins(_USERS.c.username_key, "handle"), _begins(_USERS.c.name_key))
 _BEGINNING = _NEWEST.where(or_(*_NAMED))
 _BEGINNING_FULL = _NEWEST.where(or_(*_NAMED, _begins(_USERS.c.email_key)))
 
-_STORED: Select[*tuple[Any, ...]] = (
+_OF_USER: Select[*tuple[Any, ...]] = (
     select(
         type_coerce(_SESSIONS.c.id, IdText),
         type_coerce(_SESSIONS.c.created_at, MomentText),
@@ -62,13 +62,13 @@ _STORED: Select[*tuple[Any, ...]] = (
         type_coerce(_SESSIONS.c.expires_at, MomentText),
         _SESSIONS.c.user_agent,
         _SESSIONS.c.address,
-        type_coerce(_SESSIONS.c.revoked_at, MomentText),
     )
     .where(_SESSIONS.c.user_id == bindparam("of_user"), _SESSIONS.c.id < _BEFORE)
     .order_by(_SESSIONS.c.id.desc())
     .limit(_ROWS)
 )
-_LIVE = _STORED.where(_SESSIONS.c.revoked_at.is_(None), _SESSIONS.c.expires_at > bindparam("at", type_=Moment))
+_STORED = _OF_USER.add_columns(type_coerce(_SESSIONS.c.revoked_at, MomentText))
+_LIVE = _OF_USER.where(_SESSIONS.c.revoked_at.is_(None), _SESSIONS.c.expires_at > bindparam("at", type_=Moment))
 
 
 class SqlUserReader(UserReader):
@@ -102,53 +102,27 @@ class SqlSessionReader(SessionReader):
         parameters = {"of_user": user_id, "before": before or _LAST, "rows": limit + 1, "at": at}
         rows = await self._database.fetch_all(_LIVE, parameters)
         present = str(current)
-        return SessionSlice([_live_view(row, present) for row in rows[:limit]], more=len(rows) > limit)
+        items = [SessionView(**row._asdict(), current=row.id == present) for row in rows[:limit]]
+        return SessionSlice(items, more=len(rows) > limit)
 
     async def stored(self, user_id: UserId, *, limit: int, before: SessionId | None) -> SessionSlice:
         parameters = {"of_user": user_id, "before": before or _LAST, "rows": limit + 1}
         rows = await self._database.fetch_all(_STORED, parameters)
-        return SessionSlice([_stored_view(row) for row in rows[:limit]], more=len(rows) > limit)
+        return SessionSlice([SessionView(**row._asdict()) for row in rows[:limit]], more=len(rows) > limit)
 
 
 def _user_view(row: AnyRow, *, full: bool) -> UserView:
-    id, username, name, created_at, _, email, email_verified, phone, role, status, updated_at = row
     if not full:
-        return UserView(id=id, username=username, name=name, created_at=created_at)
+        return UserView(id=row.id, username=row.username, name=row.name, created_at=row.created_at)
     return UserView(
-        id=id,
-        email=email,
-        email_verified=email_verified,
-        username=username,
-        name=name,
-        phone=phone,
-        role=Role(role),
-        status=UserStatus(status),
-        created_at=created_at,
-        updated_at=updated_at,
-    )
-
-
-def _live_view(row: AnyRow, current: str) -> SessionView:
-    id, created_at, last_used_at, expires_at, user_agent, address, _ = row
-    return SessionView(
-        id=id,
-        created_at=created_at,
-        last_used_at=last_used_at,
-        expires_at=expires_at,
-        user_agent=user_agent,
-        address=address,
-        current=id == current,
-    )
-
-
-def _stored_view(row: AnyRow) -> SessionView:
-    id, created_at, last_used_at, expires_at, user_agent, address, revoked_at = row
-    return SessionView(
-        id=id,
-        created_at=created_at,
-        last_used_at=last_used_at,
-        expires_at=expires_at,
-        user_agent=user_agent,
-        address=address,
-        revoked_at=revoked_at,
+        id=row.id,
+        email=row.email,
+        email_verified=row.email_verified,
+        username=row.username,
+        name=row.name,
+        phone=row.phone,
+        role=Role(row.role),
+        status=UserStatus(row.status),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
     )

@@ -206,29 +206,27 @@ class SqlAccountReader(AccountReader):
         row = await self._database.fetch_one(_ACCOUNT, {"at_id": user_id}, brief=True)
         if row is None:
             return None
-        id, email, email_verified, username, name, phone, role, created_at, updated_at, version = row
         view = AccountView(
-            id=id,
-            email=email,
-            email_verified=email_verified,
-            username=username,
-            name=name,
-            phone=phone,
-            role=Role(role),
-            created_at=created_at,
-            updated_at=updated_at,
+            id=row.id,
+            email=row.email,
+            email_verified=row.email_verified,
+            username=row.username,
+            name=row.name,
+            phone=row.phone,
+            role=Role(row.role),
+            created_at=row.created_at,
+            updated_at=row.updated_at,
         )
-        return Versioned(view, version)
+        return Versioned(view, row.version)
 
 
 def _credentials(row: AnyRow | None) -> Credentials | None:
     if row is None:
         return None
-    id, email, email_key, username, username_key, password_hash, status = row
     return Credentials(
-        user_id=id,
-        email=EmailAddress(email, email_key),
-        username=Username(username, username_key),
-        password_hash=password_hash,
-        is_active=UserStatus(status) is UserStatus.ACTIVE,
+        user_id=row.id,
+        email=EmailAddress(row.email, row.email_key),
+        username=Username(row.username, row.username_key),
+        password_hash=row.password_hash,
+        is_active=UserStatus(row.status) is UserStatus.ACTIVE,
     )

@@ -50,7 +50,7 @@ class SqlRevocationLog(RevocationLog):
 
     async def since(self, seconds: float) -> Sequence[Revocation]:
         rows = await self._database.fetch_all(self._statements.since, _microseconds(seconds))
-        return [Revocation(SessionId(session_id), generation) for session_id, generation in rows]
+        return [Revocation(SessionId(row.session_id), row.generation) for row in rows]
 
     async def purge(self, *, older_than_seconds: float, limit: int) -> int:
         # Looked for outside of the transaction, so that nothing is locked but what is deleted; of two processes that

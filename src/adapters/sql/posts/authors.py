@@ -24,7 +24,7 @@ _AUTHOR = select(*_VIEW).where(_USERS.c.id == bindparam("at_id"))
 def _authors(number: int) -> Select[*tuple[Any, ...]]:
     """Build the look-up of so many authors: for each power of two once, so that databases know it by its text."""
     ids = [bindparam(name, type_=Id) for name in NAMES[:number]]
-    return select(type_coerce(_USERS.c.id, IdNumber), *_VIEW).where(_USERS.c.id.in_(ids))
+    return select(type_coerce(_USERS.c.id, IdNumber).label("number"), *_VIEW).where(_USERS.c.id.in_(ids))
 
 
 class SqlAuthorDirectory(AuthorDirectory):
@@ -35,7 +35,7 @@ class SqlAuthorDirectory(AuthorDirectory):
 
     async def find(self, author_id: UserId) -> AuthorView | None:
         row = await self._database.fetch_one(_AUTHOR, {"at_id": author_id}, brief=True)
-        return None if row is None else AuthorView(*row)
+        return None if row is None else AuthorView(row.id, row.username, row.name)
 
 
 class SharedAuthorDirectory(SharedLookUps[UserId, AuthorView], AuthorDirectory):
@@ -51,4 +51,4 @@ class SharedAuthorDirectory(SharedLookUps[UserId, AuthorView], AuthorDirectory):
     async def read(self, keys: Sequence[UserId]) -> dict[int, AuthorView]:
         parameters = padded(keys)
         rows = await self._database.fetch_all(_authors(len(parameters)), parameters)
-        return {number: AuthorView(id, username, name) for number, id, username, name in rows}
+        return {row.number: AuthorView(row.id, row.username, row.name) for row in rows}

@@ -9,9 +9,11 @@ from msgspec import UNSET
 
 from adapters.sql.database import AnyRow, Database, Parameters
 from adapters.sql.posts.statements import (
+    COLUMNS,
     FIRST,
     ID,
     LAST,
+    MOVED,
     ONE,
     RANK,
     SOME,
@@ -129,25 +131,25 @@ class SqlPostReader(PostReader):
             sort, limit, keyset_by_rows=self._keyset_by_rows, author_first=self._author_first, **shape
         )
         rows = list(await self._database.fetch_all(unmoved, parameters, brief=True))
-        if not rows or rows[0][-1]:
+        if not rows or rows[0][MOVED]:
             # A post whose vote was committed between the two statements is in both; the first is as of before.
             seen = {row[ID] for row in rows}
             moved = await self._database.fetch_all(moved_since(sort, limit, **shape), parameters, brief=True)
             rows += [row for row in moved if row[ID] not in seen]
-            rows.sort(key=lambda row: (row[-2], row[ID]), reverse=True)
+            rows.sort(key=lambda row: (row[RANK], row[ID]), reverse=True)
             rows = rows[: limit + 1]
         shown = _within_budget(rows, limit)
         more = len(shown) < len(rows)
         final, complete = await self._completed(shown, viewer)
         if not final and more:
-            last = RankedPlace(shown[-1][-2], PostId(UUID(id_text(shown[-1][ID]))))
+            last = RankedPlace(shown[-1][RANK], PostId(UUID(id_text(shown[-1][ID]))))
             return await self.ranked(
                 sort, limit=limit, after=last, as_of=as_of, viewer=viewer, author_id=author_id, period=period
             )
-        ranks = {row[ID]: row[-2] for row in shown}
+        ranks = {row[ID]: row[RANK] for row in shown}
         last_id = final[-1][ID] if final else None
         return RankedSlice(
-            _views([row[:RANK] for row in final], viewer),
+            _views([row[: len(COLUMNS)] for row in final], viewer),
             more or not complete,
             None if last_id is None else RankedPlace(ranks[last_id], PostId(UUID(id_text(last_id)))),
         )
@@ -180,7 +182,7 @@ def _within_budget(rows: Sequence[AnyRow], limit: int) -> Sequence[AnyRow]:
 
 
 def _views(rows: Sequence[AnyRow], viewer: UserId | None) -> list[PostView]:
-    """Return the views of rows, without what ranked lists have besides."""
+    """Return the views of rows that have `COLUMNS` and no more."""
     views: list[PostView] = []
     author: AuthorView | None = None
     before: Any = None

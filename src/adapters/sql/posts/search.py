@@ -100,7 +100,7 @@ class SqlPostSearch(PostSearch):
             limit=limit,
         )
         rows = await self._database.fetch_all(statement, parameters)
-        return [SearchHit(SearchPlace(int(score), PostId(id)), text_bytes) for id, score, text_bytes in rows]
+        return [SearchHit(SearchPlace(int(row.score), PostId(row.id)), row.text_bytes) for row in rows]
 
     async def show(self, ids: Sequence[PostId], *, viewer: UserId | None) -> list[PostView]:
         return await self._reader.some(ids, viewer=viewer)

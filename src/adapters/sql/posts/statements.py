@@ -5,7 +5,7 @@ A list runs along an index, in the order of ids or of ranks. What keeps each dat
 """
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -42,14 +42,9 @@ _USERS = table_of(UserRow)
 _VOTES = table_of(VoteRow)
 _PAST = table_of(PastRankRow)
 
-TEXT_BYTES, TEXT, ID = 0, 1, 2
-"""Where these are in a row of `_views`."""
-
 LAST = UUID(int=(1 << 128) - 1)
 """No id is above it: a list that begins at the newest post is one before this."""
 FIRST = UUID(int=0)
-RANK = 15
-"""What is before this is a row of `_views`; ranked lists have the rank here, and then whether votes moved any post."""
 
 
 def _views(
@@ -80,9 +75,9 @@ def _views(
     if my_vote:
         of_viewer = and_(_VOTES.c.post_id == posts.c.id, _VOTES.c.user_id == bindparam("viewer", type_=Id))
         tables = tables.outerjoin(_VOTES, of_viewer)
-        columns.append(func.coalesce(_VOTES.c.direction, literal_column("0", Integer)))
+        columns.append(func.coalesce(_VOTES.c.direction, literal_column("0", Integer)).label("my_vote"))
     else:
-        columns.append(null())
+        columns.append(null().label("my_vote"))
     # Without it MariaDB starts from `users`, and sorts all their posts, whenever it believes that users are few.
     views = select(*columns).select_from(tables).prefix_with("STRAIGHT_JOIN", dialect="mysql")
     return views.execution_options(**{PLAIN: True})
@@ -224,7 +219,7 @@ def page_by_rank(
 ) -> Select[Any]:
     """Build the statement for posts in the order of their rank that no vote has moved since `as_of`.
 
-    The last column but one is the rank; the last one says whether there are posts that a vote has moved.
+    Besides the columns of every view each row has its rank, and `moved`: whether a vote has moved any post since.
     """
     short = _short(limit)
     common, own = _common(of)
@@ -295,3 +290,8 @@ def _some(*, my_vote: bool) -> Select[Any]:
 # By whether the caller is somebody, with a vote of their own.
 ONE = {my_vote: _one(my_vote=my_vote) for my_vote in (False, True)}
 SOME = {my_vote: _some(my_vote=my_vote) for my_vote in (False, True)}
+
+COLUMNS: Final = tuple(ONE[True].selected_columns.keys())
+"""Rows are plain tuples, which the hot paths read by position: these are the names, as the statements have them."""
+RANKED_COLUMNS: Final = (*COLUMNS, "rank", "moved")
+TEXT_BYTES, TEXT, ID, RANK, MOVED = map(RANKED_COLUMNS.index, ("text_bytes", "text", "id", "rank", "moved"))

@@ -15,7 +15,7 @@ _VOTES = table_of(VoteRow)
 _OF_VOTER = (
     select(
         type_coerce(_VOTES.c.post_id, IdText),
-        _VOTES.c.direction,
+        _VOTES.c.direction.label("dir"),
         type_coerce(_VOTES.c.created_at, MomentText),
         type_coerce(_VOTES.c.updated_at, MomentText),
     )
@@ -32,4 +32,4 @@ class SqlVoteReader(VoteReader):
 
     async def of_voter(self, voter: UserId, *, limit: int, after: PostId | None) -> list[CastVoteView]:
         parameters = {"voter": voter, "after": after or _FIRST, "rows": limit}
-        return [CastVoteView(*row) for row in await self._database.fetch_all(_OF_VOTER, parameters)]
+        return [CastVoteView(**row._asdict()) for row in await self._database.fetch_all(_OF_VOTER, parameters)]

@@ -60,7 +60,7 @@ _ENDPOINT_VIEWS: Select[*tuple[Any, ...]] = select(
     _ENDPOINTS.c.enabled,
     _ENDPOINTS.c.disabled_reason,
     type_coerce(_ENDPOINTS.c.failing_since, MomentText),
-    type_coerce(_ENDPOINTS.c.previous_until, MomentText),
+    type_coerce(_ENDPOINTS.c.previous_until, MomentText).label("previous_secret_until"),
     type_coerce(_ENDPOINTS.c.created_at, MomentText),
     type_coerce(_ENDPOINTS.c.updated_at, MomentText),
     _ENDPOINTS.c.version,
@@ -70,7 +70,7 @@ _NEWEST_ENDPOINTS = _ENDPOINT_VIEWS.where(_ENDPOINTS.c.id < _BEFORE).order_by(_E
 
 _DELIVERY_COLUMNS = (
     type_coerce(_DELIVERIES.c.id, IdText),
-    type_coerce(_DELIVERIES.c.endpoint_id, IdText),
+    type_coerce(_DELIVERIES.c.endpoint_id, IdText).label("webhook_id"),
     type_coerce(_DELIVERIES.c.event_id, IdText),
     _DELIVERIES.c.event_type,
     _DELIVERIES.c.status,
@@ -119,8 +119,9 @@ class SqlWebhookReader(WebhookReader):
         row = await self._database.fetch_one(_ONE_DELIVERY, {"at_id": delivery_id, "of_endpoint": of})
         if row is None:
             return None
-        *columns, body = row
-        return DeliveryDetailView(**msgspec.structs.asdict(_delivery_view(columns)), payload=msgspec.Raw(body.encode()))
+        values = _delivery_values(row)
+        payload = msgspec.Raw(values.pop("body").encode())
+        return DeliveryDetailView(**values, payload=payload)
 
     async def deliveries(
         self, *, of: WebhookId, status: DeliveryStatus | None, limit: int, before: DeliveryId | None
@@ -131,7 +132,7 @@ class SqlWebhookReader(WebhookReader):
             statement = _NEWEST_OF_STATUS
             parameters["status"] = status.value
         rows = await self._database.fetch_all(statement, parameters)
-        return DeliverySlice([_delivery_view(row) for row in rows[:limit]], more=len(rows) > limit)
+        return DeliverySlice([DeliveryView(**_delivery_values(row)) for row in rows[:limit]], more=len(rows) > limit)
 
     async def waiting_since(self, now: datetime) -> datetime | None:
         fetch = self._database.fetch_all
@@ -145,38 +146,14 @@ class SqlWebhookReader(WebhookReader):
         return min((time for time in times if time <= now), default=None)
 
     async def due(self, now: datetime) -> Sequence[WebhookId]:
-        return [WebhookId(row[0]) for row in await self._database.fetch_all(_DUE, {"now": now})]
+        return [WebhookId(row.id) for row in await self._database.fetch_all(_DUE, {"now": now})]
 
 
 def _endpoint_view(row: AnyRow) -> WebhookView:
-    id, url, types, description, enabled, reason, failing_since, previous_until, created_at, updated_at, version = row
-    return WebhookView(
-        id=id,
-        url=url,
-        event_types=decode_event_types(types),
-        description=description,
-        enabled=enabled,
-        disabled_reason=None if reason is None else DisabledReason(reason),
-        failing_since=failing_since,
-        previous_secret_until=previous_until,
-        created_at=created_at,
-        updated_at=updated_at,
-        version=version,
-    )
+    reason = None if row.disabled_reason is None else DisabledReason(row.disabled_reason)
+    event_types = decode_event_types(row.event_types)
+    return WebhookView(**{**row._asdict(), "event_types": event_types, "disabled_reason": reason})
 
 
-def _delivery_view(row: Sequence[Any]) -> DeliveryView:
-    id, webhook_id, event_id, event_type, status, attempts, next_at, last_at, last_code, last_error, created_at = row
-    return DeliveryView(
-        id=id,
-        webhook_id=webhook_id,
-        event_id=event_id,
-        event_type=event_type,
-        status=DeliveryStatus(status),
-        attempts=attempts,
-        next_attempt_at=next_at,
-        last_attempt_at=last_at,
-        last_status_code=last_code,
-        last_error=last_error,
-        created_at=created_at,
-    )
+def _delivery_values(row: AnyRow) -> dict[str, Any]:
+    return {**row._asdict(), "status": DeliveryStatus(row.status)}

@@ -45,7 +45,7 @@ class SqlDeliveryRetention(DeliveryRetention):
 
     async def purge(self, *, before: datetime, limit: int) -> int:
         found = await self._database.fetch_all(_OLD, {"older": smallest_id_at(before), "rows": limit})
-        ids = [row[0] for row in found] or await self._orphans(limit)
+        ids = [row.id for row in found] or await self._orphans(limit)
         return await write(self._database, _DELETE, {"ids": ids}) if ids else 0
 
     async def _orphans(self, limit: int) -> list[UUID]:
@@ -53,14 +53,14 @@ class SqlDeliveryRetention(DeliveryRetention):
         # Read after the owner, so that an endpoint just registered is not taken for one that is gone.
         owner = await self._next_owner(UUID(int=0))
         while owner is not None:
-            endpoints = {row[0] for row in await self._database.fetch_all(_ALL_ENDPOINTS, {})}
+            endpoints = {row.id for row in await self._database.fetch_all(_ALL_ENDPOINTS, {})}
             if owner not in endpoints:
                 found = await self._database.fetch_all(_OF_ORPHAN, {"of_endpoint": owner, "rows": limit})
-                return [row[0] for row in found]
+                return [row.id for row in found]
             owner = await self._next_owner(owner)
         return []
 
     async def _next_owner(self, after: UUID) -> UUID | None:
         row = await self._database.fetch_one(_NEXT_OWNER, {"after": after})
-        found: UUID | None = None if row is None else row[0]
+        found: UUID | None = None if row is None else row.endpoint_id
         return found
