@@ -9,9 +9,7 @@ from typing import TypeVar
 import click
 
 from application.identity.create_admin import CreateAdminCommand
-from application.identity.views import AccountView
 from application.shared.errors import Unavailable
-from application.shared.use_case import UseCase
 from domain.identity.values import Password, PersonName, Username
 from domain.shared.errors import Conflict, FieldError, Invalid
 from entrypoints.cli.failures import CommandFailed, DatabaseUnreachable, Rejected
@@ -88,10 +86,9 @@ async def _create(settings: Settings, *, email: str, username: str, name: str | 
         raise _rejected(faults)
     command = CreateAdminCommand(email=address, password=secret, username=handle, name=person)
     container = Container(settings=settings)
-    use_case: UseCase[CreateAdminCommand, AccountView] = container.create_admin()
     async with running(container):
         try:
-            account = await use_case.execute(command)
+            account = await container.identity().create_admin.execute(command)
         except Invalid as error:
             raise _rejected(error.errors) from error
         except Conflict as error:

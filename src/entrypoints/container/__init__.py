@@ -6,7 +6,7 @@ app.
 """
 
 from entrypoints.container.events import Events
-from entrypoints.container.identity import IdentityUseCases
+from entrypoints.container.identity import Identity
 from entrypoints.container.live import LiveEvents
 from entrypoints.container.orders import Orders
 from entrypoints.container.posts import Posts
@@ -14,5 +14,5 @@ from entrypoints.container.telemetry import Telemetry
 from entrypoints.container.webhooks import Webhooks
 
 
-class Container(Telemetry, IdentityUseCases, Posts, Orders, Events, LiveEvents, Webhooks):
+class Container(Telemetry, Identity, Posts, Orders, Events, LiveEvents, Webhooks):
     """Every object of one process. All are singletons: stateless, or shared on purpose."""

@@ -38,7 +38,6 @@ from adapters.system.serving import Serving
 from adapters.system.threads import AsyncioThreads
 from adapters.system.timekeeper import TimeKeeper
 from application.events.views import Envelopes
-from application.identity.second_factor import SecondFactorDesk
 from application.identity.tokens import TokenDesk
 from application.posts.ports import AuthorRevisions
 from application.shared.clock import Clock
@@ -147,7 +146,6 @@ class Infrastructure(containers.DeclarativeContainer):
     recovery_codes = providers.Singleton(RandomRecoveryCodes)
     totp = providers.Singleton(PyotpTotpCodes, issuer=settings.provided.token_issuer)
     secret_box = providers.Singleton(AesGcmSecretBox, keys=keys)
-    second_factor = providers.Singleton(SecondFactorDesk, totp=totp, box=secret_box, recovery_codes=recovery_codes)
     desk = providers.Singleton(TokenDesk, ids=ids, access_tokens=access_tokens, refresh_tokens=refresh_tokens)
 
     # Mail, and what else nobody waits for

@@ -26,12 +26,12 @@ from entrypoints.http.edge.routing import Registration, RouteTable, options_of
 from entrypoints.http.edge.telemetry import Telemetry
 from entrypoints.http.edge.transfers import TransferLimits
 from entrypoints.http.events.schemas import EventSchemaRoutes
-from entrypoints.http.identity.administration import AdministrationRoutes, AdministrationUseCases
-from entrypoints.http.identity.credentials import CredentialRoutes, CredentialUseCases
+from entrypoints.http.identity.administration import AdministrationRoutes
+from entrypoints.http.identity.credentials import CredentialRoutes
 from entrypoints.http.identity.mailed_pages import MailedPages
-from entrypoints.http.identity.own_account import OwnAccountRoutes, OwnAccountUseCases
+from entrypoints.http.identity.own_account import OwnAccountRoutes
 from entrypoints.http.identity.refresh_cookie import Browsers
-from entrypoints.http.identity.routes import IdentityRoutes, IdentityUseCases
+from entrypoints.http.identity.routes import IdentityRoutes
 from entrypoints.http.live.routes import LiveRoutes
 from entrypoints.http.openapi import build_document
 from entrypoints.http.orders.routes import OrdersRoutes
@@ -133,7 +133,7 @@ def _limits(container: Container) -> RequestLimits | None:
 
 
 def _authenticator(container: Container) -> Authenticator:
-    note, background = container.note_session_use(), container.background()
+    note, background = container.identity().note_session_use, container.background()
 
     def note_use(session_id: SessionId, generation: int) -> None:
         with suppress(Overloaded):  # Then it is noted where the token is seen next, or not: the grace lasts longer.
@@ -150,47 +150,7 @@ def _authenticator(container: Container) -> Authenticator:
 
 def _routes(container: Container, auth: Authenticator, release: str) -> list[Registration]:
     creations = Creations(container.idempotency())
-    identity = IdentityUseCases(
-        sign_up=container.sign_up(),
-        log_in=container.log_in(),
-        refresh_session=container.refresh_session(),
-        log_out=container.log_out(),
-        log_out_by_token=container.log_out_by_token(),
-        get_account=container.get_account(),
-        edit_profile=container.edit_profile(),
-        change_password=container.change_password(),
-    )
-    own = OwnAccountUseCases(
-        list_sessions=container.list_sessions(),
-        revoke_session=container.revoke_session(),
-        log_out_everywhere=container.log_out_everywhere(),
-        delete_account=container.delete_account(),
-        export_data=container.export_data(),
-        get_account=container.get_account(),
-    )
-    administration = AdministrationUseCases(
-        list_users=container.list_users(),
-        get_user=container.get_user(),
-        create_user=container.create_user(),
-        replace_user=container.replace_user(),
-        delete_user=container.delete_user(),
-        suspend_user=container.suspend_user(),
-        reinstate_user=container.reinstate_user(),
-        list_audit=container.list_audit(),
-    )
-    credentials = CredentialUseCases(
-        request_password_reset=container.request_password_reset(),
-        reset_password=container.reset_password(),
-        verify_email=container.verify_email(),
-        send_verification=container.send_verification(),
-        get_totp=container.get_totp(),
-        enrol_totp=container.enrol_totp(),
-        confirm_totp=container.confirm_totp(),
-        disable_totp=container.disable_totp(),
-        create_api_key=container.create_api_key(),
-        list_api_keys=container.list_api_keys(),
-        revoke_api_key=container.revoke_api_key(),
-    )
+    identity = container.identity()
     settings = container.settings()
     browsers = Browsers(path=f"{API}/auth", origins=settings.cors_origins)
     mailbox = container.mailbox()
@@ -202,9 +162,9 @@ def _routes(container: Container, auth: Authenticator, release: str) -> list[Reg
     }
     return [
         *IdentityRoutes(identity, auth, browsers, base=API).handlers(),
-        *CredentialRoutes(credentials, auth, creations, container.api_key_directory(), base=API).handlers(),
-        *OwnAccountRoutes(own, auth, base=API).handlers(),
-        *AdministrationRoutes(administration, auth, creations, base=API).handlers(),
+        *CredentialRoutes(identity, auth, creations, container.api_key_directory(), base=API).handlers(),
+        *OwnAccountRoutes(identity, auth, base=API).handlers(),
+        *AdministrationRoutes(identity, auth, creations, base=API).handlers(),
         *PostsRoutes(container.posts(), auth, creations, container.threads(), base=API).handlers(),
         *OrdersRoutes(container.orders(), auth, creations, base=API).handlers(),
         *WebhooksRoutes(container.webhooks(), auth, creations, base=API).handlers(),
@@ -221,11 +181,6 @@ def _routes(container: Container, auth: Authenticator, release: str) -> list[Reg
             # Without a broker nothing is to be delivered, however much there is.
             ledger=None if settings.broker_url is None else container.storage().relay_ledger,
         ).handlers(),
-        *MailedPages(
-            verify_email=credentials.verify_email,
-            reset_password=credentials.reset_password,
-            request_password_reset=credentials.request_password_reset,
-            version=release,
-        ).handlers(),
+        *MailedPages(identity, version=release).handlers(),
         *(() if mailbox is None else mailbox_routes(mailbox, version=release)),
     ]

@@ -107,9 +107,9 @@ class Failing:
     ],
 )
 async def test_what_is_unavailable_says_when_to_try_again(
-    container: Container, contract: Contract, error: Unavailable, slug: str
+    container: Container, contract: Contract, monkeypatch: pytest.MonkeyPatch, error: Unavailable, slug: str
 ) -> None:
-    container.sign_up.override(Failing(error))
+    monkeypatch.setattr(container.identity(), "sign_up", Failing(error))
     async with open_client(create_app(container), contract) as client:
         body = {"email": "a@example.com", "password": "a walrus in the library"}
         response = await client.post("/api/v1/auth/signup", json=body)

@@ -1,21 +1,20 @@
 """The routes of administration: accounts of others, suspension, and the audit trail."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from application.identity.create_user import CreateUser, CreateUserCommand
+from application.identity.create_user import CreateUser
 from application.identity.delete_user import DeleteUser, DeleteUserCommand
 from application.identity.get_user import GetUser, GetUserQuery
 from application.identity.list_audit import ListAudit, ListAuditQuery
 from application.identity.list_users import ListUsers, ListUsersQuery
 from application.identity.reinstate_user import ReinstateUser, ReinstateUserCommand
-from application.identity.replace_user import ReplaceUser, ReplaceUserCommand
-from application.identity.suspend_user import SuspendUser, SuspendUserCommand
+from application.identity.replace_user import ReplaceUser
+from application.identity.suspend_user import SuspendUser
+from application.identity.use_cases import IdentityUseCases
 from application.identity.views import AuditPageView, UserPageView, UserView
 from application.shared.errors import Overloaded, TransientFailure
-from application.shared.use_case import UseCase
 from application.shared.views import Versioned
 from domain.identity.errors import (
     AccountChanged,
@@ -38,19 +37,6 @@ from entrypoints.http.edge.operation import PAGE, Auth, Operation, Parameter, id
 from entrypoints.http.edge.paging import Query, path_id, refuse_parameters
 from entrypoints.http.edge.routing import Registration, endpoint
 from entrypoints.http.identity.administration_schemas import CreateUserBody, ReplaceUserBody, SuspendUserBody
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdministrationUseCases:
-    list_users: UseCase[ListUsersQuery, UserPageView]
-    get_user: UseCase[GetUserQuery, Versioned[UserView]]
-    create_user: UseCase[CreateUserCommand, Versioned[UserView]]
-    replace_user: UseCase[ReplaceUserCommand, Versioned[UserView]]
-    delete_user: UseCase[DeleteUserCommand, None]
-    suspend_user: UseCase[SuspendUserCommand, None]
-    reinstate_user: UseCase[ReinstateUserCommand, None]
-    list_audit: UseCase[ListAuditQuery, AuditPageView]
-
 
 _PUBLIC_EXAMPLE: Final[dict[str, object]] = {
     "id": "019aa1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b",
@@ -244,7 +230,7 @@ _encoder = msgspec.json.Encoder()
 class AdministrationRoutes:
     """Handlers and the table of them. Each reads the request, runs one use case, and writes what came of it."""
 
-    def __init__(self, use: AdministrationUseCases, auth: Authenticator, creations: Creations, *, base: str) -> None:
+    def __init__(self, use: IdentityUseCases, auth: Authenticator, creations: Creations, *, base: str) -> None:
         self._use = use
         self._auth = auth
         self._creations = creations

@@ -1,6 +1,5 @@
 """The routes of recovery, second factors and API keys."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -8,7 +7,6 @@ import msgspec
 from adapters.security.api_key_directory import ApiKeyDirectory
 from application.identity.manage_api_keys import (
     CreateApiKey,
-    CreateApiKeyCommand,
     ListApiKeys,
     ListApiKeysQuery,
     RevokeApiKey,
@@ -16,18 +14,16 @@ from application.identity.manage_api_keys import (
 )
 from application.identity.manage_totp import (
     ConfirmTotp,
-    ConfirmTotpCommand,
     DisableTotp,
-    DisableTotpCommand,
     EnrolTotp,
-    EnrolTotpCommand,
     GetTotp,
     GetTotpQuery,
 )
-from application.identity.request_password_reset import RequestPasswordReset, RequestPasswordResetCommand
-from application.identity.reset_password import ResetPassword, ResetPasswordCommand
+from application.identity.request_password_reset import RequestPasswordReset
+from application.identity.reset_password import ResetPassword
 from application.identity.send_verification import SendVerification, SendVerificationCommand
-from application.identity.verify_email import VerifyEmail, VerifyEmailCommand
+from application.identity.use_cases import IdentityUseCases
+from application.identity.verify_email import VerifyEmail
 from application.identity.views import (
     ApiKeyListView,
     CreatedApiKeyView,
@@ -36,7 +32,6 @@ from application.identity.views import (
     TotpStateView,
 )
 from application.shared.errors import Overloaded, TransientFailure
-from application.shared.use_case import UseCase
 from domain.identity.errors import (
     ApiKeyNotFound,
     InvalidOneTimeToken,
@@ -64,22 +59,6 @@ from entrypoints.http.identity.credential_schemas import (
     ResetPasswordBody,
     VerifyEmailBody,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CredentialUseCases:
-    request_password_reset: UseCase[RequestPasswordResetCommand, None]
-    reset_password: UseCase[ResetPasswordCommand, None]
-    verify_email: UseCase[VerifyEmailCommand, None]
-    send_verification: UseCase[SendVerificationCommand, None]
-    get_totp: UseCase[GetTotpQuery, TotpStateView]
-    enrol_totp: UseCase[EnrolTotpCommand, TotpEnrolmentView]
-    confirm_totp: UseCase[ConfirmTotpCommand, RecoveryCodesView]
-    disable_totp: UseCase[DisableTotpCommand, None]
-    create_api_key: UseCase[CreateApiKeyCommand, CreatedApiKeyView]
-    list_api_keys: UseCase[ListApiKeysQuery, ApiKeyListView]
-    revoke_api_key: UseCase[RevokeApiKeyCommand, None]
-
 
 _TOKEN_EXAMPLE: Final = "q1Xv5cYwN0mZ7tRk2pLh9sJd4fGb8uEa3oWiVxTzQyM"  # noqa: S105 - an example of the document
 _KEY_EXAMPLE: Final[dict[str, object]] = {
@@ -247,7 +226,7 @@ class CredentialRoutes:
 
     def __init__(
         self,
-        use: CredentialUseCases,
+        use: IdentityUseCases,
         auth: Authenticator,
         creations: Creations,
         api_keys: ApiKeyDirectory,

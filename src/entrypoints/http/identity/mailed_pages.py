@@ -18,10 +18,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from application.identity.request_password_reset import RequestPasswordResetCommand
-from application.identity.reset_password import ResetPasswordCommand
-from application.identity.verify_email import VerifyEmailCommand
-from application.shared.use_case import UseCase
+from application.identity.use_cases import IdentityUseCases
 from domain.identity.errors import InvalidOneTimeToken
 from domain.identity.values import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
 from domain.shared.errors import FieldError, Invalid, PosternError
@@ -55,17 +52,8 @@ Page = tuple[str, str]
 class MailedPages:
     """Handlers and the table of them: each page is read by GET and sent by POST, to the use case behind the API."""
 
-    def __init__(
-        self,
-        *,
-        verify_email: UseCase[VerifyEmailCommand, None],
-        reset_password: UseCase[ResetPasswordCommand, None],
-        request_password_reset: UseCase[RequestPasswordResetCommand, None],
-        version: str,
-    ) -> None:
-        self._verify_email = verify_email
-        self._reset_password = reset_password
-        self._request_password_reset = request_password_reset
+    def __init__(self, use: IdentityUseCases, *, version: str) -> None:
+        self._use = use
         self._assets = f"/docs/assets/{assets_version(version)}"
 
     def handlers(self) -> list[Registration]:
@@ -105,7 +93,7 @@ class MailedPages:
 
     async def _verify(self, form: Form) -> Page:
         body = _body({"token": form.get("token", "")}, VerifyEmailBody)
-        await self._verify_email.execute(body.command())
+        await self._use.verify_email.execute(body.command())
         return "Address confirmed", "<p>Thank you: your e-mail address counts as confirmed.</p>"
 
     async def _reset(self, form: Form) -> Page:
@@ -113,7 +101,7 @@ class MailedPages:
         if password != form.get("again", ""):
             raise Invalid([FieldError("again", "different", "is not the same as the first")])
         body = _body({"token": form.get("token", ""), "password": password}, ResetPasswordBody)
-        await self._reset_password.execute(body.command())
+        await self._use.reset_password.execute(body.command())
         return (
             "Password changed",
             "<p>Your password is changed, and every session is closed: log in anew with it, wherever you were.</p>",
@@ -121,7 +109,7 @@ class MailedPages:
 
     async def _forgot(self, form: Form) -> Page:
         body = _body({"email": form.get("email", "")}, ForgotPasswordBody)
-        await self._request_password_reset.execute(body.command())
+        await self._use.request_password_reset.execute(body.command())
         return (
             "Look into your mailbox",
             "<p>If the address belongs to an account, a mail with a link is on its way.</p>",

@@ -1,7 +1,6 @@
 """The routes of one's own sessions, and of leaving: taking one's data along, and deleting the account."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -12,10 +11,9 @@ from application.identity.get_account import GetAccountQuery
 from application.identity.list_sessions import ListSessions, ListSessionsQuery
 from application.identity.log_out_everywhere import LogOutEverywhere, LogOutEverywhereCommand
 from application.identity.revoke_session import RevokeSession, RevokeSessionCommand
-from application.identity.views import AccountView, SessionPageView
+from application.identity.use_cases import IdentityUseCases
+from application.identity.views import SessionPageView
 from application.shared.errors import Overloaded, TransientFailure
-from application.shared.use_case import UseCase
-from application.shared.views import Versioned
 from domain.identity.errors import AccountChanged, LastAdmin, SessionNotFound, WrongPassword
 from domain.identity.values import Password
 from domain.shared.actor import Actor
@@ -36,16 +34,6 @@ from entrypoints.http.edge.operation import PAGE, Auth, Operation, path_paramete
 from entrypoints.http.edge.paging import Query, path_id, refuse_parameters
 from entrypoints.http.edge.routing import Registration, endpoint
 from entrypoints.http.identity.schemas import KnownPassword
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnAccountUseCases:
-    list_sessions: UseCase[ListSessionsQuery, SessionPageView]
-    revoke_session: UseCase[RevokeSessionCommand, None]
-    log_out_everywhere: UseCase[LogOutEverywhereCommand, None]
-    delete_account: UseCase[DeleteAccountCommand, None]
-    export_data: UseCase[ExportDataQuery, Export]
-    get_account: UseCase[GetAccountQuery, Versioned[AccountView]]
 
 
 class DeleteAccountBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -133,7 +121,7 @@ _encoder = msgspec.json.Encoder()
 class OwnAccountRoutes:
     """Handlers and the table of them. Each reads the request, runs one use case, and writes what came of it."""
 
-    def __init__(self, use: OwnAccountUseCases, auth: Authenticator, *, base: str) -> None:
+    def __init__(self, use: IdentityUseCases, auth: Authenticator, *, base: str) -> None:
         self._use = use
         self._auth = auth
         self._base = base

@@ -1,22 +1,20 @@
 """The routes of accounts and sessions."""
 
-from dataclasses import dataclass
 from typing import Annotated, Final
 
 import msgspec
 
-from application.identity.change_password import ChangePassword, ChangePasswordCommand
-from application.identity.edit_profile import EditProfile, EditProfileCommand
+from application.identity.change_password import ChangePassword
+from application.identity.edit_profile import EditProfile
 from application.identity.get_account import GetAccount, GetAccountQuery
-from application.identity.log_in import LogIn, LogInCommand
+from application.identity.log_in import LogIn
 from application.identity.log_out import LogOut, LogOutCommand
 from application.identity.log_out_by_token import LogOutByTokenCommand
 from application.identity.refresh_session import RefreshSession, RefreshSessionCommand
-from application.identity.sign_up import SignUp, SignUpCommand
-from application.identity.views import AccountView, SignedUpView, TokenPairView
+from application.identity.sign_up import SignUp
+from application.identity.use_cases import IdentityUseCases
+from application.identity.views import AccountView, TokenPairView
 from application.shared.errors import Overloaded, TransientFailure
-from application.shared.use_case import UseCase
-from application.shared.views import Versioned
 from domain.identity.errors import (
     AccountChanged,
     EmailTaken,
@@ -48,18 +46,6 @@ from entrypoints.http.identity.schemas import (
     SignUpBody,
 )
 from entrypoints.http.problems.errors import CsrfRefused
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdentityUseCases:
-    sign_up: UseCase[SignUpCommand, SignedUpView]
-    log_in: UseCase[LogInCommand, TokenPairView]
-    refresh_session: UseCase[RefreshSessionCommand, TokenPairView]
-    log_out: UseCase[LogOutCommand, None]
-    log_out_by_token: UseCase[LogOutByTokenCommand, None]
-    get_account: UseCase[GetAccountQuery, Versioned[AccountView]]
-    edit_profile: UseCase[EditProfileCommand, Versioned[AccountView]]
-    change_password: UseCase[ChangePasswordCommand, None]
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
