@@ -1,33 +1,33 @@
-"""Every use case over memory and fakes, put together as the container does it, but without the retries."""
+"""The bundles of use cases over memory and fakes, undecorated."""
 
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
+from adapters.mail.account_mails import TemplatedAccountMails
+from adapters.mail.mailbox import NoTransport
+from adapters.mail.queue import MailQueue
 from adapters.security.keys import DerivedKeys
-from adapters.security.opaque import RandomRecoveryCodes
+from adapters.security.opaque import ChecksummedApiKeys, RandomOneTimeTokens, RandomRecoveryCodes
 from adapters.security.secret_box import AesGcmSecretBox
 from adapters.security.totp import PyotpTotpCodes
-from application.identity.change_password import ChangePassword
-from application.identity.edit_profile import EditProfile
-from application.identity.get_account import GetAccount
-from application.identity.log_in import LogIn, LogInCommand
-from application.identity.log_out import LogOut
-from application.identity.note_session_use import NoteSessionUse, NoteSessionUseCommand
-from application.identity.open_session import OpenSession
+from application.identity.log_in import LogInCommand
+from application.identity.note_session_use import NoteSessionUseCommand
 from application.identity.ports import PasswordHasher, PasswordVerdict
-from application.identity.refresh_session import RefreshSession, RefreshSessionCommand
-from application.identity.register import Register
+from application.identity.refresh_session import RefreshSessionCommand
 from application.identity.revocations import generation_of
 from application.identity.second_factor import SecondFactorDesk
-from application.identity.sign_up import SignUp, SignUpCommand
+from application.identity.sign_up import SignUpCommand
 from application.identity.tokens import TokenDesk
+from application.identity.use_cases import IdentityUseCases
 from application.identity.views import SignedUpView, TokenPairView
-from application.posts.delete_post import DeletePost
-from application.posts.edit_post import EditPost
-from application.posts.get_post import GetPost
-from application.posts.list_author_posts import ListAuthorPosts
 from application.posts.list_feed import ListFeed
-from application.posts.list_my_posts import ListMyPosts, StoredMyPosts
-from application.posts.publish_post import PublishPost
+from application.posts.list_my_posts import StoredMyPosts
+from application.posts.read_feed import StoredExactFeed, StoredPublicFeed
+from application.posts.use_cases import PostsUseCases
+from application.shared.background import Background
+from application.shared.threads import AT_ONCE
+from application.shared.use_case import UseCase
+from application.shared.writing import Writing
 from domain.identity.reserved import ReservedUsernames
 from domain.identity.values import Device, EmailAddress, Password, Username, UserStatus
 from domain.shared.actor import Actor
@@ -44,6 +44,9 @@ from tests.fakes import (
     PlainCursorCodec,
     SettableClock,
 )
+
+C = TypeVar("C")
+R = TypeVar("R")
 
 PASSWORD = "correct horse battery"
 DEVICE = Device.of("curl/8.9", "192.0.2.7")
@@ -65,6 +68,23 @@ class Interrupted(PasswordHasher):
         return verdict
 
 
+class Undecorated(Writing):
+    """Runs use cases once: what they raise is what is tested."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __call__(self, use_case: UseCase[C, R], /) -> UseCase[C, R]:
+        return use_case
+
+
+class NoBackground(Background):
+    """Drops the work: mails are tested over HTTP."""
+
+    def submit(self, work: Callable[[], Awaitable[object]]) -> None:
+        pass
+
+
 class World:
     """One application, empty at first."""
 
@@ -84,57 +104,63 @@ class World:
         self.box = AesGcmSecretBox(keys=DerivedKeys("a key that everybody knows"))
         self.recovery_codes = RandomRecoveryCodes()
         self.second_factor = SecondFactorDesk(totp=self.totp, box=self.box, recovery_codes=self.recovery_codes)
+        self.mails = TemplatedAccountMails(MailQueue(NoTransport()), public_url="https://example.org")
         self.desk = TokenDesk(ids=self.ids, access_tokens=self.access_tokens, refresh_tokens=self.refresh_tokens)
 
-        storage, clock = self.storage, self.clock
-        units = storage.identity_units
-        self.sign_up = SignUp(
+        storage = self.storage
+        self.list_feed = ListFeed(reader=storage.posts, cursors=self.cursors, clock=self.clock)
+        self.posts = PostsUseCases(
+            uow=storage.posts_units,
+            reader=storage.posts,
+            authors=storage.authors,
+            my_posts=StoredMyPosts(reader=storage.posts, cursors=self.cursors),
+            exact_feed=StoredExactFeed(list_feed=self.list_feed),
+            public_feed=StoredPublicFeed(list_feed=self.list_feed),
+            search=storage.search,
+            counters=storage.counters,
+            ids=self.ids,
+            clock=self.clock,
+            cursors=self.cursors,
+            threads=AT_ONCE,
+            writing=Undecorated(),
+        )
+
+    @property
+    def identity(self) -> IdentityUseCases:
+        """The use cases of identity over the hasher that there is now."""
+        storage = self.storage
+        return IdentityUseCases(
+            uow=storage.identity_units,
+            credentials=storage.credentials,
+            accounts=storage.accounts,
+            users=storage.users,
+            sessions=storage.sessions,
+            api_keys=storage.api_keys,
+            audit=storage.audit,
+            exports=[],
             hasher=self.hasher,
             common_passwords=self.common_passwords,
             usernames=self.usernames,
             reserved=self.reserved,
-            register=Register(uow=units, desk=self.desk, ids=self.ids, clock=clock),
-        )
-        self.open_session = OpenSession(uow=units, desk=self.desk, second_factor=self.second_factor, clock=clock)
-        self.refresh_session = RefreshSession(
-            uow=units, refresh_tokens=self.refresh_tokens, desk=self.desk, clock=clock
-        )
-        self.note_session_use = NoteSessionUse(uow=units)
-        self.log_out = LogOut(uow=units, clock=clock)
-        self.get_account = GetAccount(accounts=storage.accounts)
-        self.edit_profile = EditProfile(uow=units, reserved=self.reserved, clock=clock)
-        self.publish_post = PublishPost(uow=storage.posts_units, authors=storage.authors, ids=self.ids, clock=clock)
-        self.edit_post = EditPost(uow=storage.posts_units, reader=storage.posts, clock=clock)
-        self.delete_post = DeletePost(uow=storage.posts_units, clock=clock)
-        self.get_post = GetPost(reader=storage.posts)
-        self.list_feed = ListFeed(reader=storage.posts, cursors=self.cursors, clock=clock)
-        self.list_author_posts = ListAuthorPosts(reader=storage.posts, authors=storage.authors, cursors=self.cursors)
-        self.list_my_posts = ListMyPosts(my_posts=StoredMyPosts(reader=storage.posts, cursors=self.cursors))
-
-    @property
-    def log_in(self) -> LogIn:
-        return self.log_in_with(self.hasher)
-
-    def log_in_with(self, hasher: PasswordHasher) -> LogIn:
-        return LogIn(
-            uow=self.storage.identity_units,
-            credentials=self.storage.credentials,
-            hasher=hasher,
-            open_session=self.open_session,
-        )
-
-    @property
-    def change_password(self) -> ChangePassword:
-        return ChangePassword(
-            uow=self.storage.identity_units,
-            credentials=self.storage.credentials,
-            hasher=self.hasher,
-            common_passwords=self.common_passwords,
+            desk=self.desk,
+            refresh_tokens=self.refresh_tokens,
+            one_time_tokens=RandomOneTimeTokens(),
+            totp=self.totp,
+            box=self.box,
+            recovery_codes=self.recovery_codes,
+            keys=ChecksummedApiKeys(),
+            mails=self.mails,
+            background=NoBackground(),
+            ids=self.ids,
             clock=self.clock,
+            cursors=self.cursors,
+            writing=Undecorated(),
+            limit_log_in=lambda log_in: log_in,
+            limit_password_reset=lambda request: request,
         )
 
     async def signed_up(self, username: str, *, password: str = PASSWORD) -> SignedUpView:
-        return await self.sign_up.execute(
+        return await self.identity.sign_up.execute(
             SignUpCommand(
                 email=EmailAddress.parse(f"{username}@example.org"),
                 password=Password.new(password),
@@ -146,16 +172,16 @@ class World:
 
     async def logged_in(self, username: str, *, password: str = PASSWORD) -> TokenPairView:
         command = LogInCommand(canonical_key(f"{username}@example.org"), Password.attempt(password), DEVICE)
-        return await self.log_in.execute(command)
+        return await self.identity.log_in.execute(command)
 
     async def refreshed(self, pair: TokenPairView) -> TokenPairView:
-        return await self.refresh_session.execute(RefreshSessionCommand(pair.refresh_token))
+        return await self.identity.refresh_session.execute(RefreshSessionCommand(pair.refresh_token))
 
     async def used(self, pair: TokenPairView) -> None:
         """Use the pair's access token, as far as its session hears of it."""
         access = self.access_tokens.verify(pair.access_token)
         generation = generation_of(access.token_id, access.session_id)
-        await self.note_session_use.execute(NoteSessionUseCommand(access.session_id, generation))
+        await self.identity.note_session_use.execute(NoteSessionUseCommand(access.session_id, generation))
 
     def actor(self, pair: TokenPairView) -> Actor:
         """Return whom the pair's access token speaks for."""

@@ -26,7 +26,7 @@ def command(
 async def test_the_new_password_lets_in_and_the_old_one_no_longer(world: World) -> None:
     actor = world.actor(await world.signed_up("alice"))
 
-    await world.change_password.execute(command(actor))
+    await world.identity.change_password.execute(command(actor))
 
     assert world.actor(await world.logged_in("alice", password=NEW)).user_id == actor.user_id
     with pytest.raises(InvalidCredentials):
@@ -38,7 +38,7 @@ async def test_the_other_sessions_are_closed_and_this_one_is_not(world: World) -
     elsewhere = [await world.logged_in("alice") for _ in range(2)]
     somebody_else = await world.signed_up("bob")
 
-    await world.change_password.execute(command(world.actor(here)))
+    await world.identity.change_password.execute(command(world.actor(here)))
 
     for pair in elsewhere:
         with pytest.raises(InvalidToken):
@@ -51,7 +51,7 @@ async def test_a_wrong_current_password_changes_nothing(world: World) -> None:
     actor = world.actor(await world.signed_up("alice"))
 
     with pytest.raises(WrongPassword):
-        await world.change_password.execute(command(actor, current="wrong password"))
+        await world.identity.change_password.execute(command(actor, current="wrong password"))
 
     assert (await world.logged_in("alice")).token_type == "bearer"
 
@@ -61,7 +61,7 @@ async def test_a_new_password_that_everybody_guesses_is_refused(world: World, ne
     actor = world.actor(await world.signed_up("alice"))
 
     with pytest.raises(Invalid) as caught:
-        await world.change_password.execute(command(actor, new=new))
+        await world.identity.change_password.execute(command(actor, new=new))
 
     assert [(error.field, error.code) for error in caught.value.errors] == [("new_password", code)]
     assert (await world.logged_in("alice")).token_type == "bearer"
@@ -71,23 +71,23 @@ async def test_whether_a_new_password_is_bad_is_told_only_to_who_knows_the_curre
     actor = world.actor(await world.signed_up("alice"))
 
     with pytest.raises(WrongPassword):
-        await world.change_password.execute(command(actor, current="wrong password", new="password1234"))
+        await world.identity.change_password.execute(command(actor, current="wrong password", new="password1234"))
 
 
 async def test_whoever_saw_an_earlier_version_changes_nothing(world: World) -> None:
     actor = world.actor(await world.signed_up("alice"))
-    await world.edit_profile.execute(EditProfileCommand(actor, name=PersonName.parse("Alice")))
+    await world.identity.edit_profile.execute(EditProfileCommand(actor, name=PersonName.parse("Alice")))
 
     with pytest.raises(AccountChanged):
-        await world.change_password.execute(command(actor, if_version=1))
-    await world.change_password.execute(command(actor, if_version=2))
+        await world.identity.change_password.execute(command(actor, if_version=1))
+    await world.identity.change_password.execute(command(actor, if_version=2))
 
     assert (await world.logged_in("alice", password=NEW)).token_type == "bearer"
 
 
 async def test_a_token_of_an_account_that_is_gone_is_invalid(world: World) -> None:
     with pytest.raises(InvalidToken):
-        await world.change_password.execute(command(an_actor(a_user())))
+        await world.identity.change_password.execute(command(an_actor(a_user())))
 
 
 async def test_an_account_that_goes_meanwhile_leaves_an_invalid_token(world: World) -> None:
@@ -95,7 +95,7 @@ async def test_an_account_that_goes_meanwhile_leaves_an_invalid_token(world: Wor
     world.hasher = Interrupted(world.hasher, world.storage.close)
 
     with pytest.raises(InvalidToken):
-        await world.change_password.execute(command(actor))
+        await world.identity.change_password.execute(command(actor))
 
 
 async def test_of_two_changes_at_once_the_second_decides_anew(world: World) -> None:
@@ -104,11 +104,11 @@ async def test_of_two_changes_at_once_the_second_decides_anew(world: World) -> N
 
     async def change_first() -> None:
         world.hasher = plain
-        await world.change_password.execute(command(actor, new="the one that was first"))
+        await world.identity.change_password.execute(command(actor, new="the one that was first"))
 
     world.hasher = Interrupted(plain, change_first)
     with pytest.raises(VersionConflict):
-        await world.change_password.execute(command(actor))
+        await world.identity.change_password.execute(command(actor))
 
     assert (await world.logged_in("alice", password="the one that was first")).token_type == "bearer"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from application.identity.create_admin import CreateAdmin, CreateAdminCommand
+from application.identity.create_admin import CreateAdminCommand
 from domain.identity.errors import EmailTaken, UsernameTaken
 from domain.identity.values import EmailAddress, Password, PersonName, Username
 from domain.shared.actor import Role
@@ -16,26 +16,15 @@ def command(email: str = "root@example.org", username: str = "root", password: s
     )
 
 
-@pytest.fixture
-def create_admin(world: World) -> CreateAdmin:
-    return CreateAdmin(
-        uow=world.storage.identity_units,
-        hasher=world.hasher,
-        common_passwords=world.common_passwords,
-        ids=world.ids,
-        clock=world.clock,
-    )
-
-
-async def test_an_administrator_signs_in_as_one(world: World, create_admin: CreateAdmin) -> None:
-    view = await create_admin.execute(command())
+async def test_an_administrator_signs_in_as_one(world: World) -> None:
+    view = await world.identity.create_admin.execute(command())
 
     assert (view.role, view.username, view.name) == (Role.ADMIN, "root", "Root")
     assert world.actor(await world.logged_in("root")).role is Role.ADMIN
 
 
-async def test_nobody_is_signed_in_by_it(world: World, create_admin: CreateAdmin) -> None:
-    await create_admin.execute(command())
+async def test_nobody_is_signed_in_by_it(world: World) -> None:
+    await world.identity.create_admin.execute(command())
 
     found = await world.storage.credentials.by_email("root@example.org")
     assert found is not None
@@ -43,19 +32,19 @@ async def test_nobody_is_signed_in_by_it(world: World, create_admin: CreateAdmin
         assert await uow.sessions.list_live(found.user_id, at=world.clock.now()) == []
 
 
-async def test_names_are_unique_for_administrators_too(world: World, create_admin: CreateAdmin) -> None:
-    await create_admin.execute(command())
+async def test_names_are_unique_for_administrators_too(world: World) -> None:
+    await world.identity.create_admin.execute(command())
 
     with pytest.raises(EmailTaken):
-        await create_admin.execute(command(username="another"))
+        await world.identity.create_admin.execute(command(username="another"))
     with pytest.raises(UsernameTaken):
-        await create_admin.execute(command(email="another@example.org"))
+        await world.identity.create_admin.execute(command(email="another@example.org"))
 
 
 @pytest.mark.parametrize("password", ["password1234", "root@example.org"])
-async def test_a_password_that_everybody_guesses_is_refused(create_admin: CreateAdmin, password: str) -> None:
+async def test_a_password_that_everybody_guesses_is_refused(world: World, password: str) -> None:
     with pytest.raises(Invalid):
-        await create_admin.execute(command(password=password))
+        await world.identity.create_admin.execute(command(password=password))
 
 
 def test_a_command_does_not_print_its_password() -> None:

@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 
 from application.identity.log_in import LogIn, LogInCommand
-from application.identity.open_session import OpenSessionCommand
+from application.identity.open_session import OpenSession, OpenSessionCommand
 from application.identity.views import TokenPairView
 from application.shared.errors import TransientFailure
+from application.shared.use_case import UseCase
 from domain.identity.errors import InvalidCredentials
 from domain.identity.values import Password
 from domain.shared.ids import UserId
@@ -23,8 +24,9 @@ async def user_id_of(world: World, username: str) -> UserId:
     return found.user_id
 
 
-def log_in_while(world: World, meanwhile: Callable[[], Awaitable[None]]) -> LogIn:
-    return world.log_in_with(Interrupted(world.hasher, meanwhile))
+def log_in_while(world: World, meanwhile: Callable[[], Awaitable[None]]) -> UseCase[LogInCommand, TokenPairView]:
+    world.hasher = Interrupted(world.hasher, meanwhile)
+    return world.identity.log_in
 
 
 COMMAND = LogInCommand("alice@example.org", Password.attempt(PASSWORD), DEVICE)
@@ -124,11 +126,15 @@ async def test_a_race_that_is_lost_costs_no_second_hash(world: World) -> None:
     async def count() -> None:
         hashes.append(None)
 
+    open_session = OpenSession(
+        uow=world.storage.identity_units, desk=world.desk, second_factor=world.second_factor, clock=world.clock
+    )
+
     class Losing:
         async def execute(self, command: OpenSessionCommand, /) -> TokenPairView:
             if lost:
                 raise lost.pop()
-            return await world.open_session.execute(command)
+            return await open_session.execute(command)
 
     log_in = LogIn(
         uow=world.storage.identity_units,

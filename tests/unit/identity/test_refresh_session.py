@@ -177,7 +177,7 @@ async def test_a_forged_token_is_invalid_and_harms_nobody(world: World) -> None:
     forged = f"{session_id}.{generation}.{'00' * (len(secret) // 2)}"
 
     with pytest.raises(InvalidToken):
-        await world.refresh_session.execute(RefreshSessionCommand(forged))
+        await world.identity.refresh_session.execute(RefreshSessionCommand(forged))
 
     assert (await world.refreshed(second)).token_type == "bearer"
 
@@ -185,7 +185,7 @@ async def test_a_forged_token_is_invalid_and_harms_nobody(world: World) -> None:
 @pytest.mark.parametrize("raw", ["", "nonsense", "a.b.c", "0" * 32 + ".0." + "00" * 32])
 async def test_what_is_no_token_of_ours_is_invalid(world: World, raw: str) -> None:
     with pytest.raises(InvalidToken):
-        await world.refresh_session.execute(RefreshSessionCommand(raw))
+        await world.identity.refresh_session.execute(RefreshSessionCommand(raw))
 
 
 async def test_a_suspended_account_cannot_refresh(world: World) -> None:

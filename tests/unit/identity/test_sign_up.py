@@ -29,7 +29,7 @@ def command(
 
 
 async def test_who_signs_up_has_an_account_and_is_signed_in(world: World) -> None:
-    answer = await world.sign_up.execute(command("Alice@Example.org", username="Alice", name="Alice A."))
+    answer = await world.identity.sign_up.execute(command("Alice@Example.org", username="Alice", name="Alice A."))
 
     user = answer.user
     assert (user.email, user.username, user.name, user.phone) == ("Alice@Example.org", "Alice", "Alice A.", None)
@@ -43,13 +43,13 @@ async def test_who_signs_up_has_an_account_and_is_signed_in(world: World) -> Non
 
 
 async def test_the_first_refresh_token_works(world: World) -> None:
-    answer = await world.sign_up.execute(command())
+    answer = await world.identity.sign_up.execute(command())
 
     assert (await world.refreshed(answer)).refresh_token != answer.refresh_token
 
 
 async def test_only_a_hash_of_the_password_is_stored(world: World) -> None:
-    await world.sign_up.execute(command())
+    await world.identity.sign_up.execute(command())
 
     found = await world.storage.credentials.by_email("alice@example.org")
 
@@ -59,41 +59,41 @@ async def test_only_a_hash_of_the_password_is_stored(world: World) -> None:
 
 
 async def test_a_taken_address_is_refused_in_any_spelling(world: World) -> None:
-    await world.sign_up.execute(command())
+    await world.identity.sign_up.execute(command())
 
     with pytest.raises(EmailTaken):
-        await world.sign_up.execute(command("ALICE@EXAMPLE.ORG", username="another"))
+        await world.identity.sign_up.execute(command("ALICE@EXAMPLE.ORG", username="another"))
 
 
 async def test_a_taken_username_is_refused_in_any_spelling(world: World) -> None:
-    await world.sign_up.execute(command())
+    await world.identity.sign_up.execute(command())
 
     with pytest.raises(UsernameTaken):
-        await world.sign_up.execute(command("another@example.org", username="ALICE"))
+        await world.identity.sign_up.execute(command("another@example.org", username="ALICE"))
 
 
 async def test_without_a_username_one_is_generated() -> None:
     world = World("generated")
 
-    assert (await world.sign_up.execute(command(username=None))).user.username == "generated"
+    assert (await world.identity.sign_up.execute(command(username=None))).user.username == "generated"
 
 
 async def test_a_generated_username_that_is_taken_is_replaced_by_another() -> None:
     world = World("alice", "Alice", "lucky")
     await world.signed_up("alice")
 
-    assert (await world.sign_up.execute(command("b@example.org", username=None))).user.username == "lucky"
+    assert (await world.identity.sign_up.execute(command("b@example.org", username=None))).user.username == "lucky"
 
 
 async def test_a_generated_username_that_is_reserved_is_passed_over() -> None:
     world = World(*["admin", "walrus.king", "r00t"] * 3, "lucky")
 
-    assert (await world.sign_up.execute(command(username=None))).user.username == "lucky"
+    assert (await world.identity.sign_up.execute(command(username=None))).user.username == "lucky"
 
 
 async def test_a_reserved_username_is_refused_before_anything_is_hashed(world: World) -> None:
     with pytest.raises(Invalid) as caught:
-        await world.sign_up.execute(command(username="Walrus-King"))
+        await world.identity.sign_up.execute(command(username="Walrus-King"))
 
     assert [(error.field, error.code) for error in caught.value.errors] == [("username", "reserved")]
     assert await world.storage.credentials.by_email("alice@example.org") is None
@@ -104,7 +104,7 @@ async def test_after_five_suggestions_it_gives_up() -> None:
     await world.signed_up("alice")
 
     with pytest.raises(UsernameTaken):
-        await world.sign_up.execute(command("b@example.org", username=None))
+        await world.identity.sign_up.execute(command("b@example.org", username=None))
     assert await world.storage.credentials.by_email("b@example.org") is None
 
 
@@ -113,7 +113,7 @@ async def test_a_taken_address_is_not_tried_under_other_usernames() -> None:
     await world.signed_up("alice")
 
     with pytest.raises(EmailTaken):
-        await world.sign_up.execute(command(username=None))
+        await world.identity.sign_up.execute(command(username=None))
     assert world.usernames.suggest() == "second"
 
 
@@ -123,7 +123,7 @@ async def test_a_taken_address_is_not_tried_under_other_usernames() -> None:
 )
 async def test_a_password_that_everybody_guesses_is_refused(world: World, password: str, code: str) -> None:
     with pytest.raises(Invalid) as caught:
-        await world.sign_up.execute(command(password=password))
+        await world.identity.sign_up.execute(command(password=password))
 
     assert [(error.field, error.code) for error in caught.value.errors] == [("password", code)]
     assert await world.storage.credentials.by_email("alice@example.org") is None

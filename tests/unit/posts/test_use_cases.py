@@ -30,7 +30,7 @@ from tests.unit.world import World
 
 async def published(world: World, actor: Actor, text: str = "news") -> PostView:
     world.clock.advance(timedelta(microseconds=1))
-    return await world.publish_post.execute(PublishPostCommand(actor, PostText.parse(text)))
+    return await world.posts.publish_post.execute(PublishPostCommand(actor, PostText.parse(text)))
 
 
 def id_of(view: PostView) -> PostId:
@@ -55,7 +55,7 @@ class TestPublishing:
         assert (view.author.username, view.text, view.version) == ("alice", "news", 1)
         assert (view.score, view.upvotes, view.downvotes, view.my_vote) == (0, 0, 0, 0)
         assert view.created_at == view.updated_at == timestamp(world.clock.now())
-        assert await world.get_post.execute(GetPostQuery(id_of(view), alice.user_id)) == view
+        assert await world.posts.get_post.execute(GetPostQuery(id_of(view), alice.user_id)) == view
 
     async def test_an_account_that_is_gone_publishes_nothing(self, world: World) -> None:
         with pytest.raises(AuthorGone):
@@ -66,14 +66,14 @@ class TestReading:
     async def test_anybody_reads_a_post_without_a_vote(self, world: World, alice: Actor) -> None:
         view = await published(world, alice)
 
-        seen = await world.get_post.execute(GetPostQuery(id_of(view), None))
+        seen = await world.posts.get_post.execute(GetPostQuery(id_of(view), None))
 
         assert seen.my_vote is msgspec.UNSET
         assert b"my_vote" not in msgspec.json.encode(seen)
 
     async def test_a_post_that_is_not_there_is_not_found(self, world: World) -> None:
         with pytest.raises(PostNotFound):
-            await world.get_post.execute(GetPostQuery(PostId(an_id()), None))
+            await world.posts.get_post.execute(GetPostQuery(PostId(an_id()), None))
 
 
 class TestEditing:
@@ -81,11 +81,11 @@ class TestEditing:
         view = await published(world, alice)
         world.clock.advance(timedelta(minutes=1))
 
-        edited = await world.edit_post.execute(EditPostCommand(alice, id_of(view), PostText("better")))
+        edited = await world.posts.edit_post.execute(EditPostCommand(alice, id_of(view), PostText("better")))
 
         assert (edited.text, edited.version, edited.created_at) == ("better", 2, view.created_at)
         assert edited.updated_at == timestamp(world.clock.now())
-        assert await world.get_post.execute(GetPostQuery(id_of(view), alice.user_id)) == edited
+        assert await world.posts.get_post.execute(GetPostQuery(id_of(view), alice.user_id)) == edited
 
     @pytest.mark.parametrize("role", Role)
     async def test_nobody_else_does(self, world: World, alice: Actor, bob: Actor, role: Role) -> None:
@@ -93,22 +93,22 @@ class TestEditing:
         intruder = Actor(user_id=bob.user_id, role=role, session_id=bob.session_id)
 
         with pytest.raises(NotYourPost):
-            await world.edit_post.execute(EditPostCommand(intruder, id_of(view), PostText("mine"), if_version=1))
+            await world.posts.edit_post.execute(EditPostCommand(intruder, id_of(view), PostText("mine"), if_version=1))
 
-        assert await world.get_post.execute(GetPostQuery(id_of(view), alice.user_id)) == view
+        assert await world.posts.get_post.execute(GetPostQuery(id_of(view), alice.user_id)) == view
 
     async def test_whoever_saw_an_earlier_version_overwrites_nothing(self, world: World, alice: Actor) -> None:
         post_id = id_of(await published(world, alice))
-        first = await world.edit_post.execute(EditPostCommand(alice, post_id, PostText("first"), if_version=1))
+        first = await world.posts.edit_post.execute(EditPostCommand(alice, post_id, PostText("first"), if_version=1))
 
         with pytest.raises(PostChanged):
-            await world.edit_post.execute(EditPostCommand(alice, post_id, PostText("second"), if_version=1))
+            await world.posts.edit_post.execute(EditPostCommand(alice, post_id, PostText("second"), if_version=1))
 
-        assert await world.get_post.execute(GetPostQuery(post_id, alice.user_id)) == first
+        assert await world.posts.get_post.execute(GetPostQuery(post_id, alice.user_id)) == first
 
     async def test_a_post_that_is_not_there_is_not_found(self, world: World, alice: Actor) -> None:
         with pytest.raises(PostNotFound):
-            await world.edit_post.execute(EditPostCommand(alice, PostId(an_id()), PostText("x")))
+            await world.posts.edit_post.execute(EditPostCommand(alice, PostId(an_id()), PostText("x")))
 
     async def test_a_post_deleted_right_after_the_edit_is_not_found(self, world: World, alice: Actor) -> None:
         view = await published(world, alice)
@@ -126,37 +126,37 @@ class TestDeleting:
     async def test_its_author_deletes_a_post(self, world: World, alice: Actor) -> None:
         post_id = id_of(await published(world, alice))
 
-        await world.delete_post.execute(DeletePostCommand(alice, post_id))
+        await world.posts.delete_post.execute(DeletePostCommand(alice, post_id))
 
         with pytest.raises(PostNotFound):
-            await world.get_post.execute(GetPostQuery(post_id, None))
+            await world.posts.get_post.execute(GetPostQuery(post_id, None))
 
     @pytest.mark.parametrize("role", [Role.MODERATOR, Role.ADMIN])
     async def test_a_moderator_deletes_any_post(self, world: World, alice: Actor, bob: Actor, role: Role) -> None:
         post_id = id_of(await published(world, alice))
         moderator = Actor(user_id=bob.user_id, role=role, session_id=bob.session_id)
 
-        await world.delete_post.execute(DeletePostCommand(moderator, post_id, if_version=1))
+        await world.posts.delete_post.execute(DeletePostCommand(moderator, post_id, if_version=1))
 
         with pytest.raises(PostNotFound):
-            await world.get_post.execute(GetPostQuery(post_id, None))
+            await world.posts.get_post.execute(GetPostQuery(post_id, None))
 
     async def test_no_other_user_does(self, world: World, alice: Actor, bob: Actor) -> None:
         view = await published(world, alice)
 
         with pytest.raises(NotYourPost):
-            await world.delete_post.execute(DeletePostCommand(bob, id_of(view)))
+            await world.posts.delete_post.execute(DeletePostCommand(bob, id_of(view)))
 
-        assert await world.get_post.execute(GetPostQuery(id_of(view), alice.user_id)) == view
+        assert await world.posts.get_post.execute(GetPostQuery(id_of(view), alice.user_id)) == view
 
     async def test_whoever_saw_an_earlier_version_deletes_nothing(self, world: World, alice: Actor) -> None:
         post_id = id_of(await published(world, alice))
-        await world.edit_post.execute(EditPostCommand(alice, post_id, PostText("better")))
+        await world.posts.edit_post.execute(EditPostCommand(alice, post_id, PostText("better")))
 
         with pytest.raises(PostChanged):
-            await world.delete_post.execute(DeletePostCommand(alice, post_id, if_version=1))
+            await world.posts.delete_post.execute(DeletePostCommand(alice, post_id, if_version=1))
 
-        assert (await world.get_post.execute(GetPostQuery(post_id, None))).text == "better"
+        assert (await world.posts.get_post.execute(GetPostQuery(post_id, None))).text == "better"
 
     async def test_deleting_twice_finds_nothing_the_second_time(self, world: World, alice: Actor) -> None:
         post_id = id_of(await published(world, alice))
@@ -204,10 +204,10 @@ class TestListing:
     async def test_an_authors_list_goes_on_where_it_ended(self, world: World, alice: Actor) -> None:
         posts = [await published(world, alice) for _ in range(3)]
 
-        first = await world.list_author_posts.execute(
+        first = await world.posts.list_author_posts.execute(
             ListAuthorPostsQuery(alice.user_id, PageRequest(2), alice.user_id)
         )
-        second = await world.list_author_posts.execute(
+        second = await world.posts.list_author_posts.execute(
             ListAuthorPostsQuery(alice.user_id, PageRequest(2, first.next_cursor), alice.user_id)
         )
 
@@ -216,30 +216,32 @@ class TestListing:
     async def test_an_author_without_posts_has_an_empty_list(self, world: World, alice: Actor) -> None:
         query = ListAuthorPostsQuery(alice.user_id, PageRequest(), None)
 
-        assert await world.list_author_posts.execute(query) == PostPageView([], None)
+        assert await world.posts.list_author_posts.execute(query) == PostPageView([], None)
 
     async def test_a_list_of_nobody_is_not_found(self, world: World) -> None:
         with pytest.raises(AuthorNotFound):
-            await world.list_author_posts.execute(ListAuthorPostsQuery(UserId(an_id()), PageRequest(), None))
+            await world.posts.list_author_posts.execute(ListAuthorPostsQuery(UserId(an_id()), PageRequest(), None))
 
     async def test_my_posts_are_the_page_as_bytes(self, world: World, alice: Actor, bob: Actor) -> None:
         await published(world, bob)
         posts = [await published(world, alice) for _ in range(3)]
 
-        encoded = await settled(world.list_my_posts.execute(ListMyPostsQuery(alice, PageRequest(2))))
+        encoded = await settled(world.posts.list_my_posts.execute(ListMyPostsQuery(alice, PageRequest(2))))
 
         page = msgspec.json.decode(encoded.body, type=PostPageView)
         assert page == PostPageView(posts[:0:-1], encoded.next_cursor)
-        rest = await settled(world.list_my_posts.execute(ListMyPostsQuery(alice, PageRequest(2, encoded.next_cursor))))
+        rest = await settled(
+            world.posts.list_my_posts.execute(ListMyPostsQuery(alice, PageRequest(2, encoded.next_cursor)))
+        )
         assert msgspec.json.decode(rest.body, type=PostPageView) == PostPageView(posts[:1], None)
 
     async def test_the_validator_follows_the_bytes(self, world: World, alice: Actor) -> None:
         query = ListMyPostsQuery(alice, PageRequest())
         post_id = id_of(await published(world, alice))
-        before = await settled(world.list_my_posts.execute(query))
-        again = await settled(world.list_my_posts.execute(query))
-        await world.edit_post.execute(EditPostCommand(alice, post_id, PostText("better")))
-        after = await settled(world.list_my_posts.execute(query))
+        before = await settled(world.posts.list_my_posts.execute(query))
+        again = await settled(world.posts.list_my_posts.execute(query))
+        await world.posts.edit_post.execute(EditPostCommand(alice, post_id, PostText("better")))
+        after = await settled(world.posts.list_my_posts.execute(query))
 
         assert astuple(before) == astuple(again)
         assert before.etag != after.etag
@@ -251,19 +253,19 @@ class TestListing:
         with pytest.raises(InvalidCursor):
             await world.list_feed.execute(ListFeedQuery(request, None))
         with pytest.raises(InvalidCursor):
-            await settled(world.list_my_posts.execute(ListMyPostsQuery(alice, request)))
+            await settled(world.posts.list_my_posts.execute(ListMyPostsQuery(alice, request)))
         with pytest.raises(InvalidCursor):
-            await world.list_author_posts.execute(ListAuthorPostsQuery(alice.user_id, request, None))
+            await world.posts.list_author_posts.execute(ListAuthorPostsQuery(alice.user_id, request, None))
 
     async def test_a_cursor_fits_the_list_it_came_from_alone(self, world: World, alice: Actor, bob: Actor) -> None:
         for actor in (alice, alice, bob, bob):
             await published(world, actor)
         feed = await world.list_feed.execute(ListFeedQuery(PageRequest(1), None))
-        mine = await settled(world.list_my_posts.execute(ListMyPostsQuery(alice, PageRequest(1))))
+        mine = await settled(world.posts.list_my_posts.execute(ListMyPostsQuery(alice, PageRequest(1))))
 
         with pytest.raises(InvalidCursor):
-            await settled(world.list_my_posts.execute(ListMyPostsQuery(alice, PageRequest(1, feed.next_cursor))))
+            await settled(world.posts.list_my_posts.execute(ListMyPostsQuery(alice, PageRequest(1, feed.next_cursor))))
         with pytest.raises(InvalidCursor):
-            await settled(world.list_my_posts.execute(ListMyPostsQuery(bob, PageRequest(1, mine.next_cursor))))
+            await settled(world.posts.list_my_posts.execute(ListMyPostsQuery(bob, PageRequest(1, mine.next_cursor))))
         with pytest.raises(InvalidCursor):
             await world.list_feed.execute(ListFeedQuery(PageRequest(1, feed.next_cursor), None, author=alice.user_id))
