@@ -8,7 +8,7 @@ from sqlalchemy import Integer, bindparam, delete, func, insert, select
 from adapters.sql.database import Database
 from adapters.sql.errors import Named
 from adapters.sql.tables import IdempotencyKeyRow, table_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import Transaction, write, write_each
 from application.shared.idempotency import (
     CallerGone,
     IdempotencyKey,
@@ -83,7 +83,7 @@ class SqlKeptAnswers(KeptAnswers):
         return None if row is None else KeptAnswer(row.answer, row.created_at)
 
     async def forget(self, owner: UserId, key: IdempotencyKey, *, until: datetime) -> None:
-        await self._delete([{"of_owner": owner, "at_key": key.value, "until": until}])
+        await write(self._database, _FORGET, {"of_owner": owner, "at_key": key.value, "until": until})
 
     async def count(self, owner: UserId, *, limit: int) -> int:
         row = await self._database.fetch_one(_COUNT, {"of_owner": owner, "rows": limit})
@@ -91,13 +91,6 @@ class SqlKeptAnswers(KeptAnswers):
 
     async def purge(self, *, until: datetime, limit: int) -> int:
         rows = await self._database.fetch_all(_OLDEST, {"until": until, "rows": limit})
-        # By key, so that two who do this at once do not wait for each other's ranges; and only what is still old.
-        await self._delete([{"of_owner": row.owner_id, "at_key": row.idempotency_key, "until": until} for row in rows])
-        return len(rows)
-
-    async def _delete(self, keys: list[dict[str, object]]) -> None:
-        if not keys:
-            return
-        async with Transaction(self._database) as transaction:
-            await transaction.run_many(_FORGET, keys)
-            await transaction.commit()
+        # Only what is still old.
+        keys = [{"of_owner": row.owner_id, "at_key": row.idempotency_key, "until": until} for row in rows]
+        return await write_each(self._database, _FORGET, keys)

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Select, bindparam, case, insert, null, select, tuple_, type_coerce, update
+from sqlalchemy import Select, bindparam, case, insert, null, select, tuple_, type_coerce, update
 
 from adapters.sql.database import AnyRow, Database
 from adapters.sql.errors import Named
+from adapters.sql.keyset import BEFORE, ROWS, newest_first, page_parameters
 from adapters.sql.mapping import new_order_values, order_from, order_line_values, order_values
 from adapters.sql.tables import OrderLineRow, OrderRow, table_of
 from adapters.sql.transaction import Transaction
@@ -64,22 +65,18 @@ _VIEWS: Select[*tuple[Any, ...]] = select(
     _ORDERS.c.version,
 )
 _ONE = _VIEWS.where(_ORDERS.c.id == bindparam("at_id"))
-_ALL = (
-    _VIEWS.where(_ORDERS.c.id < bindparam("before", type_=Id))
-    .order_by(_ORDERS.c.id.desc())
-    .limit(bindparam("rows", type_=Integer))
-)
+_ALL = newest_first(_VIEWS, _ORDERS.c.id)
 _USER = bindparam("of_user", type_=Id)
 # The hint is for MariaDB, which may take the order by id from the primary key, and look for somebody's orders in it.
 _OF_USER = _ALL.where(_ORDERS.c.user_id == _USER).with_hint(_ORDERS, "FORCE INDEX (ix_orders_user_id_id)", "mysql")
 # For PostgreSQL, which takes no hints, and otherwise does the same; see `page_by_id`, for posts.
 _OF_USER_BY_ROWS = (
     _VIEWS.where(
-        tuple_(_ORDERS.c.user_id, _ORDERS.c.id) < tuple_(_USER, bindparam("before", type_=Id)),
+        tuple_(_ORDERS.c.user_id, _ORDERS.c.id) < tuple_(_USER, BEFORE),
         _ORDERS.c.user_id >= _USER,
     )
     .order_by(_ORDERS.c.user_id.desc(), _ORDERS.c.id.desc())
-    .limit(bindparam("rows", type_=Integer))
+    .limit(ROWS)
 )
 # A statement of its own: lines never change and never go, so they belong to the orders read a moment before.
 _LINES_OF = (
@@ -87,8 +84,6 @@ _LINES_OF = (
     .where(_LINES.c.order_id.in_(bindparam("orders", expanding=True, type_=Id)))
     .order_by(_LINES.c.order_id, _LINES.c.position)
 )
-_LAST = UUID(int=(1 << 128) - 1)
-"""No id is above it: a list that begins at the newest order is one before this."""
 
 
 class SqlOrderRepository(OrderRepository):
@@ -123,7 +118,7 @@ class SqlOrderReader(OrderReader):
         return None if row is None else (await self._views([row]))[0]
 
     async def newest(self, *, limit: int, before: OrderId | None, customer: UserId | None) -> OrderSlice:
-        parameters: dict[str, Any] = {"before": before or _LAST, "rows": limit + 1}
+        parameters = page_parameters(limit, before)
         statement = _ALL
         if customer is not None:
             statement = _OF_USER_BY_ROWS if self._database.dialect.keyset_by_rows else _OF_USER

@@ -4,9 +4,10 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Integer, Select, bindparam, select, type_coerce, union
+from sqlalchemy import Select, bindparam, select, type_coerce, union
 
 from adapters.sql.database import AnyRow, Database
+from adapters.sql.keyset import ROWS, newest_first, page_parameters
 from adapters.sql.tables import AuditRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import Id, IdText, MomentText
@@ -17,11 +18,6 @@ from domain.shared.ids import UserId
 
 _AUDIT = table_of(AuditRow)
 
-_LAST = UUID(int=(1 << 128) - 1)
-"""No id is above it: a list that begins at the newest entry is one before this."""
-
-_BEFORE = _AUDIT.c.id < bindparam("before", type_=Id)
-_ROWS = bindparam("rows", type_=Integer)
 _ENTRIES: Select[*tuple[Any, ...]] = select(
     type_coerce(_AUDIT.c.id, IdText),
     type_coerce(_AUDIT.c.at, MomentText),
@@ -32,19 +28,19 @@ _ENTRIES: Select[*tuple[Any, ...]] = select(
     _AUDIT.c.user_agent,
     _AUDIT.c.request_id,
     _AUDIT.c.details,
-).order_by(_AUDIT.c.id.desc())
-_NEWEST = _ENTRIES.where(_BEFORE).limit(_ROWS)
+)
+_NEWEST = newest_first(_ENTRIES, _AUDIT.c.id)
 
 
 def _of(column: str) -> Select[Any]:
     """Select the ids of a page of entries by one of the indexes; nested, since SQLite sorts only a whole union."""
-    page = select(_AUDIT.c.id).where(_AUDIT.c[column] == bindparam("involving", type_=Id), _BEFORE)
-    return select(page.order_by(_AUDIT.c.id.desc()).limit(_ROWS).subquery().c.id)
+    page = select(_AUDIT.c.id).where(_AUDIT.c[column] == bindparam("involving", type_=Id))
+    return select(newest_first(page, _AUDIT.c.id).subquery().c.id)
 
 
 # Two ranges of two indexes, each no longer than a page: with OR, a database would read all that somebody ever did.
 _EITHER = union(_of("actor_id"), _of("subject_id")).subquery()
-_INVOLVING = _ENTRIES.join(_EITHER, _EITHER.c.id == _AUDIT.c.id).limit(_ROWS)
+_INVOLVING = _ENTRIES.join(_EITHER, _EITHER.c.id == _AUDIT.c.id).order_by(_AUDIT.c.id.desc()).limit(ROWS)
 
 _decode = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -63,8 +59,7 @@ class SqlAuditReader(AuditReader):
         self._database = database
 
     async def newest(self, *, limit: int, before: UUID | None, involving: UserId | None) -> AuditSlice:
-        # One row more than asked for says whether the list goes on.
-        parameters: dict[str, Any] = {"before": before or _LAST, "rows": limit + 1}
+        parameters = page_parameters(limit, before)
         if involving is None:
             rows = await self._database.fetch_all(_NEWEST, parameters)
         else:

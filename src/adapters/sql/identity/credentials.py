@@ -8,7 +8,7 @@ from adapters.sql.database import AnyRow, Database
 from adapters.sql.errors import Named
 from adapters.sql.mapping import Values
 from adapters.sql.tables import ApiKeyRow, OneTimeTokenRow, SecondFactorRow, UserRow, table_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import Transaction, write_each
 from adapters.sql.types import IdText, Moment, MomentText
 from application.identity.credentials import (
     ApiKeyGrant,
@@ -150,12 +150,7 @@ class SqlOneTimeTokenRepository(OneTimeTokenRepository):
 async def purge_one_time_tokens(database: Database, *, until: datetime) -> int:
     """Forget tokens that ended at `until` or before, a bounded number of them; return how many."""
     rows = await database.fetch_all(_ENDED, {"until": until})
-    if rows:
-        async with Transaction(database) as transaction:
-            # By key, so that two who do this at once do not wait for each other's ranges.
-            await transaction.run_many(_FORGET_TOKEN, [{"at_hash": row.token_hash} for row in rows])
-            await transaction.commit()
-    return len(rows)
+    return await write_each(database, _FORGET_TOKEN, [{"at_hash": row.token_hash} for row in rows])
 
 
 class SqlSecondFactorRepository(SecondFactorRepository):

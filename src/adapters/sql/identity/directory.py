@@ -2,13 +2,13 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, Select, bindparam, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Select, bindparam, or_, select, type_coerce
 
 from adapters.sql.database import AnyRow, Database
+from adapters.sql.keyset import newest_first, page_parameters
 from adapters.sql.tables import NAME_KEY_LENGTH, SessionRow, UserRow, table_of
-from adapters.sql.types import Id, IdText, Moment, MomentText
+from adapters.sql.types import IdText, Moment, MomentText
 from application.identity.ports import SessionReader, SessionSlice, UserReader, UserSlice
 from application.identity.views import SessionView, UserView
 from application.shared.views import Versioned
@@ -20,13 +20,8 @@ from domain.shared.text import identifier_key
 _USERS = table_of(UserRow)
 _SESSIONS = table_of(SessionRow)
 
-_LAST = UUID(int=(1 << 128) - 1)
-"""No id is above it: a list that begins at the newest item is one before this."""
 _LAST_CHARACTER = "\U0010ffff"
 """A noncharacter, so no key holds it, and no character is above it: not in UTF-8 either, byte by byte."""
-
-_ROWS = bindparam("rows", type_=Integer)
-_BEFORE = bindparam("before", type_=Id)
 
 _ACCOUNTS: Select[*tuple[Any, ...]] = select(
     type_coerce(_USERS.c.id, IdText),
@@ -42,7 +37,7 @@ _ACCOUNTS: Select[*tuple[Any, ...]] = select(
     type_coerce(_USERS.c.updated_at, MomentText),
 )
 _ONE = _ACCOUNTS.where(_USERS.c.id == bindparam("at_id"))
-_NEWEST = _ACCOUNTS.where(_USERS.c.id < _BEFORE).order_by(_USERS.c.id.desc()).limit(_ROWS)
+_NEWEST = newest_first(_ACCOUNTS, _USERS.c.id)
 
 
 def _begins(column: ColumnElement[Any], prefix: str = "prefix") -> ColumnElement[bool]:
@@ -54,7 +49,7 @@ _NAMED = (_begins(_USERS.c.username_key, "handle"), _begins(_USERS.c.name_key))
 _BEGINNING = _NEWEST.where(or_(*_NAMED))
 _BEGINNING_FULL = _NEWEST.where(or_(*_NAMED, _begins(_USERS.c.email_key)))
 
-_OF_USER: Select[*tuple[Any, ...]] = (
+_OF_USER: Select[*tuple[Any, ...]] = newest_first(
     select(
         type_coerce(_SESSIONS.c.id, IdText),
         type_coerce(_SESSIONS.c.created_at, MomentText),
@@ -62,10 +57,8 @@ _OF_USER: Select[*tuple[Any, ...]] = (
         type_coerce(_SESSIONS.c.expires_at, MomentText),
         _SESSIONS.c.user_agent,
         _SESSIONS.c.address,
-    )
-    .where(_SESSIONS.c.user_id == bindparam("of_user"), _SESSIONS.c.id < _BEFORE)
-    .order_by(_SESSIONS.c.id.desc())
-    .limit(_ROWS)
+    ).where(_SESSIONS.c.user_id == bindparam("of_user")),
+    _SESSIONS.c.id,
 )
 _STORED = _OF_USER.add_columns(type_coerce(_SESSIONS.c.revoked_at, MomentText))
 _LIVE = _OF_USER.where(_SESSIONS.c.revoked_at.is_(None), _SESSIONS.c.expires_at > bindparam("at", type_=Moment))
@@ -80,7 +73,7 @@ class SqlUserReader(UserReader):
         return None if row is None else Versioned(_user_view(row, full=full), row.version)
 
     async def newest(self, *, limit: int, before: UserId | None, prefix: str | None, full: bool) -> UserSlice:
-        parameters: dict[str, Any] = {"before": before or _LAST, "rows": limit + 1}
+        parameters = page_parameters(limit, before)
         statement = _NEWEST
         if prefix is not None:
             prefix = prefix[:NAME_KEY_LENGTH]
@@ -99,14 +92,14 @@ class SqlSessionReader(SessionReader):
     async def live(
         self, user_id: UserId, *, at: datetime, current: SessionId, limit: int, before: SessionId | None
     ) -> SessionSlice:
-        parameters = {"of_user": user_id, "before": before or _LAST, "rows": limit + 1, "at": at}
+        parameters = {**page_parameters(limit, before), "of_user": user_id, "at": at}
         rows = await self._database.fetch_all(_LIVE, parameters)
         present = str(current)
         items = [SessionView(**row._asdict(), current=row.id == present) for row in rows[:limit]]
         return SessionSlice(items, more=len(rows) > limit)
 
     async def stored(self, user_id: UserId, *, limit: int, before: SessionId | None) -> SessionSlice:
-        parameters = {"of_user": user_id, "before": before or _LAST, "rows": limit + 1}
+        parameters = {**page_parameters(limit, before), "of_user": user_id}
         rows = await self._database.fetch_all(_STORED, parameters)
         return SessionSlice([SessionView(**row._asdict()) for row in rows[:limit]], more=len(rows) > limit)
 

@@ -1,11 +1,11 @@
 """Whether the counters of posts equal the votes and answers that there are, and putting right those that do not."""
 
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import bindparam, func, select, update
 
 from adapters.sql.database import Database
+from adapters.sql.keyset import FIRST
 from adapters.sql.tables import PostRow, VoteRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import Id
@@ -41,7 +41,6 @@ _CHECK = (
 _LOCK_ONE = select(*_STORED).where(_POSTS.c.id == bindparam("at_id")).with_for_update()
 _COUNT_ONE = select(*_COUNT).where(_POSTS.c.id == bindparam("at_id"))
 _REPAIR = update(_POSTS).where(_POSTS.c.id == bindparam("at_id"))
-_BEFORE_ALL = UUID(int=0)
 
 
 class SqlCounterAudit(CounterAudit):
@@ -51,7 +50,7 @@ class SqlCounterAudit(CounterAudit):
         self._database = database
 
     async def check(self, *, after: PostId | None, limit: int) -> CheckedPosts:
-        rows = await self._database.fetch_all(_CHECK, {"after": after or _BEFORE_ALL, "rows": limit})
+        rows = await self._database.fetch_all(_CHECK, {"after": after or FIRST, "rows": limit})
         wrong = [PostId(row.id) for row in rows if _wrong(row, row)]
         return CheckedPosts(len(rows), wrong, PostId(rows[-1].id) if len(rows) == limit else None)
 

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, delete, select
 
 from adapters.sql.database import Database
 from adapters.sql.tables import PastRankRow, table_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import write_each
 from adapters.sql.types import Id
 from application.posts.ports import RANKS_KEPT
 from domain.posts.ranking import microseconds
@@ -24,9 +24,4 @@ async def purge_past_ranks(database: Database, *, now: datetime, limit: int = 1_
     """Delete ranks that no request may ask for any more, at most `limit`; return how many there were."""
     horizon = microseconds(now - 2 * RANKS_KEPT)
     rows = await database.fetch_all(_EXPIRED, {"before": horizon, "rows": limit})
-    if rows:
-        async with Transaction(database) as transaction:
-            # By key, so that two who do this at once do not wait for each other's ranges.
-            await transaction.run_many(_PURGE, [{"at": row.valid_until, "of": row.post_id} for row in rows])
-            await transaction.commit()
-    return len(rows)
+    return await write_each(database, _PURGE, [{"at": row.valid_until, "of": row.post_id} for row in rows])

@@ -8,11 +8,10 @@ from uuid import UUID
 from msgspec import UNSET
 
 from adapters.sql.database import AnyRow, Database, Parameters
+from adapters.sql.keyset import FIRST, LAST
 from adapters.sql.posts.statements import (
     COLUMNS,
-    FIRST,
     ID,
-    LAST,
     MOVED,
     ONE,
     RANK,

@@ -6,7 +6,6 @@ A list runs along an index, in the order of ids or of ranks. What keeps each dat
 
 from functools import lru_cache
 from typing import Any, Final
-from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
@@ -31,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.operators import custom_op
 
+from adapters.sql.keyset import BEFORE
 from adapters.sql.rows import PLAIN
 from adapters.sql.tables import PastRankRow, PostRow, UserRow, VoteRow, table_of
 from adapters.sql.types import Id, MomentText, StoredId
@@ -41,10 +41,6 @@ _POSTS = table_of(PostRow)
 _USERS = table_of(UserRow)
 _VOTES = table_of(VoteRow)
 _PAST = table_of(PastRankRow)
-
-LAST = UUID(int=(1 << 128) - 1)
-"""No id is above it: a list that begins at the newest post is one before this."""
-FIRST = UUID(int=0)
 
 
 def _views(
@@ -128,11 +124,10 @@ def page_by_id(
     """
     short = _short(limit)
     common, own = _common(of)
-    place = bindparam("before", type_=Id)
     bounds = [_POSTS.c.id >= bindparam("since", type_=Id)] if since else []
     order = _ascending if ascending else _descending
     if not keyset_by_rows:
-        after = _POSTS.c.id > place if ascending else _POSTS.c.id < place
+        after = _POSTS.c.id > BEFORE if ascending else _POSTS.c.id < BEFORE
         page = _by_index(_views(_POSTS, short, my_vote=my_vote), f"ix_posts_{of}_id")
         page = page.where(common == own, after, *bounds, *_author_of(of, own, first=author_first))
         return page.order_by(order(_POSTS.c.id)).limit(_rows(limit))
@@ -141,7 +136,7 @@ def page_by_id(
     # that only the index by author and id gives the order, and the pair finds the place in it. It takes a range of
     # one author for one post, so the page is cut before it is joined: joining first, it would sort the author's posts.
     pair = tuple_(common, _POSTS.c.id)
-    found = (pair > tuple_(own, place), common <= own) if ascending else (pair < tuple_(own, place), common >= own)
+    found = (pair > tuple_(own, BEFORE), common <= own) if ascending else (pair < tuple_(own, BEFORE), common >= own)
     part: Select[Any] = select(*_PART, short)
     part = part.where(*found, *bounds).order_by(order(common), order(_POSTS.c.id)).limit(_rows(limit))
     views, cut = _cut(part, "text", my_vote=my_vote)
@@ -182,11 +177,11 @@ _RANKS = {Sort.TOP: "score", Sort.HOT: "hot"}
 
 def _below(rank: ColumnElement[Any], id: ColumnElement[Any], *, by_pairs: bool) -> ColumnElement[bool]:
     """Return what is true of all that stands after a place in the order by rank and id, both descending."""
-    at_rank, at_id = bindparam("rank", type_=BigInteger), bindparam("before", type_=Id)
+    at_rank = bindparam("rank", type_=BigInteger)
     if by_pairs:
-        return tuple_(rank, id) < tuple_(at_rank, at_id)
+        return tuple_(rank, id) < tuple_(at_rank, BEFORE)
     # MySQL finds a place by a pair only when all of it is equal; this it takes for two ranges of one index.
-    return or_(rank < at_rank, and_(rank == at_rank, id < at_id))
+    return or_(rank < at_rank, and_(rank == at_rank, id < BEFORE))
 
 
 def _within(*, since: bool, until: bool, sorts_for_bounds: bool) -> list[ColumnElement[bool]]:

@@ -1,10 +1,9 @@
 """Somebody's votes in a database, as they are listed."""
 
-from uuid import UUID
-
-from sqlalchemy import Integer, bindparam, select, type_coerce
+from sqlalchemy import bindparam, select, type_coerce
 
 from adapters.sql.database import Database
+from adapters.sql.keyset import FIRST, ROWS
 from adapters.sql.tables import VoteRow, table_of
 from adapters.sql.types import Id, IdText, MomentText
 from application.posts.ports import VoteReader
@@ -21,9 +20,8 @@ _OF_VOTER = (
     )
     .where(_VOTES.c.user_id == bindparam("voter", type_=Id), _VOTES.c.post_id > bindparam("after", type_=Id))
     .order_by(_VOTES.c.post_id)
-    .limit(bindparam("rows", type_=Integer))
+    .limit(ROWS)
 )
-_FIRST = UUID(int=0)
 
 
 class SqlVoteReader(VoteReader):
@@ -31,5 +29,5 @@ class SqlVoteReader(VoteReader):
         self._database = database
 
     async def of_voter(self, voter: UserId, *, limit: int, after: PostId | None) -> list[CastVoteView]:
-        parameters = {"voter": voter, "after": after or _FIRST, "rows": limit}
+        parameters = {"voter": voter, "after": after or FIRST, "rows": limit}
         return [CastVoteView(**row._asdict()) for row in await self._database.fetch_all(_OF_VOTER, parameters)]

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Executable, Integer, bindparam, insert, select, update
+from sqlalchemy import Executable, bindparam, insert, select, update
 
 from adapters.sql.database import AnyRow
+from adapters.sql.keyset import ROWS
 from adapters.sql.tables import WebhookDeliveryRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import Id, Moment
@@ -18,7 +19,6 @@ from domain.webhooks.errors import DeliveryNotFound
 
 _DELIVERIES = table_of(WebhookDeliveryRow)
 
-_ROWS = bindparam("rows", type_=Integer)
 _OF = bindparam("of_endpoint", type_=Id)
 _NOW = bindparam("now", type_=Moment)
 
@@ -33,7 +33,7 @@ _DUE_IDS = (
     select(_DELIVERIES.c.id)
     .where(_DELIVERIES.c.endpoint_id == _OF, _DELIVERIES.c.next_attempt_at <= _NOW)
     .order_by(_DELIVERIES.c.next_attempt_at, _DELIVERIES.c.id)
-    .limit(_ROWS)
+    .limit(ROWS)
     # What another process is just taking is not waited for; on SQLite writers take turns anyway.
     .with_for_update(skip_locked=True)
 )
@@ -52,7 +52,7 @@ _FAILED_IDS = (
         _DELIVERIES.c.id >= bindparam("since", type_=Id),
     )
     .order_by(_DELIVERIES.c.id)
-    .limit(_ROWS)
+    .limit(ROWS)
     .with_for_update()
 )
 _REPLAY = (

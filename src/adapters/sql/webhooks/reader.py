@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import msgspec
-from sqlalchemy import Integer, Select, bindparam, exists, func, select, type_coerce
+from sqlalchemy import Select, bindparam, exists, func, select, type_coerce
 
 from adapters.sql.database import AnyRow, Database
+from adapters.sql.keyset import newest_first, page_parameters
 from adapters.sql.tables import (
     EventLogRow,
     OutboxRow,
@@ -30,12 +30,8 @@ _DELIVERIES = table_of(WebhookDeliveryRow)
 _EVENTS = table_of(EventLogRow)
 _OUTBOX = table_of(OutboxRow)
 _CURSOR = table_of(WebhookCursorRow)
-_LAST = UUID(int=(1 << 128) - 1)
-"""No id is above it: a list that begins at the newest is one before this."""
 
-_ROWS = bindparam("rows", type_=Integer)
 _OF = bindparam("of_endpoint", type_=Id)
-_BEFORE = bindparam("before", type_=Id)
 _NOW = bindparam("now", type_=Moment)
 
 _WANTED_FROM = select(func.min(_ENDPOINTS.c.from_position)).where(_ENDPOINTS.c.enabled.is_(True))
@@ -66,7 +62,7 @@ _ENDPOINT_VIEWS: Select[*tuple[Any, ...]] = select(
     _ENDPOINTS.c.version,
 )
 _ONE_ENDPOINT = _ENDPOINT_VIEWS.where(_ENDPOINTS.c.id == bindparam("at_id", type_=Id))
-_NEWEST_ENDPOINTS = _ENDPOINT_VIEWS.where(_ENDPOINTS.c.id < _BEFORE).order_by(_ENDPOINTS.c.id.desc()).limit(_ROWS)
+_NEWEST_ENDPOINTS = newest_first(_ENDPOINT_VIEWS, _ENDPOINTS.c.id)
 
 _DELIVERY_COLUMNS = (
     type_coerce(_DELIVERIES.c.id, IdText),
@@ -84,12 +80,7 @@ _DELIVERY_COLUMNS = (
 _ONE_DELIVERY: Select[*tuple[Any, ...]] = select(*_DELIVERY_COLUMNS, _DELIVERIES.c.body).where(
     _DELIVERIES.c.id == bindparam("at_id", type_=Id), _DELIVERIES.c.endpoint_id == _OF
 )
-_NEWEST_DELIVERIES: Select[*tuple[Any, ...]] = (
-    select(*_DELIVERY_COLUMNS)
-    .where(_DELIVERIES.c.endpoint_id == _OF, _DELIVERIES.c.id < _BEFORE)
-    .order_by(_DELIVERIES.c.id.desc())
-    .limit(_ROWS)
-)
+_NEWEST_DELIVERIES = newest_first(select(*_DELIVERY_COLUMNS).where(_DELIVERIES.c.endpoint_id == _OF), _DELIVERIES.c.id)
 _NEWEST_OF_STATUS = _NEWEST_DELIVERIES.where(_DELIVERIES.c.status == bindparam("status"))
 
 # Each endpoint is asked for by itself, which is one look into an index, however much it has waiting.
@@ -112,7 +103,7 @@ class SqlWebhookReader(WebhookReader):
         return None if row is None else _endpoint_view(row)
 
     async def newest(self, *, limit: int, before: WebhookId | None) -> WebhookSlice:
-        rows = await self._database.fetch_all(_NEWEST_ENDPOINTS, {"before": before or _LAST, "rows": limit + 1})
+        rows = await self._database.fetch_all(_NEWEST_ENDPOINTS, page_parameters(limit, before))
         return WebhookSlice([_endpoint_view(row) for row in rows[:limit]], more=len(rows) > limit)
 
     async def delivery(self, delivery_id: DeliveryId, *, of: WebhookId) -> DeliveryDetailView | None:
@@ -126,7 +117,7 @@ class SqlWebhookReader(WebhookReader):
     async def deliveries(
         self, *, of: WebhookId, status: DeliveryStatus | None, limit: int, before: DeliveryId | None
     ) -> DeliverySlice:
-        parameters: dict[str, Any] = {"of_endpoint": of, "before": before or _LAST, "rows": limit + 1}
+        parameters = {**page_parameters(limit, before), "of_endpoint": of}
         statement = _NEWEST_DELIVERIES
         if status is not None:
             statement = _NEWEST_OF_STATUS

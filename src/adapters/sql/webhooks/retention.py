@@ -3,9 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Integer, bindparam, delete, select
+from sqlalchemy import bindparam, delete, select
 
 from adapters.sql.database import Database
+from adapters.sql.keyset import FIRST, ROWS
 from adapters.sql.tables import WebhookDeliveryRow, WebhookEndpointRow, table_of
 from adapters.sql.transaction import write
 from adapters.sql.types import Id
@@ -15,7 +16,6 @@ from domain.shared.ids import smallest_id_at
 _ENDPOINTS = table_of(WebhookEndpointRow)
 _DELIVERIES = table_of(WebhookDeliveryRow)
 
-_ROWS = bindparam("rows", type_=Integer)
 _OF = bindparam("of_endpoint", type_=Id)
 _IDS = bindparam("ids", expanding=True, type_=Id)
 
@@ -23,7 +23,7 @@ _OLD = (
     select(_DELIVERIES.c.id)
     .where(_DELIVERIES.c.id < bindparam("older", type_=Id))
     .order_by(_DELIVERIES.c.id)
-    .limit(_ROWS)
+    .limit(ROWS)
 )
 # A step from one endpoint to the next along the index: a deleted one is found without reading what the others have.
 _NEXT_OWNER = (
@@ -32,7 +32,7 @@ _NEXT_OWNER = (
     .order_by(_DELIVERIES.c.endpoint_id)
     .limit(1)
 )
-_OF_ORPHAN = select(_DELIVERIES.c.id).where(_DELIVERIES.c.endpoint_id == _OF).limit(_ROWS)
+_OF_ORPHAN = select(_DELIVERIES.c.id).where(_DELIVERIES.c.endpoint_id == _OF).limit(ROWS)
 _ALL_ENDPOINTS = select(_ENDPOINTS.c.id)
 _DELETE = delete(_DELIVERIES).where(_DELIVERIES.c.id.in_(_IDS))
 
@@ -51,7 +51,7 @@ class SqlDeliveryRetention(DeliveryRetention):
     async def _orphans(self, limit: int) -> list[UUID]:
         """Return ids of deliveries whose endpoint is gone."""
         # Read after the owner, so that an endpoint just registered is not taken for one that is gone.
-        owner = await self._next_owner(UUID(int=0))
+        owner = await self._next_owner(FIRST)
         while owner is not None:
             endpoints = {row.id for row in await self._database.fetch_all(_ALL_ENDPOINTS, {})}
             if owner not in endpoints:
