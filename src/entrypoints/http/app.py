@@ -21,10 +21,9 @@ from entrypoints.http.edge.idempotency import Creations
 from entrypoints.http.edge.large_responses import Answers
 from entrypoints.http.edge.middleware import Edge
 from entrypoints.http.edge.rate_limits import RequestLimits
-from entrypoints.http.edge.request_bodies import Bodies
+from entrypoints.http.edge.request_bodies import Bodies, TransferLimits
 from entrypoints.http.edge.routing import Registration, RouteTable, options_of
 from entrypoints.http.edge.telemetry import Telemetry
-from entrypoints.http.edge.transfers import TransferLimits
 from entrypoints.http.events.schemas import EventSchemaRoutes
 from entrypoints.http.identity.administration import AdministrationRoutes
 from entrypoints.http.identity.credentials import CredentialRoutes

@@ -54,6 +54,12 @@ def test_every_command_is_declared_and_an_unknown_one_is_wrong_usage(shell: Shel
     assert shell.run("serv").returncode == 2
 
 
+def test_the_server_takes_no_prefix_of_paths_which_routes_do_not_know(shell: Shell) -> None:
+    done = shell.run("serve", "--url-path-prefix", "/postern")
+
+    assert (done.returncode, "No such option" in done.stderr) == (2, True)
+
+
 def test_every_bad_setting_is_one_line_with_name_value_and_expectation(shell: Shell) -> None:
     done = shell.run("serve", PORT="http", WORKERS="0", DATABASE_URL="mysqll://app:swordfish@db/postern")
 

@@ -11,8 +11,8 @@ from litestar import Litestar
 from entrypoints.http.edge.exchange import Answer, Exchange, StreamedAnswer
 from entrypoints.http.edge.large_responses import PIECE_BYTES, STREAM_BYTES, WHOLE_BYTES, Answers
 from entrypoints.http.edge.middleware import Edge
+from entrypoints.http.edge.request_bodies import TransferLimits
 from entrypoints.http.edge.routing import RouteTable, page
-from entrypoints.http.edge.transfers import TransferLimits
 from tests.integration.http.asgi import scope_of
 
 SIZE = 1_000_000

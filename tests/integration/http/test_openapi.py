@@ -14,7 +14,7 @@ from litestar.routes import HTTPRoute
 from entrypoints.container import Container
 from entrypoints.http.app import create_litestar, openapi_document
 from entrypoints.http.edge.exchange import Answer
-from entrypoints.http.edge.route_handler import RouteHandler
+from entrypoints.http.edge.routing import RouteHandler
 from entrypoints.http.identity.mailed_pages import PATHS
 from entrypoints.http.openapi import operations
 from entrypoints.http.problems.catalogue import catalogue, status_of

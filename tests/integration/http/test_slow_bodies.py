@@ -15,8 +15,14 @@ import pytest
 from entrypoints.http.app import create_app
 from entrypoints.http.edge.exchange import Answer
 from entrypoints.http.edge.middleware import Edge
-from entrypoints.http.edge.request_bodies import BODY_LIMIT, DISCARD_BYTES, DISCARD_SECONDS, GRACE_SECONDS, Bodies
-from entrypoints.http.edge.transfers import TransferLimits
+from entrypoints.http.edge.request_bodies import (
+    BODY_LIMIT,
+    DISCARD_BYTES,
+    DISCARD_SECONDS,
+    GRACE_SECONDS,
+    Bodies,
+    TransferLimits,
+)
 from tests.fakes import SettableClock
 from tests.integration.http.asgi import scope_of
 from tests.integration.http.conftest import a_container

@@ -14,7 +14,7 @@ from application.shared.errors import Overloaded
 from application.shared.rate_limit import place_of
 from domain.shared.errors import PosternError
 from entrypoints.http.edge.exchange import Exchange, Message, Send
-from entrypoints.http.edge.transfers import TransferLimits
+from entrypoints.http.edge.request_bodies import TransferLimits
 from entrypoints.http.problems.errors import TooManyTransfers
 
 WHOLE_BYTES: Final = 65_536

@@ -15,13 +15,13 @@ from asyncio import current_task
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.system.periodic import Periodic
 from application.shared.errors import Overloaded
 from application.shared.rate_limit import place_of
 from entrypoints.http.edge.exchange import Exchange, Message, Receive
-from entrypoints.http.edge.transfers import TransferLimits
 from entrypoints.http.problems.errors import (
     BadRequest,
     BodyTooLarge,
@@ -39,6 +39,22 @@ DISCARD_BYTES: Final = 16 * 1_048_576
 DISCARD_SECONDS: Final = 5.0
 KEPT_BYTES: Final = 65_536
 """As much that is still to come does not end a connection: it is there in a moment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferLimits:
+    """What may be unfinished at once: of the bodies of requests, and as much of the answers.
+
+    One address is an IPv4 address, or the /64 of one of IPv6.
+    """
+
+    body_seconds: float = 30.0
+    body_rate: int = 240
+    """Bytes a second, on average, once the first seconds are over."""
+    per_address: int = 32
+    in_all: int = 256
+    bytes_per_address: int = 16 * 1_048_576
+    bytes_in_all: int = 64 * 1_048_576
 
 
 class Body:
