@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final
 
@@ -24,38 +25,31 @@ _HANDLED: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
 def fork_the_first() -> None:
-    """Let multiprocessing fork the next process that it starts, if it may, and spawn those after it. Once."""
-    if not is_alone():
+    """Let the next process that `begin` starts be forked, if it may."""
+    multiprocessing.set_start_method("fork" if is_alone() else "spawn", force=True)
+
+
+def begin(process: BaseProcess) -> None:
+    """Start a worker; those after it are spawned."""
+    # What arrives before the child has handlers of its own would be lost on it; so it waits (see `be_a_worker`).
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED if multiprocessing.get_start_method() == "fork" else ())
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         multiprocessing.set_start_method("spawn", force=True)
-        return
-    is_first = True
-    mask: set[int] = set()
 
-    def before() -> None:
-        nonlocal mask
-        if is_first:
-            # What arrived before the child has handlers of its own would be lost on it; so it waits.
-            mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED))
 
-    def in_parent() -> None:
-        nonlocal is_first
-        if is_first:
-            is_first = False
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            multiprocessing.set_start_method("spawn", force=True)
+def be_a_worker() -> None:
+    """Take the signals as a new program does, and let Ctrl-C and the end of a terminal reach the parent alone.
 
-    def in_child() -> None:
-        nonlocal is_first
-        if is_first:
-            is_first = False
-            # What a new program has: no handlers.
-            for number in _HANDLED:
-                signal.signal(number, signal.SIG_DFL)
-            # Ctrl-C is the parent's to follow (see `entrypoints.cli.worker`), from the first moment on.
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask | {signal.SIGINT})
-
-    multiprocessing.set_start_method("fork", force=True)
-    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+    A terminal sends SIGINT to the whole group. A worker that followed it by itself would be gone before the parent
+    asks for it, which the parent takes for a crash: it would log an error and replace it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGINT})
 
 
 def is_alone() -> bool:

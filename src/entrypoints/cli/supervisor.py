@@ -24,6 +24,7 @@ from granian.server.mp import MPServer, WorkerProcess
 
 from adapters.system.listening import SHARES_BY_KERNEL, bind, renewed
 from adapters.system.server_state import ServerState, ServerStateFile
+from entrypoints.cli.starting import begin
 from entrypoints.cli.worker import RETIRE, Link
 
 _log = logging.getLogger("postern.server")
@@ -173,7 +174,7 @@ class Supervisor(MPServer):
             is_successor=is_successor,
         )
         made: WorkerProcess = self._spawn_worker(place.index, self._target, partial(self._loader, link))
-        made.inner.start()
+        begin(made.inner)
         there.close()
         return _Worker(made.inner, here, ready_by=time.monotonic() + READY_SECONDS if is_successor else None)
 

@@ -33,6 +33,7 @@ from typing import Any, Final
 from adapters.sql.sqlite_file import FileId
 from adapters.system.listening import SHARES_BY_KERNEL, hang_up_on_silent, keep_out, leave_to_others, listens
 from entrypoints.cli.descriptors import connections_of
+from entrypoints.cli.starting import be_a_worker
 
 METRICS_DIRECTORY: Final = "POSTERN_METRICS_DIRECTORY"
 """Where the workers of one server leave their numbers for each other. `postern serve` makes it and tells its workers
@@ -81,6 +82,7 @@ def _link(listener: Any, backlog: int, ready: Connection, is_successor: bool) ->
 
 def serve_worker(worker_id: int, process_name: str | None, load: Any, _socket: Any, *rest: Any) -> None:
     """Run a worker: what Granian gives its own, with the socket that the parent keeps for it. `load` has the link."""
+    be_a_worker()
     from granian._granian import SocketHolder  # noqa: PLC0415 - a worker's alone
     from granian.server.mp import MPServer  # noqa: PLC0415
 
@@ -96,7 +98,6 @@ def load_app(link: Link) -> Any:
     """Build the ASGI application in a worker that was just started."""
     for descriptor in link.foreign:
         os.close(descriptor)
-    _leave_to_the_parent()
     end = _End(link)
     _end_with_the_parent(end)
     # Nothing of what is imported and built here is ever garbage: looking through it time and again as it grows takes
@@ -182,7 +183,7 @@ class _End:
     def attend(self, container: Any) -> None:
         """Take over the signals as soon as the loop runs, and tell the parent once requests are answered.
 
-        Granian has set its handlers by then. SIGINT, which is blocked (see `_leave_to_the_parent`), stays Granian's:
+        Granian has set its handlers by then. SIGINT, which is blocked (see `be_a_worker`), stays Granian's:
         that is how it is told to stop when all is prepared.
         """
         self._container = container
@@ -262,16 +263,6 @@ async def _quiet(metrics: Any) -> None:
         answered = metrics.answered()
         if metrics.in_flight or answered != asked:
             asked, since = answered, time.monotonic()
-
-
-def _leave_to_the_parent() -> None:
-    """Let Ctrl-C and the end of a terminal reach the parent alone, which then ends or reloads its workers in order.
-
-    A terminal sends SIGINT to the whole group. A worker that followed it by itself would be gone before the parent
-    asks for it, which the parent takes for a crash: it would log an error and replace it.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _end_with_the_parent(end: _End) -> None:

@@ -15,16 +15,22 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are for
 PARENT = """
 import multiprocessing, os, signal, threading, time
 
-from entrypoints.cli.starting import fork_the_first
+from entrypoints.cli.starting import be_a_worker, begin, fork_the_first
 
 def mask():
     return sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
 def start(target, *arguments):
     # As the server does it: by the method that holds at this moment.
-    process = multiprocessing.get_context(multiprocessing.get_start_method()).Process(target=target, args=arguments)
-    process.start()
+    process = multiprocessing.get_context(multiprocessing.get_start_method()).Process(
+        target=work, args=(target, *arguments)
+    )
+    begin(process)
     return process
+
+def work(target, *arguments):
+    be_a_worker()
+    target(*arguments)
 
 def sleep():
     time.sleep(30)
@@ -144,7 +150,7 @@ print(mask())
         tmp_path,
     )
 
-    assert shown == ["['SIGINT'] ['SIG_DFL', 'SIG_DFL', 'SIG_DFL']", "[]"]
+    assert shown == ["['SIGINT'] ['SIG_DFL', 'SIG_IGN', 'SIG_DFL']", "[]"]
 
 
 def test_a_worker_that_is_ended_while_it_begins_does_end(tmp_path: Path) -> None:
