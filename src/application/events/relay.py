@@ -31,6 +31,7 @@ class RetryPolicy:
         return timedelta(seconds=bound * (1 + random) / 2)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Relay:
     """Delivers a batch a step.
 
@@ -39,46 +40,34 @@ class Relay:
     others pass. When the broker does not answer, nothing counts as tried: the batch is simply still there.
     """
 
-    def __init__(
-        self,
-        *,
-        log: EventLog,
-        queue: RelayQueue,
-        publisher: EventPublisher,
-        envelope: Callable[[LoggedEvent], bytes],
-        clock: Clock,
-        random: Callable[[], float],
-        policy: RetryPolicy,
-        batch: int,
-    ) -> None:
-        self._log = log
-        self._queue = queue
-        self._publisher = publisher
-        self._envelope = envelope
-        self._clock = clock
-        self._random = random
-        self._policy = policy
-        self._batch = batch
+    log: EventLog
+    queue: RelayQueue
+    publisher: EventPublisher
+    envelope: Callable[[LoggedEvent], bytes]
+    clock: Clock
+    random: Callable[[], float]
+    policy: RetryPolicy
+    batch: int
 
     async def step(self) -> int:
         """Deliver a batch of what nobody else is delivering; return how many events it dealt with.
 
         Raises `Unavailable` when the broker or the storage does not answer.
         """
-        await self._log.settle()
-        async with self._queue.claim(limit=self._batch, now=self._clock.now()) as claim:
+        await self.log.settle()
+        async with self.queue.claim(limit=self.batch, now=self.clock.now()) as claim:
             return await self._deliver(claim) if len(claim.taken) else 0
 
     async def close(self) -> None:
-        await self._publisher.close()
+        await self.publisher.close()
 
     async def _deliver(self, claim: Claim) -> int:
-        work = _Work(claim.taken, self._policy, self._random)
-        until = self._clock.now() + _PATIENCE
+        work = _Work(claim.taken, self.policy, self.random)
+        until = self.clock.now() + _PATIENCE
         try:
-            while (heads := work.heads()) and self._clock.now() < until:
-                refusals = await self._publisher.publish([self._message(head.event) for head in heads])
-                work.note(heads, refusals, now=self._clock.now())
+            while (heads := work.heads()) and self.clock.now() < until:
+                refusals = await self.publisher.publish([self._message(head.event) for head in heads])
+                work.note(heads, refusals, now=self.clock.now())
         except Unavailable:
             await claim.finish(work.outcome())
             raise
@@ -86,7 +75,7 @@ class Relay:
         return work.dealt_with
 
     def _message(self, event: LoggedEvent) -> Message:
-        return Message(id=event.id, type=event.type, subject=event.subject, time=event.time, body=self._envelope(event))
+        return Message(id=event.id, type=event.type, subject=event.subject, time=event.time, body=self.envelope(event))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,43 +23,35 @@ class ChangePasswordCommand:
     """The version of the account that the caller saw; None changes whatever is there."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangePassword:
     """Change the caller's password, given the current one. Every other session of theirs is closed."""
 
-    def __init__(
-        self,
-        *,
-        uow: IdentityUnits,
-        credentials: CredentialsReader,
-        hasher: PasswordHasher,
-        common_passwords: CommonPasswords,
-        clock: Clock,
-    ) -> None:
-        self._uow = uow
-        self._credentials = credentials
-        self._hasher = hasher
-        self._common_passwords = common_passwords
-        self._clock = clock
+    uow: IdentityUnits
+    credentials: CredentialsReader
+    hasher: PasswordHasher
+    common_passwords: CommonPasswords
+    clock: Clock
 
     async def execute(self, command: ChangePasswordCommand) -> None:
         found = await confirm_password(
             command.actor,
             command.current,
-            uow=self._uow,
-            credentials=self._credentials,
-            hasher=self._hasher,
-            clock=self._clock,
+            uow=self.uow,
+            credentials=self.credentials,
+            hasher=self.hasher,
+            clock=self.clock,
         )
         demand_fit_password(
             command.new,
             email=found.email,
             username=found.username,
-            is_common=self._common_passwords.__contains__,
+            is_common=self.common_passwords.__contains__,
             field="new_password",
         )
-        new_hash = await self._hasher.hash(command.new)
-        now = self._clock.now()
-        async with self._uow() as uow:
+        new_hash = await self.hasher.hash(command.new)
+        now = self.clock.now()
+        async with self.uow() as uow:
             try:
                 user = await uow.users.get(found.user_id)
             except UserNotFound:

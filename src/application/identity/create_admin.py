@@ -21,35 +21,27 @@ class CreateAdminCommand:
     name: PersonName | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreateAdmin:
     """Create an account with the role `admin`, under the same rules as any other; nobody is signed in by it."""
 
-    def __init__(
-        self,
-        *,
-        uow: IdentityUnits,
-        hasher: PasswordHasher,
-        common_passwords: CommonPasswords,
-        ids: IdGenerator,
-        clock: Clock,
-    ) -> None:
-        self._uow = uow
-        self._hasher = hasher
-        self._common_passwords = common_passwords
-        self._ids = ids
-        self._clock = clock
+    uow: IdentityUnits
+    hasher: PasswordHasher
+    common_passwords: CommonPasswords
+    ids: IdGenerator
+    clock: Clock
 
     async def execute(self, command: CreateAdminCommand) -> AccountView:
         demand_fit_password(
             command.password,
             email=command.email,
             username=command.username,
-            is_common=self._common_passwords.__contains__,
+            is_common=self.common_passwords.__contains__,
         )
-        password_hash = await self._hasher.hash(command.password)
-        now = self._clock.now()
+        password_hash = await self.hasher.hash(command.password)
+        now = self.clock.now()
         admin = User.sign_up(
-            id=UserId(self._ids.new(now)),
+            id=UserId(self.ids.new(now)),
             email=command.email,
             username=command.username,
             name=command.name,
@@ -57,7 +49,7 @@ class CreateAdmin:
             at=now,
             role=Role.ADMIN,
         )
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             await uow.users.add(admin)
             await uow.commit()
         return account_view(admin)

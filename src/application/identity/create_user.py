@@ -28,23 +28,15 @@ class CreateUserCommand:
     once: Once[Versioned[UserView]] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreateUser:
     """Create an account for somebody else, under the same rules as sign-up. For administrators; nobody is signed in."""
 
-    def __init__(
-        self,
-        *,
-        uow: IdentityUnits,
-        hasher: PasswordHasher,
-        common_passwords: CommonPasswords,
-        ids: IdGenerator,
-        clock: Clock,
-    ) -> None:
-        self._uow = uow
-        self._hasher = hasher
-        self._common_passwords = common_passwords
-        self._ids = ids
-        self._clock = clock
+    uow: IdentityUnits
+    hasher: PasswordHasher
+    common_passwords: CommonPasswords
+    ids: IdGenerator
+    clock: Clock
 
     async def execute(self, command: CreateUserCommand) -> Versioned[UserView]:
         command.actor.require(Permission.MANAGE_USERS)
@@ -52,12 +44,12 @@ class CreateUser:
             command.password,
             email=command.email,
             username=command.username,
-            is_common=self._common_passwords.__contains__,
+            is_common=self.common_passwords.__contains__,
         )
-        password_hash = await self._hasher.hash(command.password)
-        now = self._clock.now()
+        password_hash = await self.hasher.hash(command.password)
+        now = self.clock.now()
         user = User.create(
-            id=UserId(self._ids.new(now)),
+            id=UserId(self.ids.new(now)),
             email=command.email,
             email_verified=command.email_verified,
             username=command.username,
@@ -69,7 +61,7 @@ class CreateUser:
             at=now,
         )
         view = Versioned(user_view(user, full=True), user.version)
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             await uow.idempotency.claim(command.once, view)
             await uow.users.add(user)
             await uow.commit()

@@ -22,6 +22,7 @@ class DeleteAccountCommand:
     """The version of the account that the caller saw; None deletes whatever is there."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteAccount:
     """Delete the caller's account for good, given the password: with its posts, votes and sessions, at once.
 
@@ -29,26 +30,23 @@ class DeleteAccount:
     kept without the person and the address. The last active administrator stays.
     """
 
-    def __init__(
-        self, *, uow: IdentityUnits, credentials: CredentialsReader, hasher: PasswordHasher, clock: Clock
-    ) -> None:
-        self._uow = uow
-        self._credentials = credentials
-        self._hasher = hasher
-        self._clock = clock
+    uow: IdentityUnits
+    credentials: CredentialsReader
+    hasher: PasswordHasher
+    clock: Clock
 
     async def execute(self, command: DeleteAccountCommand) -> None:
         actor = command.actor
         found = await confirm_password(
             actor,
             command.password,
-            uow=self._uow,
-            credentials=self._credentials,
-            hasher=self._hasher,
-            clock=self._clock,
+            uow=self.uow,
+            credentials=self.credentials,
+            hasher=self.hasher,
+            clock=self.clock,
         )
-        now = self._clock.now()
-        async with self._uow() as uow:
+        now = self.clock.now()
+        async with self.uow() as uow:
             try:
                 user = await uow.users.get(found.user_id)
             except UserNotFound:

@@ -20,6 +20,7 @@ class DeleteUserCommand:
     """The version that the caller saw; None deletes whatever is there."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteUser:
     """Delete somebody's account, with its posts, votes and sessions, in one transaction. For administrators.
 
@@ -27,16 +28,15 @@ class DeleteUser:
     last active administrator not at all.
     """
 
-    def __init__(self, *, uow: IdentityUnits, clock: Clock) -> None:
-        self._uow = uow
-        self._clock = clock
+    uow: IdentityUnits
+    clock: Clock
 
     async def execute(self, command: DeleteUserCommand) -> None:
-        actor, now = command.actor, self._clock.now()
+        actor, now = command.actor, self.clock.now()
         actor.require(Permission.MANAGE_USERS)
         if actor.user_id == command.user_id:
             raise OwnAccount
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             user = await uow.users.get(command.user_id)
             if command.if_version not in (None, user.version):
                 raise AccountChanged

@@ -24,19 +24,19 @@ class EditProfileCommand:
     """The version that the caller saw; None edits whatever is there."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EditProfile:
     """Change the caller's name, username or phone number; what is left out stays, `null` takes a value away.
 
     A reserved username (`admin`, `support`) is kept by whoever has it, and taken by nobody.
     """
 
-    def __init__(self, *, uow: IdentityUnits, reserved: ReservedUsernames, clock: Clock) -> None:
-        self._reserved = reserved
-        self._uow = uow
-        self._clock = clock
+    uow: IdentityUnits
+    reserved: ReservedUsernames
+    clock: Clock
 
     async def execute(self, command: EditProfileCommand) -> Versioned[AccountView]:
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             try:
                 user = await uow.users.get(command.actor.user_id)
             except UserNotFound:
@@ -44,8 +44,8 @@ class EditProfile:
             if command.if_version not in (None, user.version):
                 raise AccountChanged
             if isinstance(command.username, Username) and command.username.key != user.username.key:
-                demand_unreserved(command.username, self._reserved)
-            user.change_profile(username=command.username, name=command.name, phone=command.phone, at=self._clock.now())
+                demand_unreserved(command.username, self.reserved)
+            user.change_profile(username=command.username, name=command.name, phone=command.phone, at=self.clock.now())
             await uow.users.save(user)
             await uow.commit()
         return Versioned(account_view(user), user.version)

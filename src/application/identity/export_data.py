@@ -32,6 +32,7 @@ class Export:
     """Leaves a trace of it. To be called once it is certain that it is sent, and before anything of it is."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportData:
     """Export everything that is held on the caller as one JSON document: account, second factor, sessions, API keys,
     posts, votes, orders, audit trail.
@@ -40,23 +41,20 @@ class ExportData:
     is written meanwhile may or may not be in it.
     """
 
-    def __init__(
-        self, *, uow: IdentityUnits, accounts: AccountReader, sources: Sequence[ExportSource], clock: Clock
-    ) -> None:
-        self._uow = uow
-        self._accounts = accounts
-        self._sources = sources
-        self._clock = clock
+    uow: IdentityUnits
+    accounts: AccountReader
+    sources: Sequence[ExportSource]
+    clock: Clock
 
     async def execute(self, query: ExportDataQuery) -> Export:
         user_id = query.actor.user_id
-        if await self._accounts.account(user_id) is None:
+        if await self.accounts.account(user_id) is None:
             raise InvalidToken  # It speaks for an account that is gone.
-        return Export(user_id, self._sources, lambda: self._record(user_id))
+        return Export(user_id, self.sources, lambda: self._record(user_id))
 
     async def _record(self, user_id: UserId) -> None:
-        async with self._uow() as uow:
-            entry = AuditEntry(event=Unchanging.DATA_EXPORTED, at=self._clock.now(), actor=user_id, subject=user_id)
+        async with self.uow() as uow:
+            entry = AuditEntry(event=Unchanging.DATA_EXPORTED, at=self.clock.now(), actor=user_id, subject=user_id)
             await uow.audit.record(entry)
             await uow.commit()
 

@@ -14,14 +14,14 @@ class GetAccountQuery:
     actor: Actor
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GetAccount:
     """Read the caller's own account."""
 
-    def __init__(self, *, accounts: AccountReader) -> None:
-        self._accounts = accounts
+    accounts: AccountReader
 
     async def execute(self, query: GetAccountQuery) -> Versioned[AccountView]:
-        account = await self._accounts.account(query.actor.user_id)
+        account = await self.accounts.account(query.actor.user_id)
         if account is None:
             raise InvalidToken  # It speaks for an account that is gone.
         return account

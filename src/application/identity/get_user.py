@@ -16,14 +16,14 @@ class GetUserQuery:
     user_id: UserId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GetUser:
     """Read an account: its public profile, or all of it for an administrator."""
 
-    def __init__(self, *, users: UserReader) -> None:
-        self._users = users
+    users: UserReader
 
     async def execute(self, query: GetUserQuery) -> Versioned[UserView]:
-        found = await self._users.find(query.user_id, full=query.actor.may(Permission.READ_FULL_PROFILES))
+        found = await self.users.find(query.user_id, full=query.actor.may(Permission.READ_FULL_PROFILES))
         if found is None:
             raise UserNotFound
         return found

@@ -17,20 +17,20 @@ class ListAuditQuery:
     involving: UserId | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListAudit:
     """Read the audit trail, newest first: who did what to whom, from where and when. For administrators.
 
     `user` keeps what that user did or had done to them, also when the account is gone.
     """
 
-    def __init__(self, *, audit: AuditReader, cursors: CursorCodec) -> None:
-        self._audit = audit
-        self._cursors = cursors
+    audit: AuditReader
+    cursors: CursorCodec
 
     async def execute(self, query: ListAuditQuery) -> AuditPageView:
         query.actor.require(Permission.READ_AUDIT)
         scope = scope_of("audit", {"user": str(query.involving) if query.involving else None})
-        before = place(self._cursors, scope, query.page)
-        found = await self._audit.newest(limit=query.page.limit, before=before, involving=query.involving)
+        before = place(self.cursors, scope, query.page)
+        found = await self.audit.newest(limit=query.page.limit, before=before, involving=query.involving)
         last = found.items[-1].id if found.more else None
-        return AuditPageView(found.items, next_cursor(self._cursors, scope, last))
+        return AuditPageView(found.items, next_cursor(self.cursors, scope, last))

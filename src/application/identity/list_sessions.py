@@ -17,23 +17,23 @@ class ListSessionsQuery:
     page: PageRequest
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListSessions:
     """List the caller's live sessions, newest first: where and when each was opened, and which is the present one."""
 
-    def __init__(self, *, sessions: SessionReader, cursors: CursorCodec, clock: Clock) -> None:
-        self._sessions = sessions
-        self._cursors = cursors
-        self._clock = clock
+    sessions: SessionReader
+    cursors: CursorCodec
+    clock: Clock
 
     async def execute(self, query: ListSessionsQuery) -> SessionPageView:
         scope = scope_of("sessions", {"of": str(query.actor.user_id)})
-        before = place(self._cursors, scope, query.page)
-        found = await self._sessions.live(
+        before = place(self.cursors, scope, query.page)
+        found = await self.sessions.live(
             query.actor.user_id,
-            at=self._clock.now(),
+            at=self.clock.now(),
             current=query.actor.session_id,
             limit=query.page.limit,
             before=None if before is None else SessionId(before),
         )
         last = found.items[-1].id if found.more else None
-        return SessionPageView(found.items, next_cursor(self._cursors, scope, last))
+        return SessionPageView(found.items, next_cursor(self.cursors, scope, last))

@@ -19,6 +19,7 @@ class ListUsersQuery:
     """Only accounts whose username or name begins so; for an administrator also those whose e-mail address does."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListUsers:
     """List accounts, newest first: public profiles, or all of each for an administrator.
 
@@ -26,20 +27,19 @@ class ListUsers:
     `q` also looks at e-mail addresses.
     """
 
-    def __init__(self, *, users: UserReader, cursors: CursorCodec) -> None:
-        self._users = users
-        self._cursors = cursors
+    users: UserReader
+    cursors: CursorCodec
 
     async def execute(self, query: ListUsersQuery) -> UserPageView:
         full = query.actor.may(Permission.READ_FULL_PROFILES)
         prefix = None if query.beginning is None else canonical_key(query.beginning)
         scope = scope_of("users", {"q": prefix, "full": "yes" if full else None})
-        before = place(self._cursors, scope, query.page)
-        found = await self._users.newest(
+        before = place(self.cursors, scope, query.page)
+        found = await self.users.newest(
             limit=query.page.limit,
             before=None if before is None else UserId(before),
             prefix=prefix or None,
             full=full,
         )
         last = found.items[-1].id if found.more else None
-        return UserPageView(found.items, next_cursor(self._cursors, scope, last))
+        return UserPageView(found.items, next_cursor(self.cursors, scope, last))

@@ -23,6 +23,7 @@ class LogInCommand:
     """The second factor, for accounts that have one; for others it is not looked at."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogIn:
     """Exchange e-mail and password for a token pair.
 
@@ -33,23 +34,15 @@ class LogIn:
     parameters is rehashed on the way.
     """
 
-    def __init__(
-        self,
-        *,
-        uow: IdentityUnits,
-        credentials: CredentialsReader,
-        hasher: PasswordHasher,
-        open_session: UseCase[OpenSessionCommand, TokenPairView],
-    ) -> None:
-        self._uow = uow
-        self._credentials = credentials
-        self._hasher = hasher
-        self._open_session = open_session
+    uow: IdentityUnits
+    credentials: CredentialsReader
+    hasher: PasswordHasher
+    open_session: UseCase[OpenSessionCommand, TokenPairView]
 
     async def execute(self, command: LogInCommand) -> TokenPairView:
-        found = await self._credentials.by_email(command.email_key)
-        verdict = await self._hasher.verify(found.password_hash if found else None, command.password)
-        pair = await self._open_session.execute(
+        found = await self.credentials.by_email(command.email_key)
+        verdict = await self.hasher.verify(found.password_hash if found else None, command.password)
+        pair = await self.open_session.execute(
             OpenSessionCommand(found=found, matches=verdict.matches, device=command.device, proof=command.proof)
         )
         if found is not None and verdict.outdated:
@@ -59,8 +52,8 @@ class LogIn:
 
     async def _rehash(self, found: Credentials, password: Password) -> None:
         """Store the password under today's parameters: once everything is decided, so that it tells nobody anything."""
-        rehashed = await self._hasher.hash(password)
-        async with self._uow() as uow:
+        rehashed = await self.hasher.hash(password)
+        async with self.uow() as uow:
             try:
                 current = await uow.users.get(found.user_id)
             except UserNotFound:

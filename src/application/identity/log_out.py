@@ -14,19 +14,19 @@ class LogOutCommand:
     actor: Actor
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogOut:
     """Close the session that the access token belongs to; its refresh token is worthless from then on."""
 
-    def __init__(self, *, uow: IdentityUnits, clock: Clock) -> None:
-        self._uow = uow
-        self._clock = clock
+    uow: IdentityUnits
+    clock: Clock
 
     async def execute(self, command: LogOutCommand) -> None:
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             try:
                 session = await uow.sessions.get(command.actor.session_id)
             except SessionNotFound:
                 return  # The account was deleted a moment ago, and its sessions with it.
-            session.revoke(RevocationReason.LOGGED_OUT, at=self._clock.now(), by=command.actor.user_id)
+            session.revoke(RevocationReason.LOGGED_OUT, at=self.clock.now(), by=command.actor.user_id)
             await uow.sessions.save(session)
             await uow.commit()

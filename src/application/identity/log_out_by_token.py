@@ -13,26 +13,26 @@ class LogOutByTokenCommand:
     refresh_token: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogOutByToken:
     """Close the session that a refresh token belongs to, also when it was spent. A forged one closes nothing."""
 
-    def __init__(self, *, uow: IdentityUnits, refresh_tokens: RefreshTokens, clock: Clock) -> None:
-        self._uow = uow
-        self._refresh_tokens = refresh_tokens
-        self._clock = clock
+    uow: IdentityUnits
+    refresh_tokens: RefreshTokens
+    clock: Clock
 
     async def execute(self, command: LogOutByTokenCommand) -> None:
         try:
-            token = self._refresh_tokens.parse(command.refresh_token)
+            token = self.refresh_tokens.parse(command.refresh_token)
         except InvalidToken:
             return
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             try:
                 session = await uow.sessions.get(token.session_id)
             except SessionNotFound:
                 return
-            now = self._clock.now()
-            if not session.is_live(now) or not self._refresh_tokens.leads_to(token, session):
+            now = self.clock.now()
+            if not session.is_live(now) or not self.refresh_tokens.leads_to(token, session):
                 return
             session.revoke(RevocationReason.LOGGED_OUT, at=now)
             await uow.sessions.save(session)

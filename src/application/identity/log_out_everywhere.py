@@ -15,20 +15,20 @@ class LogOutEverywhereCommand:
     actor: Actor
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogOutEverywhere:
     """Close every session of the caller, the present one included."""
 
-    def __init__(self, *, uow: IdentityUnits, clock: Clock) -> None:
-        self._uow = uow
-        self._clock = clock
+    uow: IdentityUnits
+    clock: Clock
 
     async def execute(self, command: LogOutEverywhereCommand) -> None:
         user_id = command.actor.user_id
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             try:
                 # Locked although nothing of it changes: a log-in at the same time comes before or after, not between.
                 await uow.users.get(user_id)
             except UserNotFound:
                 return  # The account was deleted a moment ago, and its sessions with it.
-            await close_sessions(uow, user_id, RevocationReason.LOGGED_OUT, at=self._clock.now(), by=user_id)
+            await close_sessions(uow, user_id, RevocationReason.LOGGED_OUT, at=self.clock.now(), by=user_id)
             await uow.commit()

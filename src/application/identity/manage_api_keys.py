@@ -28,6 +28,7 @@ class CreateApiKeyCommand:
     once: Once[CreatedApiKeyView] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreateApiKey:
     """Make a key for a program, given the password: good for the scopes it names and no more, and shown this once.
 
@@ -36,47 +37,37 @@ class CreateApiKey:
     expire. An account has at most 100.
     """
 
-    def __init__(
-        self,
-        *,
-        uow: IdentityUnits,
-        credentials: CredentialsReader,
-        hasher: PasswordHasher,
-        keys: ApiKeys,
-        ids: IdGenerator,
-        clock: Clock,
-    ) -> None:
-        self._uow = uow
-        self._credentials = credentials
-        self._hasher = hasher
-        self._keys = keys
-        self._ids = ids
-        self._clock = clock
+    uow: IdentityUnits
+    credentials: CredentialsReader
+    hasher: PasswordHasher
+    keys: ApiKeys
+    ids: IdGenerator
+    clock: Clock
 
     async def execute(self, command: CreateApiKeyCommand) -> CreatedApiKeyView:
         command.actor.demand_scope(None)
         found = await confirm_password(
             command.actor,
             command.password,
-            uow=self._uow,
-            credentials=self._credentials,
-            hasher=self._hasher,
-            clock=self._clock,
+            uow=self.uow,
+            credentials=self.credentials,
+            hasher=self.hasher,
+            clock=self.clock,
         )
-        now = self._clock.now()
-        new = self._keys.new()
+        now = self.clock.now()
+        new = self.keys.new()
         key = ApiKey.create(
-            id=ApiKeyId(self._ids.new(now)),
+            id=ApiKeyId(self.ids.new(now)),
             user_id=command.actor.user_id,
             name=command.name,
             scopes=command.scopes,
-            hash=self._keys.hash(new.text),
+            hash=self.keys.hash(new.text),
             hint=new.hint,
             expires_at=command.expires_at,
             at=now,
         )
         view = created_view(key, new.text)
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             try:
                 # The lock on the account is what makes the count hold.
                 user = await uow.users.get(command.actor.user_id)
@@ -111,15 +102,15 @@ class ListApiKeysQuery:
     actor: Actor
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListApiKeys:
     """List the caller's API keys, the newest first; the keys themselves are not shown again."""
 
-    def __init__(self, *, reader: ApiKeyReader) -> None:
-        self._reader = reader
+    reader: ApiKeyReader
 
     async def execute(self, query: ListApiKeysQuery) -> ApiKeyListView:
         query.actor.demand_scope(None)
-        return ApiKeyListView(items=await self._reader.of_user(query.actor.user_id))
+        return ApiKeyListView(items=await self.reader.of_user(query.actor.user_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +119,17 @@ class RevokeApiKeyCommand:
     key_id: ApiKeyId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RevokeApiKey:
     """Take a key away; within a second no worker and no instance accepts it any more."""
 
-    def __init__(self, *, uow: IdentityUnits, clock: Clock) -> None:
-        self._uow = uow
-        self._clock = clock
+    uow: IdentityUnits
+    clock: Clock
 
     async def execute(self, command: RevokeApiKeyCommand) -> None:
         command.actor.demand_scope(None)
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             key = await uow.api_keys.get(command.actor.user_id, command.key_id)
-            key.revoke(at=self._clock.now())
+            key.revoke(at=self.clock.now())
             await uow.api_keys.remove(key)
             await uow.commit()

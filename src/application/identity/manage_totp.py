@@ -27,43 +27,34 @@ class EnrolTotpCommand:
     password: Password = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolTotp:
     """Get a secret for an authenticator app, given the password. It counts for nothing until a first code confirms it.
 
     Asked again before that, there is a new secret in the place of the old one.
     """
 
-    def __init__(
-        self,
-        *,
-        uow: IdentityUnits,
-        credentials: CredentialsReader,
-        hasher: PasswordHasher,
-        totp: TotpCodes,
-        box: SecretBox,
-        clock: Clock,
-    ) -> None:
-        self._uow = uow
-        self._credentials = credentials
-        self._hasher = hasher
-        self._totp = totp
-        self._box = box
-        self._clock = clock
+    uow: IdentityUnits
+    credentials: CredentialsReader
+    hasher: PasswordHasher
+    totp: TotpCodes
+    box: SecretBox
+    clock: Clock
 
     async def execute(self, command: EnrolTotpCommand) -> TotpEnrolmentView:
         command.actor.demand_scope(None)
         found = await confirm_password(
             command.actor,
             command.password,
-            uow=self._uow,
-            credentials=self._credentials,
-            hasher=self._hasher,
-            clock=self._clock,
+            uow=self.uow,
+            credentials=self.credentials,
+            hasher=self.hasher,
+            clock=self.clock,
         )
-        user_id, now = command.actor.user_id, self._clock.now()
-        secret = self._totp.new_secret()
-        sealed = self._box.seal(secret, owner=user_id)
-        async with self._uow() as uow:
+        user_id, now = command.actor.user_id, self.clock.now()
+        secret = self.totp.new_secret()
+        sealed = self.box.seal(secret, owner=user_id)
+        async with self.uow() as uow:
             try:
                 user = await uow.users.get(user_id)
             except UserNotFound:
@@ -77,7 +68,7 @@ class EnrolTotp:
                 factor.re_enrol(sealed, at=now)
                 await uow.second_factors.save(factor)
             await uow.commit()
-        return TotpEnrolmentView(secret=secret, uri=self._totp.uri(secret, account=user.email.value))
+        return TotpEnrolmentView(secret=secret, uri=self.totp.uri(secret, account=user.email.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,33 +77,31 @@ class ConfirmTotpCommand:
     code: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmTotp:
     """Put the second factor into force with a first code, and get ten recovery codes, shown this once.
 
     From then on logging in takes a code too. Sessions that are open stay open.
     """
 
-    def __init__(
-        self, *, uow: IdentityUnits, desk: SecondFactorDesk, recovery_codes: RecoveryCodes, clock: Clock
-    ) -> None:
-        self._uow = uow
-        self._desk = desk
-        self._recovery_codes = recovery_codes
-        self._clock = clock
+    uow: IdentityUnits
+    desk: SecondFactorDesk
+    recovery_codes: RecoveryCodes
+    clock: Clock
 
     async def execute(self, command: ConfirmTotpCommand) -> RecoveryCodesView:
         command.actor.demand_scope(None)
-        user_id, now = command.actor.user_id, self._clock.now()
-        codes = self._recovery_codes.new(RECOVERY_CODES)
-        async with self._uow() as uow:
+        user_id, now = command.actor.user_id, self.clock.now()
+        codes = self.recovery_codes.new(RECOVERY_CODES)
+        async with self.uow() as uow:
             factor = await uow.second_factors.find(user_id)
             if factor is None:
                 raise TotpNotEnabled
             if factor.is_confirmed:
                 raise TotpAlreadyEnabled
-            verdict = self._desk.judge(factor, Proof(code=command.code), at=now)
+            verdict = self.desk.judge(factor, Proof(code=command.code), at=now)
             if verdict is CodeVerdict.ACCEPTED:
-                factor.confirm((self._recovery_codes.hash(code, owner=user_id) for code in codes), at=now)
+                factor.confirm((self.recovery_codes.hash(code, owner=user_id) for code in codes), at=now)
             await uow.second_factors.save(factor)
             await uow.commit()
         if verdict is CodeVerdict.REFUSED:
@@ -128,23 +117,15 @@ class DisableTotpCommand:
     """A code, or a recovery code. Either it or the password is there."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DisableTotp:
     """Take the second factor away, given the password, a code or a recovery code."""
 
-    def __init__(
-        self,
-        *,
-        uow: IdentityUnits,
-        credentials: CredentialsReader,
-        hasher: PasswordHasher,
-        desk: SecondFactorDesk,
-        clock: Clock,
-    ) -> None:
-        self._uow = uow
-        self._credentials = credentials
-        self._hasher = hasher
-        self._desk = desk
-        self._clock = clock
+    uow: IdentityUnits
+    credentials: CredentialsReader
+    hasher: PasswordHasher
+    desk: SecondFactorDesk
+    clock: Clock
 
     async def execute(self, command: DisableTotpCommand) -> None:
         command.actor.demand_scope(None)
@@ -152,19 +133,19 @@ class DisableTotp:
             await confirm_password(
                 command.actor,
                 command.password,
-                uow=self._uow,
-                credentials=self._credentials,
-                hasher=self._hasher,
-                clock=self._clock,
+                uow=self.uow,
+                credentials=self.credentials,
+                hasher=self.hasher,
+                clock=self.clock,
             )
         verdict = CodeVerdict.ACCEPTED
-        now = self._clock.now()
-        async with self._uow() as uow:
+        now = self.clock.now()
+        async with self.uow() as uow:
             factor = await uow.second_factors.find(command.actor.user_id)
             if factor is None:
                 raise TotpNotEnabled
             if command.password is None:
-                verdict = self._desk.judge(factor, command.proof, at=now)
+                verdict = self.desk.judge(factor, command.proof, at=now)
             if verdict is CodeVerdict.ACCEPTED:
                 factor.disable(at=now)
                 await uow.second_factors.remove(factor)
@@ -180,14 +161,14 @@ class GetTotpQuery:
     actor: Actor
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GetTotp:
     """Tell whether a second factor is in force, and how many recovery codes are left."""
 
-    def __init__(self, *, uow: IdentityUnits) -> None:
-        self._uow = uow
+    uow: IdentityUnits
 
     async def execute(self, query: GetTotpQuery) -> TotpStateView:
         query.actor.demand_scope(None)
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             factor = await uow.second_factors.find(query.actor.user_id)
         return totp_state_view(factor)

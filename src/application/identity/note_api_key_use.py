@@ -13,15 +13,15 @@ class NoteApiKeyUseCommand:
     key_id: ApiKeyId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoteApiKeyUse:
     """Keep that a key is in use now, at most once a minute, however many processes see it used."""
 
-    def __init__(self, *, uow: IdentityUnits, clock: Clock) -> None:
-        self._uow = uow
-        self._clock = clock
+    uow: IdentityUnits
+    clock: Clock
 
     async def execute(self, command: NoteApiKeyUseCommand) -> None:
-        now = self._clock.now()
-        async with self._uow() as uow:
+        now = self.clock.now()
+        async with self.uow() as uow:
             await uow.api_keys.note_use(command.key_id, at=now, unless_since=now - USE_NOTED_EVERY)
             await uow.commit()

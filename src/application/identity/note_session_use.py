@@ -13,13 +13,13 @@ class NoteSessionUseCommand:
     """Of the access token that was seen."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoteSessionUse:
     """Keep that the pair of a generation is in use: from then on the token that it was yielded by is spent for good."""
 
-    def __init__(self, *, uow: IdentityUnits) -> None:
-        self._uow = uow
+    uow: IdentityUnits
 
     async def execute(self, command: NoteSessionUseCommand) -> None:
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             await uow.sessions.note_use(command.session_id, command.generation)
             await uow.commit()

@@ -28,6 +28,7 @@ class OpenSessionCommand:
     proof: Proof = field(default_factory=Proof)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSession(SharesCommit):
     """Open a session if the password was right and still is, for an account that may log in.
 
@@ -37,24 +38,15 @@ class OpenSession(SharesCommit):
     with others, and be run again after a lost race without another hash.
     """
 
-    def __init__(
-        self,
-        *,
-        uow: IdentityUnits,
-        desk: TokenDesk,
-        second_factor: SecondFactorDesk,
-        clock: Clock,
-        max_sessions: int = SESSIONS_PER_USER,
-    ) -> None:
-        self._uow = uow
-        self._desk = desk
-        self._second_factor = second_factor
-        self._clock = clock
-        self._max_sessions = max_sessions
+    uow: IdentityUnits
+    desk: TokenDesk
+    second_factor: SecondFactorDesk
+    clock: Clock
+    max_sessions: int = SESSIONS_PER_USER
 
     async def execute(self, command: OpenSessionCommand) -> TokenPairView:
-        found, now = command.found, self._clock.now()
-        async with self._uow() as uow:
+        found, now = command.found, self.clock.now()
+        async with self.uow() as uow:
             # Whatever is wrong, from here on the steps are the same, so nobody learns which it was by the time.
             is_right = found is not None and command.matches and found.is_active
             user = await self._unchanged(uow, found) if found is not None and is_right else None
@@ -65,13 +57,13 @@ class OpenSession(SharesCommit):
                 raise InvalidCredentials
             await self._demand_second_factor(uow, user, command.proof, at=now)
             # The account is locked, so no other session of its is opened meanwhile.
-            for displaced in await uow.sessions.beyond(user.id, keep=self._max_sessions - 1, at=now):
+            for displaced in await uow.sessions.beyond(user.id, keep=self.max_sessions - 1, at=now):
                 displaced.revoke(RevocationReason.DISPLACED, at=now)
                 await uow.sessions.save(displaced)
-            session, token = self._desk.open_session(user.id, command.device, at=now)
+            session, token = self.desk.open_session(user.id, command.device, at=now)
             await uow.sessions.add(session)
             await uow.commit()
-        return self._desk.pair(session, token, user.role, at=now)
+        return self.desk.pair(session, token, user.role, at=now)
 
     async def _demand_second_factor(self, uow: IdentityUnitOfWork, user: User, proof: Proof, *, at: datetime) -> None:
         """Raise unless the proof is accepted or none is needed. That a code was wrong is committed, and counts."""
@@ -80,7 +72,7 @@ class OpenSession(SharesCommit):
             return
         if proof.is_empty:
             raise SecondFactorRequired
-        verdict = self._second_factor.judge(factor, proof, at=at)
+        verdict = self.second_factor.judge(factor, proof, at=at)
         await uow.second_factors.save(factor)
         if verdict is CodeVerdict.REFUSED:
             await uow.audit.record(AuditEntry(event=Unchanging.LOG_IN_FAILED, at=at, actor=None, subject=user.id))

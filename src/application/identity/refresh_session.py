@@ -16,6 +16,7 @@ class RefreshSessionCommand:
     refresh_token: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshSession:
     """Exchange a refresh token for a new pair; the old one is spent (RFC 9700, section 4.14.2).
 
@@ -25,38 +26,37 @@ class RefreshSession:
     closed although the answer is an error.
     """
 
-    def __init__(self, *, uow: IdentityUnits, refresh_tokens: RefreshTokens, desk: TokenDesk, clock: Clock) -> None:
-        self._uow = uow
-        self._refresh_tokens = refresh_tokens
-        self._desk = desk
-        self._clock = clock
+    uow: IdentityUnits
+    refresh_tokens: RefreshTokens
+    desk: TokenDesk
+    clock: Clock
 
     async def execute(self, command: RefreshSessionCommand) -> TokenPairView:
-        token = self._refresh_tokens.parse(command.refresh_token)
-        async with self._uow() as uow:
+        token = self.refresh_tokens.parse(command.refresh_token)
+        async with self.uow() as uow:
             try:
                 session = await uow.sessions.get(token.session_id)
             except SessionNotFound:
                 raise InvalidToken from None
-            now = self._clock.now()
-            if not session.is_live(now) or not self._refresh_tokens.leads_to(token, session):
+            now = self.clock.now()
+            if not session.is_live(now) or not self.refresh_tokens.leads_to(token, session):
                 raise InvalidToken
             standing = await uow.users.standing(session.user_id)
             if standing is None or standing.status is not UserStatus.ACTIVE:
                 raise InvalidToken
-            presented = session.judge(self._refresh_tokens.hash(token), token.generation, at=now)
+            presented = session.judge(self.refresh_tokens.hash(token), token.generation, at=now)
             if presented is Presented.REUSED:
                 session.revoke(RevocationReason.TOKEN_REUSED, at=now)
                 await uow.sessions.save(session)
                 await uow.commit()
                 raise TokenReused
             if presented is Presented.CURRENT:
-                newest = self._refresh_tokens.successor(token)
-                session.rotate(self._refresh_tokens.hash(newest), at=now)
+                newest = self.refresh_tokens.successor(token)
+                session.rotate(self.refresh_tokens.hash(newest), at=now)
                 await uow.sessions.save(session)
                 await uow.commit()
             else:
                 newest = token
                 while newest.generation < session.generation:
-                    newest = self._refresh_tokens.successor(newest)
-        return self._desk.pair(session, newest, standing.role, at=now)
+                    newest = self.refresh_tokens.successor(newest)
+        return self.desk.pair(session, newest, standing.role, at=now)

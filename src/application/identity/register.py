@@ -22,6 +22,7 @@ class RegisterCommand:
     device: Device
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Register(SharesCommit):
     """Store an account, and the session that its owner is signed in with. Raises `EmailTaken`, `UsernameTaken`.
 
@@ -29,28 +30,27 @@ class Register(SharesCommit):
     with others, and be run again after a lost race without another hash.
     """
 
-    def __init__(self, *, uow: IdentityUnits, desk: TokenDesk, ids: IdGenerator, clock: Clock) -> None:
-        self._uow = uow
-        self._desk = desk
-        self._ids = ids
-        self._clock = clock
+    uow: IdentityUnits
+    desk: TokenDesk
+    ids: IdGenerator
+    clock: Clock
 
     async def execute(self, command: RegisterCommand) -> SignedUpView:
-        now = self._clock.now()
+        now = self.clock.now()
         user = User.sign_up(
-            id=UserId(self._ids.new(now)),
+            id=UserId(self.ids.new(now)),
             email=command.email,
             username=command.username,
             name=command.name,
             password_hash=command.password_hash,
             at=now,
         )
-        session, token = self._desk.open_session(user.id, command.device, at=now)
-        async with self._uow() as uow:
+        session, token = self.desk.open_session(user.id, command.device, at=now)
+        async with self.uow() as uow:
             await uow.users.add(user)
             await uow.sessions.add(session)
             await uow.commit()
-        pair = self._desk.pair(session, token, user.role, at=now)
+        pair = self.desk.pair(session, token, user.role, at=now)
         return SignedUpView(
             access_token=pair.access_token,
             refresh_token=pair.refresh_token,

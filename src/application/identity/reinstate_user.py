@@ -14,18 +14,18 @@ class ReinstateUserCommand:
     user_id: UserId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReinstateUser:
     """Let a suspended account in again; its sessions stay closed. Whoever may suspend it may reinstate it."""
 
-    def __init__(self, *, uow: IdentityUnits, clock: Clock) -> None:
-        self._uow = uow
-        self._clock = clock
+    uow: IdentityUnits
+    clock: Clock
 
     async def execute(self, command: ReinstateUserCommand) -> None:
         command.actor.require(Permission.SUSPEND_USERS)
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             user = await uow.users.get(command.user_id)
-            if not user.reinstate(by=command.actor, at=self._clock.now()):
+            if not user.reinstate(by=command.actor, at=self.clock.now()):
                 return
             await uow.users.save(user)
             await uow.commit()

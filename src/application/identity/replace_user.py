@@ -30,6 +30,7 @@ class ReplaceUserCommand:
     """The version that the caller saw; None replaces whatever is there."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaceUser:
     """Replace all that an account says, role and status included; only the password stays. For administrators.
 
@@ -37,15 +38,14 @@ class ReplaceUser:
     names the new role. With the status `suspended` its sessions are closed. There is always an active administrator.
     """
 
-    def __init__(self, *, uow: IdentityUnits, clock: Clock) -> None:
-        self._uow = uow
-        self._clock = clock
+    uow: IdentityUnits
+    clock: Clock
 
     async def execute(self, command: ReplaceUserCommand) -> Versioned[UserView]:
-        actor, now = command.actor, self._clock.now()
+        actor, now = command.actor, self.clock.now()
         actor.require(Permission.MANAGE_USERS)
         stays_active = command.status is UserStatus.ACTIVE
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             user = await uow.users.get(command.user_id)
             if command.if_version not in (None, user.version):
                 raise AccountChanged

@@ -15,6 +15,7 @@ class RequestPasswordResetCommand:
     """The canonical key of the address; one that cannot exist is simply unknown."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestPasswordReset:
     """Mail a link for setting a new password, if the address belongs to an active account.
 
@@ -22,27 +23,18 @@ class RequestPasswordReset:
     replaces it.
     """
 
-    def __init__(
-        self,
-        *,
-        uow: IdentityUnits,
-        credentials: CredentialsReader,
-        tokens: OneTimeTokens,
-        mails: AccountMails,
-        clock: Clock,
-    ) -> None:
-        self._uow = uow
-        self._credentials = credentials
-        self._tokens = tokens
-        self._mails = mails
-        self._clock = clock
+    uow: IdentityUnits
+    credentials: CredentialsReader
+    tokens: OneTimeTokens
+    mails: AccountMails
+    clock: Clock
 
     async def execute(self, command: RequestPasswordResetCommand) -> None:
-        found = await self._credentials.by_email(command.email_key)
+        found = await self.credentials.by_email(command.email_key)
         if found is None:
             return
-        token = self._tokens.new()
-        async with self._uow() as uow:
+        token = self.tokens.new()
+        async with self.uow() as uow:
             try:
                 user = await uow.users.get(found.user_id)
             except UserNotFound:
@@ -53,10 +45,10 @@ class RequestPasswordReset:
                 OneTimeToken.issue(
                     user_id=user.id,
                     purpose=Purpose.RESET_PASSWORD,
-                    hash=self._tokens.hash(token),
+                    hash=self.tokens.hash(token),
                     email=user.email,
-                    at=self._clock.now(),
+                    at=self.clock.now(),
                 )
             )
             await uow.commit()
-        self._mails.password_reset(user.email, user.username, token)
+        self.mails.password_reset(user.email, user.username, token)

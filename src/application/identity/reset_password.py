@@ -19,6 +19,7 @@ class ResetPasswordCommand:
     password: Password = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResetPassword:
     """Set a new password with the token of a mail. Every session of the account is closed, and its API keys end.
 
@@ -28,31 +29,20 @@ class ResetPassword:
     chosen is refused without spending the token. A second factor stays in force.
     """
 
-    def __init__(
-        self,
-        *,
-        uow: IdentityUnits,
-        credentials: CredentialsReader,
-        tokens: OneTimeTokens,
-        hasher: PasswordHasher,
-        common_passwords: CommonPasswords,
-        mails: AccountMails,
-        clock: Clock,
-    ) -> None:
-        self._uow = uow
-        self._credentials = credentials
-        self._tokens = tokens
-        self._hasher = hasher
-        self._common_passwords = common_passwords
-        self._mails = mails
-        self._clock = clock
+    uow: IdentityUnits
+    credentials: CredentialsReader
+    tokens: OneTimeTokens
+    hasher: PasswordHasher
+    common_passwords: CommonPasswords
+    mails: AccountMails
+    clock: Clock
 
     async def execute(self, command: ResetPasswordCommand) -> None:
         token = await self._good(command.token)
         await self._demand_fit(command.password, token)
-        password_hash = await self._hasher.hash(command.password)
-        now = self._clock.now()
-        async with self._uow() as uow:
+        password_hash = await self.hasher.hash(command.password)
+        now = self.clock.now()
+        async with self.uow() as uow:
             try:
                 user = await uow.users.get(token.user_id)
             except UserNotFound:
@@ -73,22 +63,22 @@ class ResetPassword:
                 await uow.api_keys.remove(key)
             await uow.commit()
         try:
-            self._mails.password_was_reset(user.email, user.username, [key.name for key in keys])
+            self.mails.password_was_reset(user.email, user.username, [key.name for key in keys])
         except Overloaded:
             return  # The password is changed, and a notice that cannot be queued must not say otherwise.
 
     async def _good(self, text: str) -> OneTimeToken:
         """Find the token before any hashing: whoever makes tokens up gets no work out of the hasher."""
-        async with self._uow() as uow:
-            token = await uow.one_time_tokens.find(self._tokens.hash(text), Purpose.RESET_PASSWORD)
-        if self._clock.now() >= token.expires_at:
+        async with self.uow() as uow:
+            token = await uow.one_time_tokens.find(self.tokens.hash(text), Purpose.RESET_PASSWORD)
+        if self.clock.now() >= token.expires_at:
             raise InvalidOneTimeToken
         return token
 
     async def _demand_fit(self, password: Password, token: OneTimeToken) -> None:
-        owner = await self._credentials.by_id(token.user_id)
+        owner = await self.credentials.by_id(token.user_id)
         if owner is None:
             raise InvalidOneTimeToken
         demand_fit_password(
-            password, email=owner.email, username=owner.username, is_common=self._common_passwords.__contains__
+            password, email=owner.email, username=owner.username, is_common=self.common_passwords.__contains__
         )

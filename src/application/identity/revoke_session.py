@@ -16,19 +16,19 @@ class RevokeSessionCommand:
     session_id: SessionId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RevokeSession:
     """Close one of the caller's sessions, such as that of a lost phone; its tokens are worthless within a second.
 
     One that is closed already, or somebody else's, is not there.
     """
 
-    def __init__(self, *, uow: IdentityUnits, clock: Clock) -> None:
-        self._uow = uow
-        self._clock = clock
+    uow: IdentityUnits
+    clock: Clock
 
     async def execute(self, command: RevokeSessionCommand) -> None:
-        now = self._clock.now()
-        async with self._uow() as uow:
+        now = self.clock.now()
+        async with self.uow() as uow:
             session = await uow.sessions.get(command.session_id)
             if session.user_id != command.actor.user_id or not session.is_live(now):
                 raise SessionNotFound

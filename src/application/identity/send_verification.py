@@ -21,21 +21,21 @@ class SendVerificationCommand:
     user_id: UserId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SendVerification:
     """Mail a link that proves that the caller reads their address; to a verified one nothing is sent.
 
     The link is good for 24 hours, and so are those of the mails before.
     """
 
-    def __init__(self, *, uow: IdentityUnits, tokens: OneTimeTokens, mails: AccountMails, clock: Clock) -> None:
-        self._uow = uow
-        self._tokens = tokens
-        self._mails = mails
-        self._clock = clock
+    uow: IdentityUnits
+    tokens: OneTimeTokens
+    mails: AccountMails
+    clock: Clock
 
     async def execute(self, command: SendVerificationCommand) -> None:
-        token = self._tokens.new()
-        async with self._uow() as uow:
+        token = self.tokens.new()
+        async with self.uow() as uow:
             try:
                 user = await uow.users.get(command.user_id)
             except UserNotFound:
@@ -46,13 +46,13 @@ class SendVerification:
                 OneTimeToken.issue(
                     user_id=user.id,
                     purpose=Purpose.VERIFY_EMAIL,
-                    hash=self._tokens.hash(token),
+                    hash=self.tokens.hash(token),
                     email=user.email,
-                    at=self._clock.now(),
+                    at=self.clock.now(),
                 )
             )
             await uow.commit()
-        self._mails.email_verification(user.email, user.username, token)
+        self.mails.email_verification(user.email, user.username, token)
 
 
 class SignUpWithVerification:

@@ -24,6 +24,7 @@ class SignUpCommand:
     device: Device
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignUp:
     """Create an account and sign it in.
 
@@ -33,31 +34,22 @@ class SignUp:
     or username.
     """
 
-    def __init__(
-        self,
-        *,
-        hasher: PasswordHasher,
-        common_passwords: CommonPasswords,
-        usernames: UsernameGenerator,
-        reserved: ReservedUsernames,
-        register: UseCase[RegisterCommand, SignedUpView],
-    ) -> None:
-        self._hasher = hasher
-        self._common_passwords = common_passwords
-        self._usernames = usernames
-        self._reserved = reserved
-        self._register = register
+    hasher: PasswordHasher
+    common_passwords: CommonPasswords
+    usernames: UsernameGenerator
+    reserved: ReservedUsernames
+    register: UseCase[RegisterCommand, SignedUpView]
 
     async def execute(self, command: SignUpCommand) -> SignedUpView:
         if command.username is not None:
-            demand_unreserved(command.username, self._reserved)
+            demand_unreserved(command.username, self.reserved)
         demand_fit_password(
             command.password,
             email=command.email,
             username=command.username,
-            is_common=self._common_passwords.__contains__,
+            is_common=self.common_passwords.__contains__,
         )
-        password_hash = await self._hasher.hash(command.password)
+        password_hash = await self.hasher.hash(command.password)
         if command.username is not None:
             return await self._store(command, command.username, password_hash)
         for _ in range(_SUGGESTIONS - 1):
@@ -69,13 +61,13 @@ class SignUp:
 
     def _suggested(self) -> Username:
         """Return a generated username; one that is reserved is passed over, however unlikely."""
-        username = Username.parse(self._usernames.suggest())
-        while username in self._reserved:
-            username = Username.parse(self._usernames.suggest())
+        username = Username.parse(self.usernames.suggest())
+        while username in self.reserved:
+            username = Username.parse(self.usernames.suggest())
         return username
 
     async def _store(self, command: SignUpCommand, username: Username, password_hash: str) -> SignedUpView:
-        return await self._register.execute(
+        return await self.register.execute(
             RegisterCommand(
                 email=command.email,
                 username=username,

@@ -18,6 +18,7 @@ class SuspendUserCommand:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SuspendUser:
     """Shut an account out: its sessions are closed, and logging in is refused until it is reinstated.
 
@@ -25,14 +26,13 @@ class SuspendUser:
     themselves, nor the last active administrator. Suspending twice is suspending once.
     """
 
-    def __init__(self, *, uow: IdentityUnits, clock: Clock) -> None:
-        self._uow = uow
-        self._clock = clock
+    uow: IdentityUnits
+    clock: Clock
 
     async def execute(self, command: SuspendUserCommand) -> None:
-        actor, now = command.actor, self._clock.now()
+        actor, now = command.actor, self.clock.now()
         actor.require(Permission.SUSPEND_USERS)
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             user = await uow.users.get(command.user_id)
             was_admin = user.is_active_admin
             if not user.suspend(by=actor, reason=command.reason, at=now):

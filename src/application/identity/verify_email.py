@@ -14,21 +14,21 @@ class VerifyEmailCommand:
     token: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyEmail:
     """Take the token of a verification mail. Nobody needs to be signed in.
 
     The token is good for its 24 hours, however often it comes: opened twice, a link says the same.
     """
 
-    def __init__(self, *, uow: IdentityUnits, tokens: OneTimeTokens, clock: Clock) -> None:
-        self._uow = uow
-        self._tokens = tokens
-        self._clock = clock
+    uow: IdentityUnits
+    tokens: OneTimeTokens
+    clock: Clock
 
     async def execute(self, command: VerifyEmailCommand) -> None:
-        now = self._clock.now()
-        async with self._uow() as uow:
-            token = await uow.one_time_tokens.find(self._tokens.hash(command.token), Purpose.VERIFY_EMAIL)
+        now = self.clock.now()
+        async with self.uow() as uow:
+            token = await uow.one_time_tokens.find(self.tokens.hash(command.token), Purpose.VERIFY_EMAIL)
             try:
                 user = await uow.users.get(token.user_id)
             except UserNotFound:

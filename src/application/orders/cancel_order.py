@@ -19,20 +19,20 @@ class CancelOrderCommand:
     """The version that the caller saw; None cancels whatever is there."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CancelOrder(SharesCommit):
     """Cancel one's own order, as long as it is `pending` or `confirmed`."""
 
-    def __init__(self, *, uow: OrdersUnits, clock: Clock) -> None:
-        self._uow = uow
-        self._clock = clock
+    uow: OrdersUnits
+    clock: Clock
 
     async def execute(self, command: CancelOrderCommand) -> OrderView:
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             order = await uow.orders.get(command.order_id)
             order.show_to(command.actor)
             if command.if_version not in (None, order.version):
                 raise OrderChanged
-            order.cancel(by=command.actor, at=self._clock.now())
+            order.cancel(by=command.actor, at=self.clock.now())
             await uow.orders.save(order)
             await uow.commit()
         return order_view(order)

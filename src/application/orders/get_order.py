@@ -17,14 +17,14 @@ class GetOrderQuery:
     order_id: OrderId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GetOrder:
     """Read one of your own orders; administrators read any. To everybody else it does not exist."""
 
-    def __init__(self, *, reader: OrderReader) -> None:
-        self._reader = reader
+    reader: OrderReader
 
     async def execute(self, query: GetOrderQuery) -> OrderView:
-        view = await self._reader.get(query.order_id)
+        view = await self.reader.get(query.order_id)
         if view is None or not may_see(query.actor, None if view.user_id is None else UserId(UUID(view.user_id))):
             raise OrderNotFound
         return view

@@ -20,12 +20,12 @@ class ListOrdersQuery:
     """All orders instead, those of deleted accounts among them."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListOrders:
     """List your own orders, newest first. Administrators may ask for those of another user, or for everybody's."""
 
-    def __init__(self, *, reader: OrderReader, cursors: CursorCodec) -> None:
-        self._reader = reader
-        self._cursors = cursors
+    reader: OrderReader
+    cursors: CursorCodec
 
     async def execute(self, query: ListOrdersQuery) -> OrderPageView:
         customer = None if query.everybodys else (query.customer or query.actor.user_id)
@@ -33,7 +33,7 @@ class ListOrders:
             query.actor.require(Permission.MANAGE_ORDERS)
         scope = scope_of("orders", {"customer": None if customer is None else str(customer)})
         cursor = query.page.cursor
-        before = None if cursor is None else OrderId(self._cursors.decode(scope, cursor))
-        found = await self._reader.newest(limit=query.page.limit, before=before, customer=customer)
+        before = None if cursor is None else OrderId(self.cursors.decode(scope, cursor))
+        found = await self.reader.newest(limit=query.page.limit, before=before, customer=customer)
         last = UUID(found.items[-1].id) if found.more else None
-        return OrderPageView(found.items, None if last is None else self._cursors.encode(scope, last))
+        return OrderPageView(found.items, None if last is None else self.cursors.encode(scope, last))

@@ -21,6 +21,7 @@ class MoveOrderCommand:
     """The version that the caller saw; None moves whatever is there."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MoveOrder(SharesCommit):
     """Give an order another status; administrators may. `pending` becomes `confirmed`, then `shipped`, then
     `delivered`; `pending` and `confirmed` may become `cancelled`. Any other move is refused by name.
@@ -28,18 +29,17 @@ class MoveOrder(SharesCommit):
     An order whose account was deleted has no address left: it can be cancelled, and delivered once it was shipped.
     """
 
-    def __init__(self, *, uow: OrdersUnits, clock: Clock) -> None:
-        self._uow = uow
-        self._clock = clock
+    uow: OrdersUnits
+    clock: Clock
 
     async def execute(self, command: MoveOrderCommand) -> OrderView:
         # Before anything is looked up, so that those who may not move orders learn nothing of which there are.
         command.actor.require(Permission.MANAGE_ORDERS)
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             order = await uow.orders.get(command.order_id)
             if command.if_version not in (None, order.version):
                 raise OrderChanged
-            order.move(command.status, by=command.actor, at=self._clock.now())
+            order.move(command.status, by=command.actor, at=self.clock.now())
             await uow.orders.save(order)
             await uow.commit()
         return order_view(order)

@@ -22,24 +22,24 @@ class PlaceOrderCommand:
     once: Once[OrderView] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceOrder(SharesCommit):
     """Place an order for 1 to 100 distinct products, 1 to 1000 of each. It begins as `pending`.
 
     A `product_id` is an id of your own catalogue: it is kept as it is, and nothing is looked up.
     """
 
-    def __init__(self, *, uow: OrdersUnits, ids: IdGenerator, clock: Clock) -> None:
-        self._uow = uow
-        self._ids = ids
-        self._clock = clock
+    uow: OrdersUnits
+    ids: IdGenerator
+    clock: Clock
 
     async def execute(self, command: PlaceOrderCommand) -> OrderView:
-        now = self._clock.now()
+        now = self.clock.now()
         order = Order.place(
-            id=OrderId(self._ids.new(now)), by=command.actor, lines=command.lines, address=command.address, at=now
+            id=OrderId(self.ids.new(now)), by=command.actor, lines=command.lines, address=command.address, at=now
         )
         view = order_view(order)
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             await uow.idempotency.claim(command.once, view)
             await uow.orders.add(order)
             await uow.commit()

@@ -21,6 +21,7 @@ class CastVoteCommand:
     """The version of the post that the caller saw; None votes on whatever is there."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CastVote(SharesCommit):
     """Set the caller's vote on a post: 1 up, -1 down, 0 none. Doing it again changes nothing.
 
@@ -28,16 +29,15 @@ class CastVote(SharesCommit):
     vote on their own posts.
     """
 
-    def __init__(self, *, uow: PostsUnits, clock: Clock) -> None:
-        self._uow = uow
-        self._clock = clock
+    uow: PostsUnits
+    clock: Clock
 
     async def execute(self, command: CastVoteCommand) -> VoteView:
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             ballot = await uow.ballots.get(command.post_id, command.actor.user_id)
             if command.if_version not in (None, ballot.post_version):
                 raise PostChanged
-            now = self._clock.now()
+            now = self.clock.now()
             if ballot.cast(command.direction, at=now):
                 await uow.ballots.save(ballot, at=now)
                 await uow.commit()

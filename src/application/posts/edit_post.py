@@ -21,23 +21,23 @@ class EditPostCommand:
     """The version that the caller saw; None edits whatever is there."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EditPost(SharesCommit):
     """Change the text of one's own post. Whoever says which version they saw never overwrites a later one."""
 
-    def __init__(self, *, uow: PostsUnits, reader: PostReader, clock: Clock) -> None:
-        self._uow = uow
-        self._reader = reader
-        self._clock = clock
+    uow: PostsUnits
+    reader: PostReader
+    clock: Clock
 
     async def execute(self, command: EditPostCommand) -> PostView:
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             post = await uow.posts.get(command.post_id)
-            post.edit(by=command.actor, text=command.text, at=self._clock.now())
+            post.edit(by=command.actor, text=command.text, at=self.clock.now())
             if command.if_version not in (None, post.version):
                 raise PostChanged
             await uow.posts.save(post, owner=command.actor.user_id)
             await uow.commit()
-        view = await self._reader.get(command.post_id, viewer=command.actor.user_id)
+        view = await self.reader.get(command.post_id, viewer=command.actor.user_id)
         if view is None:
             raise PostNotFound  # Deleted by somebody between the commit and this read.
         return view

@@ -1,5 +1,6 @@
 """Reading one post."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from application.posts.ports import PostReader
@@ -13,14 +14,14 @@ class GetPostQuery(NamedTuple):
     viewer: UserId | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GetPost:
     """Read one post; anybody may."""
 
-    def __init__(self, *, reader: PostReader) -> None:
-        self._reader = reader
+    reader: PostReader
 
     async def execute(self, query: GetPostQuery) -> PostView:
-        view = await self._reader.get(query.post_id, viewer=query.viewer)
+        view = await self.reader.get(query.post_id, viewer=query.viewer)
         if view is None:
             raise PostNotFound
         return view

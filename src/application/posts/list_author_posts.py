@@ -17,19 +17,19 @@ class ListAuthorPostsQuery:
     viewer: UserId | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListAuthorPosts:
     """List one author's posts, newest first."""
 
-    def __init__(self, *, reader: PostReader, authors: AuthorDirectory, cursors: CursorCodec) -> None:
-        self._reader = reader
-        self._authors = authors
-        self._cursors = cursors
+    reader: PostReader
+    authors: AuthorDirectory
+    cursors: CursorCodec
 
     async def execute(self, query: ListAuthorPostsQuery) -> PostPageView:
         scope = scope_of("author", {"id": str(query.author)})
-        before = place(self._cursors, scope, query.page)
-        found = await self._reader.by_author(query.author, limit=query.page.limit, before=before, viewer=query.viewer)
+        before = place(self.cursors, scope, query.page)
+        found = await self.reader.by_author(query.author, limit=query.page.limit, before=before, viewer=query.viewer)
         # Only an empty first page leaves open whether there is an author at all.
-        if not found.items and await self._authors.find(query.author) is None:
+        if not found.items and await self.authors.find(query.author) is None:
             raise AuthorNotFound
-        return page(self._cursors, scope, found)
+        return page(self.cursors, scope, found)

@@ -1,5 +1,6 @@
 """The public feed."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from application.posts.pages import page, place, ranked_page, ranked_place
@@ -20,6 +21,7 @@ class ListFeedQuery(NamedTuple):
     period: Period = ALWAYS
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListFeed:
     """List posts: the newest first, those with the highest score (`top`), or those that rank highest by score and age
     (`hot`). `since` and `until` bound when they were published.
@@ -29,17 +31,16 @@ class ListFeed:
     a ranked list keeps, for up to an hour, the order it had when its first page was read.
     """
 
-    def __init__(self, *, reader: PostReader, cursors: CursorCodec, clock: Clock) -> None:
-        self._reader = reader
-        self._cursors = cursors
-        self._clock = clock
+    reader: PostReader
+    cursors: CursorCodec
+    clock: Clock
 
     async def execute(self, query: ListFeedQuery) -> PostPageView:
         scope = _scope(query)
         limit, viewer, period = query.page.limit, query.viewer, query.period
         if query.sort is not Sort.NEW:
-            after, as_of = ranked_place(self._cursors, scope, query.page, now=self._clock.now())
-            ranked = await self._reader.ranked(
+            after, as_of = ranked_place(self.cursors, scope, query.page, now=self.clock.now())
+            ranked = await self.reader.ranked(
                 query.sort,
                 limit=limit,
                 after=after,
@@ -48,13 +49,13 @@ class ListFeed:
                 author_id=query.author,
                 period=period,
             )
-            return ranked_page(self._cursors, scope, ranked, as_of)
-        before = place(self._cursors, scope, query.page)
+            return ranked_page(self.cursors, scope, ranked, as_of)
+        before = place(self.cursors, scope, query.page)
         if query.author is None:
-            found = await self._reader.newest(limit=limit, before=before, viewer=viewer, period=period)
+            found = await self.reader.newest(limit=limit, before=before, viewer=viewer, period=period)
         else:
-            found = await self._reader.by_author(query.author, limit=limit, before=before, viewer=viewer, period=period)
-        return page(self._cursors, scope, found)
+            found = await self.reader.by_author(query.author, limit=limit, before=before, viewer=viewer, period=period)
+        return page(self.cursors, scope, found)
 
 
 def _scope(query: ListFeedQuery) -> str:

@@ -17,6 +17,7 @@ class ListRepliesQuery:
     viewer: UserId | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListReplies:
     """List the direct answers to a post, oldest first, as a conversation is read.
 
@@ -24,15 +25,14 @@ class ListReplies:
     `replies` how many answer it in turn.
     """
 
-    def __init__(self, *, reader: PostReader, cursors: CursorCodec) -> None:
-        self._reader = reader
-        self._cursors = cursors
+    reader: PostReader
+    cursors: CursorCodec
 
     async def execute(self, query: ListRepliesQuery) -> PostPageView:
         scope = scope_of("replies", {"to": str(query.post_id)})
-        after = place(self._cursors, scope, query.page)
-        found = await self._reader.replies(query.post_id, limit=query.page.limit, after=after, viewer=query.viewer)
+        after = place(self.cursors, scope, query.page)
+        found = await self.reader.replies(query.post_id, limit=query.page.limit, after=after, viewer=query.viewer)
         # Only an empty first page leaves open whether there is a post at all.
-        if not found.items and await self._reader.get(query.post_id, viewer=None) is None:
+        if not found.items and await self.reader.get(query.post_id, viewer=None) is None:
             raise PostNotFound
-        return page(self._cursors, scope, found)
+        return page(self.cursors, scope, found)

@@ -24,28 +24,28 @@ class PublishPostCommand:
     once: Once[PostView] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishPost(SharesCommit):
     """Publish a post. Its text is trimmed, must say something, and takes at most 1 MiB of UTF-8.
 
     With `reply_to` it answers another post: it then stands in that one's thread and not in the feed.
     """
 
-    def __init__(self, *, uow: PostsUnits, authors: AuthorDirectory, ids: IdGenerator, clock: Clock) -> None:
-        self._uow = uow
-        self._authors = authors
-        self._ids = ids
-        self._clock = clock
+    uow: PostsUnits
+    authors: AuthorDirectory
+    ids: IdGenerator
+    clock: Clock
 
     async def execute(self, command: PublishPostCommand) -> PostView:
-        author = await self._authors.find(command.actor.user_id)
+        author = await self.authors.find(command.actor.user_id)
         if author is None:
             raise AuthorGone
-        now = self._clock.now()
+        now = self.clock.now()
         post = Post.publish(
-            id=PostId(self._ids.new(now)), by=command.actor, text=command.text, at=now, reply_to=command.reply_to
+            id=PostId(self.ids.new(now)), by=command.actor, text=command.text, at=now, reply_to=command.reply_to
         )
         view = new_post_view(post, author)
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             await uow.idempotency.claim(command.once, view)
             await uow.posts.add(post)
             await uow.commit()

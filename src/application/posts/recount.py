@@ -26,6 +26,7 @@ class RecountProgress:
     last: PostId | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recount:
     """Count the votes and answers of every post anew, and put right what is not.
 
@@ -34,17 +35,16 @@ class Recount:
     hand in the database there is nothing to find.
     """
 
-    def __init__(self, *, audit: CounterAudit) -> None:
-        self._audit = audit
+    audit: CounterAudit
 
     async def execute(self, command: RecountCommand) -> AsyncIterator[RecountProgress]:
         after = command.after
         while True:
-            found = await self._audit.check(after=after, limit=command.batch)
+            found = await self.audit.check(after=after, limit=command.batch)
             repaired = 0
             if command.repair:
                 for post_id in found.wrong:
-                    repaired += await self._audit.repair(post_id)
+                    repaired += await self.audit.repair(post_id)
             yield RecountProgress(found.count, found.wrong, repaired, found.last)
             if found.last is None:
                 return

@@ -27,6 +27,7 @@ class SearchPostsQuery:
     criteria: SearchCriteria
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchPosts:
     """Find the posts that hold every word of a query, best first, each with an excerpt that shows why.
 
@@ -34,20 +35,19 @@ class SearchPosts:
     quotes must stand in that order. Of posts that answer equally well, the newer one comes first.
     """
 
-    def __init__(self, *, search: PostSearch, cursors: CursorCodec, threads: Threads = AT_ONCE) -> None:
-        self._search = search
-        self._cursors = cursors
-        self._threads = threads
+    search: PostSearch
+    cursors: CursorCodec
+    threads: Threads = AT_ONCE
 
     async def execute(self, query: SearchPostsQuery) -> PostPageView:
         criteria = query.criteria
         scope = _scope(criteria)
         after = self._place(scope, query.page)
         while True:
-            hits = await self._search.find(criteria, limit=query.page.limit + 1, after=after)
+            hits = await self.search.find(criteria, limit=query.page.limit + 1, after=after)
             shown = _within_budget(hits[: query.page.limit])
             more = len(shown) < len(hits)
-            posts = await self._search.show([hit.place.post_id for hit in shown], viewer=query.viewer)
+            posts = await self.search.show([hit.place.post_id for hit in shown], viewer=query.viewer)
             # All of them may have been deleted since: then the page after them is this one.
             if posts or not more:
                 items = await self._with_excerpts(posts, criteria.query)
@@ -62,19 +62,19 @@ class SearchPosts:
         # A word takes a microsecond or two.
         if sum(len(post.text or "") for post in posts) <= _EXCERPTS_AT_ONCE:
             return shown()
-        return await self._threads.run(shown)
+        return await self.threads.run(shown)
 
     def _place(self, scope: str, page: PageRequest) -> SearchPlace | None:
         if page.cursor is None:
             return None
-        octets = self._cursors.unseal(scope, page.cursor)
+        octets = self.cursors.unseal(scope, page.cursor)
         if len(octets) != _PLACE_BYTES:
             raise InvalidCursor
         post_id = PostId(UUID(bytes=octets[_SCORE_BYTES:]))
         return SearchPlace(int.from_bytes(octets[:_SCORE_BYTES], "big"), post_id)
 
     def _cursor(self, scope: str, place: SearchPlace) -> str:
-        return self._cursors.seal(scope, place.score.to_bytes(_SCORE_BYTES, "big") + place.post_id.bytes)
+        return self.cursors.seal(scope, place.score.to_bytes(_SCORE_BYTES, "big") + place.post_id.bytes)
 
 
 def _scope(criteria: SearchCriteria) -> str:

@@ -17,19 +17,19 @@ class DeleteWebhookCommand:
     """The version that the caller saw; None deletes whatever is there."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteWebhook:
     """Delete a webhook with its deliveries. Nothing more is sent; an attempt that is under way may still arrive."""
 
-    def __init__(self, *, uow: WebhooksUnits, clock: Clock) -> None:
-        self._uow = uow
-        self._clock = clock
+    uow: WebhooksUnits
+    clock: Clock
 
     async def execute(self, command: DeleteWebhookCommand) -> None:
         command.actor.require(Permission.MANAGE_WEBHOOKS)
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             endpoint = await uow.webhooks.get(command.webhook_id)
             if command.if_version not in (None, endpoint.version):
                 raise WebhookChanged
-            endpoint.delete(by=command.actor, at=self._clock.now())
+            endpoint.delete(by=command.actor, at=self.clock.now())
             await uow.webhooks.remove(endpoint)
             await uow.commit()

@@ -35,6 +35,7 @@ class Claimed:
     claim: UUID
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deliver:
     """Claims deliveries, tries each once, and stores what came of it.
 
@@ -42,36 +43,24 @@ class Deliver:
     a holder reports after its claim ran out and was taken over is dropped.
     """
 
-    def __init__(
-        self,
-        *,
-        uow: WebhooksUnits,
-        reader: WebhookReader,
-        sender: WebhookSender,
-        secrets: WebhookSecrets,
-        ids: IdGenerator,
-        clock: Clock,
-        random: Callable[[], float],
-        counts: DeliveryCounts,
-    ) -> None:
-        self._uow = uow
-        self._reader = reader
-        self._sender = sender
-        self._secrets = secrets
-        self._ids = ids
-        self._clock = clock
-        self._random = random
-        self._counts = counts
+    uow: WebhooksUnits
+    reader: WebhookReader
+    sender: WebhookSender
+    secrets: WebhookSecrets
+    ids: IdGenerator
+    clock: Clock
+    random: Callable[[], float]
+    counts: DeliveryCounts
 
     async def due(self) -> Sequence[WebhookId]:
         """Return the endpoints that something is due for."""
-        return await self._reader.due(self._clock.now())
+        return await self.reader.due(self.clock.now())
 
     async def claim(self, webhook_id: WebhookId, *, limit: int) -> Sequence[Claimed]:
         """Take up to `limit` due deliveries of one endpoint; none when it is disabled or gone."""
-        now = self._clock.now()
-        claim = self._ids.new(now)
-        async with self._uow() as uow:
+        now = self.clock.now()
+        claim = self.ids.new(now)
+        async with self.uow() as uow:
             try:
                 endpoint = await uow.webhooks.get(webhook_id)
             except WebhookNotFound:
@@ -88,27 +77,27 @@ class Deliver:
 
     async def send(self, claimed: Claimed) -> Outcome:
         outcome = await self._sent(claimed)
-        self._counts.attempted(outcome)
+        self.counts.attempted(outcome)
         return outcome
 
     async def _sent(self, claimed: Claimed) -> Outcome:
         endpoint, delivery = claimed.endpoint, claimed.delivery
-        now = self._clock.now()
+        now = self.clock.now()
         id, seconds = str(delivery.event_id), int(now.timestamp())
         try:
-            signature = self._secrets.sign(
+            signature = self.secrets.sign(
                 endpoint.signing_secrets(now), owner=endpoint.id, id=id, timestamp=seconds, body=delivery.body
             )
         except SecretUnreadable:
             return Outcome(error="secret")
-        return await self._sender.send(
+        return await self.sender.send(
             WebhookRequest(url=endpoint.url, id=id, timestamp=seconds, signature=signature, body=delivery.body)
         )
 
     async def note(self, claimed: Claimed, outcome: Outcome) -> None:
         """Store the outcome, unless the claim is another's by now. Raises as `attempt` does."""
-        now = self._clock.now()
-        async with self._uow() as uow:
+        now = self.clock.now()
+        async with self.uow() as uow:
             try:
                 # The endpoint first, as everybody locks the two.
                 endpoint = await uow.webhooks.get(claimed.endpoint.id)
@@ -117,7 +106,7 @@ class Deliver:
                 return
             if delivery.claim != claimed.claim:
                 return
-            delivery.note(outcome, at=now, random=self._random())
+            delivery.note(outcome, at=now, random=self.random())
             await uow.deliveries.save(delivery)
             if outcome.is_success:
                 if endpoint.failing_since is not None:
@@ -131,4 +120,4 @@ class Deliver:
                 endpoint.disable(DisabledReason.FAILING, at=now)
                 await uow.webhooks.save(endpoint)
             await uow.commit()
-        self._counts.noted(delivery.status)
+        self.counts.noted(delivery.status)

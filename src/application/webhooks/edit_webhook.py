@@ -33,25 +33,25 @@ class EditWebhookCommand:
     """The version that the caller saw; None changes whatever is there."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EditWebhook:
     """Change where a webhook leads, what it is told of, what it is called, or whether it is sent anything.
 
     Disabled, it is not told of what happens meanwhile; what was waiting for it goes out when it is enabled again.
     """
 
-    def __init__(self, *, uow: WebhooksUnits, guard: TargetGuard, events: EventLog, clock: Clock) -> None:
-        self._uow = uow
-        self._guard = guard
-        self._events = events
-        self._clock = clock
+    uow: WebhooksUnits
+    guard: TargetGuard
+    events: EventLog
+    clock: Clock
 
     async def execute(self, command: EditWebhookCommand) -> WebhookView:
         command.actor.require(Permission.MANAGE_WEBHOOKS)
         if command.url is not None:
-            await self._guard.check(command.url)
-        await self._events.settle()
-        position = await self._events.head()
-        async with self._uow() as uow:
+            await self.guard.check(command.url)
+        await self.events.settle()
+        position = await self.events.head()
+        async with self.uow() as uow:
             endpoint = await uow.webhooks.get(command.webhook_id)
             if command.if_version not in (None, endpoint.version):
                 raise WebhookChanged
@@ -63,7 +63,7 @@ class EditWebhook:
                 description=endpoint.description if isinstance(description, Unchanged) else description,
                 enabled=endpoint.enabled if command.enabled is None else command.enabled,
                 position=position,
-                at=self._clock.now(),
+                at=self.clock.now(),
             )
             await uow.webhooks.save(endpoint)
             await uow.commit()

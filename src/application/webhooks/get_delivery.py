@@ -16,17 +16,17 @@ class GetDeliveryQuery:
     delivery_id: DeliveryId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GetDelivery:
     """Read one delivery with what is sent: how often it was tried, what came back last, and when it is tried next."""
 
-    def __init__(self, *, reader: WebhookReader) -> None:
-        self._reader = reader
+    reader: WebhookReader
 
     async def execute(self, query: GetDeliveryQuery) -> DeliveryDetailView:
         query.actor.require(Permission.MANAGE_WEBHOOKS)
-        if await self._reader.get(query.webhook_id) is None:
+        if await self.reader.get(query.webhook_id) is None:
             raise WebhookNotFound
-        view = await self._reader.delivery(query.delivery_id, of=query.webhook_id)
+        view = await self.reader.delivery(query.delivery_id, of=query.webhook_id)
         if view is None:
             raise DeliveryNotFound
         return view

@@ -15,15 +15,15 @@ class GetWebhookQuery:
     webhook_id: WebhookId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GetWebhook:
     """Read a webhook; its secret is not shown again. Only administrators may."""
 
-    def __init__(self, *, reader: WebhookReader) -> None:
-        self._reader = reader
+    reader: WebhookReader
 
     async def execute(self, query: GetWebhookQuery) -> WebhookView:
         query.actor.require(Permission.MANAGE_WEBHOOKS)
-        view = await self._reader.get(query.webhook_id)
+        view = await self.reader.get(query.webhook_id)
         if view is None:
             raise WebhookNotFound
         return view

@@ -21,22 +21,22 @@ class ListDeliveriesQuery:
     """Only these; None: all."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListDeliveries:
     """List what a webhook was sent, or is to be sent, newest first. Deliveries are kept for 30 days."""
 
-    def __init__(self, *, reader: WebhookReader, cursors: CursorCodec) -> None:
-        self._reader = reader
-        self._cursors = cursors
+    reader: WebhookReader
+    cursors: CursorCodec
 
     async def execute(self, query: ListDeliveriesQuery) -> DeliveryPageView:
         query.actor.require(Permission.MANAGE_WEBHOOKS)
-        if await self._reader.get(query.webhook_id) is None:
+        if await self.reader.get(query.webhook_id) is None:
             raise WebhookNotFound
         scope = scope_of("deliveries", {"webhook": str(query.webhook_id), "status": query.status})
         cursor = query.page.cursor
-        before = None if cursor is None else DeliveryId(self._cursors.decode(scope, cursor))
-        found = await self._reader.deliveries(
+        before = None if cursor is None else DeliveryId(self.cursors.decode(scope, cursor))
+        found = await self.reader.deliveries(
             of=query.webhook_id, status=query.status, limit=query.page.limit, before=before
         )
         last = UUID(found.items[-1].id) if found.more else None
-        return DeliveryPageView(found.items, None if last is None else self._cursors.encode(scope, last))
+        return DeliveryPageView(found.items, None if last is None else self.cursors.encode(scope, last))

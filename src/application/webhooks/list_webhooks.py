@@ -18,17 +18,17 @@ class ListWebhooksQuery:
     page: PageRequest
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListWebhooks:
     """List the webhooks of the installation, newest first. Only administrators may."""
 
-    def __init__(self, *, reader: WebhookReader, cursors: CursorCodec) -> None:
-        self._reader = reader
-        self._cursors = cursors
+    reader: WebhookReader
+    cursors: CursorCodec
 
     async def execute(self, query: ListWebhooksQuery) -> WebhookPageView:
         query.actor.require(Permission.MANAGE_WEBHOOKS)
         cursor = query.page.cursor
-        before = None if cursor is None else WebhookId(self._cursors.decode(_SCOPE, cursor))
-        found = await self._reader.newest(limit=query.page.limit, before=before)
+        before = None if cursor is None else WebhookId(self.cursors.decode(_SCOPE, cursor))
+        found = await self.reader.newest(limit=query.page.limit, before=before)
         last = UUID(found.items[-1].id) if found.more else None
-        return WebhookPageView(found.items, None if last is None else self._cursors.encode(_SCOPE, last))
+        return WebhookPageView(found.items, None if last is None else self.cursors.encode(_SCOPE, last))

@@ -25,6 +25,7 @@ class RegisterWebhookCommand:
     once: Once[CreatedWebhookView] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterWebhook:
     """Have events sent to a URL, from now on, as signed POST requests (Standard Webhooks, CloudEvents).
 
@@ -32,31 +33,21 @@ class RegisterWebhook:
     special addresses are refused, except for what the operator allows. There may be 100 webhooks.
     """
 
-    def __init__(
-        self,
-        *,
-        uow: WebhooksUnits,
-        guard: TargetGuard,
-        secrets: WebhookSecrets,
-        events: EventLog,
-        ids: IdGenerator,
-        clock: Clock,
-    ) -> None:
-        self._uow = uow
-        self._guard = guard
-        self._secrets = secrets
-        self._events = events
-        self._ids = ids
-        self._clock = clock
+    uow: WebhooksUnits
+    guard: TargetGuard
+    secrets: WebhookSecrets
+    events: EventLog
+    ids: IdGenerator
+    clock: Clock
 
     async def execute(self, command: RegisterWebhookCommand) -> CreatedWebhookView:
         command.actor.require(Permission.MANAGE_WEBHOOKS)
-        await self._guard.check(command.url)
+        await self.guard.check(command.url)
         # What was committed before has its position by then, so that it is not taken for new.
-        await self._events.settle()
-        now = self._clock.now()
-        id = WebhookId(self._ids.new(now))
-        secret = self._secrets.new(owner=id)
+        await self.events.settle()
+        now = self.clock.now()
+        id = WebhookId(self.ids.new(now))
+        secret = self.secrets.new(owner=id)
         endpoint = WebhookEndpoint.register(
             id=id,
             by=command.actor,
@@ -65,11 +56,11 @@ class RegisterWebhook:
             description=command.description,
             enabled=command.enabled,
             secret=secret.sealed,
-            from_position=await self._events.head(),
+            from_position=await self.events.head(),
             at=now,
         )
         view = created_view(endpoint, secret.text)
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             await uow.idempotency.claim(command.once, view)
             # The lock is what makes the count hold.
             await uow.fan_out.lock()

@@ -17,22 +17,22 @@ class ReplayDeliveryCommand:
     delivery_id: DeliveryId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayDelivery:
     """Send a delivery again at once, whatever became of it, with the same `webhook-id` and body, from the start of the
     schedule.
     """
 
-    def __init__(self, *, uow: WebhooksUnits, clock: Clock) -> None:
-        self._uow = uow
-        self._clock = clock
+    uow: WebhooksUnits
+    clock: Clock
 
     async def execute(self, command: ReplayDeliveryCommand) -> DeliveryView:
         command.actor.require(Permission.MANAGE_WEBHOOKS)
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             if not (await uow.webhooks.get(command.webhook_id)).enabled:
                 raise WebhookDisabled
             delivery = await uow.deliveries.get(command.delivery_id, of=command.webhook_id)
-            delivery.replay(at=self._clock.now())
+            delivery.replay(at=self.clock.now())
             await uow.deliveries.save(delivery)
             await uow.commit()
         return delivery_view(delivery)

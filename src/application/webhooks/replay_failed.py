@@ -22,22 +22,22 @@ class ReplayFailedCommand:
     """Deliveries that were queued then or later."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayFailed:
     """Send every failed delivery again that was queued since a time: after a receiver was down for days, say."""
 
-    def __init__(self, *, uow: WebhooksUnits, clock: Clock) -> None:
-        self._uow = uow
-        self._clock = clock
+    uow: WebhooksUnits
+    clock: Clock
 
     async def execute(self, command: ReplayFailedCommand) -> ReplayedView:
         command.actor.require(Permission.MANAGE_WEBHOOKS)
         replayed, batch = 0, _BATCH
         while batch == _BATCH:
-            async with self._uow() as uow:
+            async with self.uow() as uow:
                 if not (await uow.webhooks.get(command.webhook_id)).enabled:
                     raise WebhookDisabled
                 batch = await uow.deliveries.replay_failed(
-                    command.webhook_id, since=command.since, now=self._clock.now(), limit=_BATCH
+                    command.webhook_id, since=command.since, now=self.clock.now(), limit=_BATCH
                 )
                 await uow.commit()
             replayed += batch

@@ -15,6 +15,7 @@ class RotateSecretCommand:
     webhook_id: WebhookId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RotateSecret:
     """Give a webhook a new secret, which is shown this once.
 
@@ -22,17 +23,16 @@ class RotateSecret:
     in between. The one before that holds no more.
     """
 
-    def __init__(self, *, uow: WebhooksUnits, secrets: WebhookSecrets, clock: Clock) -> None:
-        self._uow = uow
-        self._secrets = secrets
-        self._clock = clock
+    uow: WebhooksUnits
+    secrets: WebhookSecrets
+    clock: Clock
 
     async def execute(self, command: RotateSecretCommand) -> CreatedWebhookView:
         command.actor.require(Permission.MANAGE_WEBHOOKS)
-        secret = self._secrets.new(owner=command.webhook_id)
-        async with self._uow() as uow:
+        secret = self.secrets.new(owner=command.webhook_id)
+        async with self.uow() as uow:
             endpoint = await uow.webhooks.get(command.webhook_id)
-            endpoint.rotate_secret(secret.sealed, by=command.actor, at=self._clock.now())
+            endpoint.rotate_secret(secret.sealed, by=command.actor, at=self.clock.now())
             await uow.webhooks.save(endpoint)
             await uow.commit()
         return created_view(endpoint, secret.text)

@@ -21,25 +21,23 @@ class SendTestEventCommand:
     webhook_id: WebhookId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SendTestEvent:
     """Queue a `webhook.test` for one webhook, whatever it is told of otherwise. It is sent, signed and retried as all
     events are.
     """
 
-    def __init__(
-        self, *, uow: WebhooksUnits, envelope: Callable[[LoggedEvent], bytes], ids: IdGenerator, clock: Clock
-    ) -> None:
-        self._uow = uow
-        self._envelope = envelope
-        self._ids = ids
-        self._clock = clock
+    uow: WebhooksUnits
+    envelope: Callable[[LoggedEvent], bytes]
+    ids: IdGenerator
+    clock: Clock
 
     async def execute(self, command: SendTestEventCommand) -> DeliveryView:
         command.actor.require(Permission.MANAGE_WEBHOOKS)
-        now = self._clock.now()
+        now = self.clock.now()
         event = LoggedEvent(
             position=0,
-            id=self._ids.new(now),
+            id=self.ids.new(now),
             type=TEST_EVENT,
             version=1,
             subject=command.webhook_id,
@@ -49,14 +47,14 @@ class SendTestEvent:
             data=data_of_a_test(command.webhook_id),
         )
         delivery = Delivery.queue(
-            id=DeliveryId(self._ids.new(now)),
+            id=DeliveryId(self.ids.new(now)),
             endpoint_id=command.webhook_id,
             event_id=event.id,
             event_type=event.type,
-            body=self._envelope(event),
+            body=self.envelope(event),
             at=now,
         )
-        async with self._uow() as uow:
+        async with self.uow() as uow:
             if not (await uow.webhooks.get(command.webhook_id)).enabled:
                 raise WebhookDisabled
             await uow.deliveries.add_all([delivery])

@@ -3,8 +3,10 @@
 import asyncio
 from collections import Counter
 
+import pytest
+
 from adapters.webhooks.dispatcher import AT_ONCE_TO_ONE, SHARED, Dispatcher
-from application.webhooks.deliver import Deliver
+from application.webhooks.deliver import Claimed, Deliver
 from application.webhooks.ports import WebhookRequest, WebhookSender
 from domain.webhooks.delivery import Outcome
 from domain.webhooks.endpoint import WebhookEndpoint
@@ -74,17 +76,17 @@ async def test_one_receiver_gets_no_more_than_its_share_at_once_and_in_the_end_e
     assert receiver.done == {"slow.example": 11}
 
 
-async def test_a_failure_of_storage_ends_one_attempt_and_not_the_others() -> None:
+async def test_a_failure_of_storage_ends_one_attempt_and_not_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     storage, receiver, deliver, (webhook,) = await a_world("a.example", each=3)
     dispatcher = Dispatcher(deliver)
-    real, failures = deliver.note, iter([True])
+    real, failures = Deliver.note, iter([True])
 
-    async def note(claimed: object, outcome: Outcome) -> None:
+    async def note(self: Deliver, claimed: Claimed, outcome: Outcome) -> None:
         if next(failures, False):
             raise ValueError("storage broke in a way that nobody foresaw")
-        await real(claimed, outcome)  # type: ignore[arg-type]  # passed on as it came
+        await real(self, claimed, outcome)
 
-    deliver.note = note  # type: ignore[method-assign]  # forces a fault
+    monkeypatch.setattr(Deliver, "note", note)
     await settle(dispatcher)
     assert receiver.done == {"a.example": 3}
     statuses = await storage.webhooks.deliveries(of=webhook.id, status=None, limit=9, before=None)
