@@ -20,7 +20,7 @@ from adapters.memory.store import MemoryStore
 from adapters.memory.time import MemoryTime
 from adapters.memory.unit_of_work import MemoryUnitOfWork
 from adapters.memory.votes import MemoryVoteReader
-from adapters.memory.webhooks import MemoryDeliveryRetention, MemoryWebhookReader, MemoryWebhooksUnitOfWork
+from adapters.memory.webhooks import MemoryDeliveryRetention, MemoryWebhookReader
 from adapters.system.clock import SystemClock
 from application.shared.unit_of_work import CommitListener
 from entrypoints.storage import Storage, recording
@@ -47,7 +47,7 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         identity_units=units,
         posts_units=units,
         orders_units=units,
-        webhooks_units=lambda: MemoryWebhooksUnitOfWork(store, recorder, listeners),
+        webhooks_units=units,
         webhooks=MemoryWebhookReader(store),
         deliveries=MemoryDeliveryRetention(store),
         grouped=MemoryGrouping(),

@@ -35,7 +35,6 @@ from adapters.sql.transaction import Transaction
 from adapters.sql.unit_of_work import SqlUnitOfWork
 from adapters.sql.webhooks.reader import SqlWebhookReader
 from adapters.sql.webhooks.retention import SqlDeliveryRetention
-from adapters.sql.webhooks.unit_of_work import SqlWebhooksUnitOfWork
 from adapters.system.ids import Uuid7Generator
 from adapters.system.origin import ContextOrigins
 from application.events.ports import RelayLedger, RelayQueue
@@ -162,7 +161,7 @@ def sql_storage(
         identity_units=units,
         posts_units=units,
         orders_units=units,
-        webhooks_units=lambda: SqlWebhooksUnitOfWork(database, recorder, listeners),
+        webhooks_units=units,
         webhooks=SqlWebhookReader(database),
         deliveries=SqlDeliveryRetention(database),
         grouped=SqlGrouping(database),

@@ -1,9 +1,9 @@
 """The unit of work in memory."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from adapters.memory.audit import MemoryAuditTrail
 from adapters.memory.credentials import (
@@ -16,73 +16,88 @@ from adapters.memory.identity import MemorySessionRepository, MemoryUserReposito
 from adapters.memory.orders import MemoryOrderRepository
 from adapters.memory.posts import MemoryBallotRepository, MemoryPostRepository
 from adapters.memory.store import MemoryStore, Transaction
+from adapters.memory.webhooks import MemoryDeliveryRepository, MemoryFanOutCursor, MemoryWebhookRepository
 from adapters.shared.request import note_commit
 from application.identity.audit import Recorder
 from application.identity.ports import IdentityUnitOfWork
 from application.orders.ports import OrdersUnitOfWork
 from application.posts.ports import PostsUnitOfWork
 from application.shared.unit_of_work import CommitListener
+from application.webhooks.ports import WebhooksUnitOfWork
 from domain.shared.events import DomainEvent
 
+R = TypeVar("R")
 
-class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
+
+class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, WebhooksUnitOfWork):
     """One transaction over `store`; good for one `async with`."""
 
     def __init__(self, store: MemoryStore, recorder: Recorder, listeners: Sequence[CommitListener] = ()) -> None:
         self._listeners = listeners
         self._transaction = Transaction(store, recorder)
-        self._users = MemoryUserRepository(self._transaction)
-        self._sessions = MemorySessionRepository(self._transaction)
-        self._one_time_tokens = MemoryOneTimeTokenRepository(self._transaction)
-        self._second_factors = MemorySecondFactorRepository(self._transaction)
-        self._api_keys = MemoryApiKeyRepository(self._transaction)
-        self._posts = MemoryPostRepository(self._transaction)
-        self._ballots = MemoryBallotRepository(self._transaction)
-        self._orders = MemoryOrderRepository(self._transaction)
-        self._audit = MemoryAuditTrail(self._transaction, recorder)
-        self._idempotency = MemoryIdempotencyKeys(self._transaction)
+        self._recorder = recorder
+        self._repositories: dict[Any, Any] = {}
         # Held here, since the event loop holds its tasks weakly.
         self._telling: asyncio.Future[None] | None = None
 
+    def _made(self, make: Callable[[Transaction], R]) -> R:
+        """Return the repository that `make` makes, one a unit of work: few use more than two of them."""
+        if make not in self._repositories:
+            self._repositories[make] = make(self._transaction)
+        made: R = self._repositories[make]
+        return made
+
     @property
     def users(self) -> MemoryUserRepository:
-        return self._users
+        return self._made(MemoryUserRepository)
 
     @property
     def sessions(self) -> MemorySessionRepository:
-        return self._sessions
+        return self._made(MemorySessionRepository)
 
     @property
     def one_time_tokens(self) -> MemoryOneTimeTokenRepository:
-        return self._one_time_tokens
+        return self._made(MemoryOneTimeTokenRepository)
 
     @property
     def second_factors(self) -> MemorySecondFactorRepository:
-        return self._second_factors
+        return self._made(MemorySecondFactorRepository)
 
     @property
     def api_keys(self) -> MemoryApiKeyRepository:
-        return self._api_keys
+        return self._made(MemoryApiKeyRepository)
 
     @property
     def audit(self) -> MemoryAuditTrail:
-        return self._audit
+        return MemoryAuditTrail(self._transaction, self._recorder)
 
     @property
     def idempotency(self) -> MemoryIdempotencyKeys:
-        return self._idempotency
+        return self._made(MemoryIdempotencyKeys)
 
     @property
     def posts(self) -> MemoryPostRepository:
-        return self._posts
+        return self._made(MemoryPostRepository)
 
     @property
     def ballots(self) -> MemoryBallotRepository:
-        return self._ballots
+        return self._made(MemoryBallotRepository)
 
     @property
     def orders(self) -> MemoryOrderRepository:
-        return self._orders
+        return self._made(MemoryOrderRepository)
+
+    @property
+    def webhooks(self) -> MemoryWebhookRepository:
+        return self._made(MemoryWebhookRepository)
+
+    @property
+    def deliveries(self) -> MemoryDeliveryRepository:
+        return self._made(MemoryDeliveryRepository)
+
+    @property
+    def fan_out(self) -> MemoryFanOutCursor:
+        return self._made(MemoryFanOutCursor)
 
     async def __aenter__(self) -> Self:
         return self

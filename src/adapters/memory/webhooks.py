@@ -7,10 +7,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from adapters.memory.store import MemoryStore, Transaction, copy_of
-from adapters.memory.unit_of_work import MemoryUnitOfWork
-from application.identity.audit import Recorder
 from application.shared.errors import VersionConflict
-from application.shared.unit_of_work import CommitListener
 from application.webhooks.ports import (
     DeliveryRepository,
     DeliveryRetention,
@@ -19,7 +16,6 @@ from application.webhooks.ports import (
     WebhookReader,
     WebhookRepository,
     WebhookSlice,
-    WebhooksUnitOfWork,
 )
 from application.webhooks.views import (
     DeliveryDetailView,
@@ -149,28 +145,6 @@ class MemoryFanOutCursor(FanOutCursor):
 
     async def move(self, position: int) -> None:
         self._transaction.handed_out.put(0, position)
-
-
-class MemoryWebhooksUnitOfWork(MemoryUnitOfWork, WebhooksUnitOfWork):
-    """One transaction on webhooks; good for one `async with`."""
-
-    def __init__(self, store: MemoryStore, recorder: Recorder, listeners: Sequence[CommitListener] = ()) -> None:
-        super().__init__(store, recorder, listeners)
-        self._webhooks = MemoryWebhookRepository(self._transaction)
-        self._deliveries = MemoryDeliveryRepository(self._transaction)
-        self._fan_out = MemoryFanOutCursor(self._transaction)
-
-    @property
-    def webhooks(self) -> MemoryWebhookRepository:
-        return self._webhooks
-
-    @property
-    def deliveries(self) -> MemoryDeliveryRepository:
-        return self._deliveries
-
-    @property
-    def fan_out(self) -> MemoryFanOutCursor:
-        return self._fan_out
 
 
 class MemoryWebhookReader(WebhookReader):

@@ -17,17 +17,21 @@ from adapters.sql.orders import SqlOrderRepository
 from adapters.sql.posts.ballots.locking import LockingBallots
 from adapters.sql.posts.repository import SqlPostRepository
 from adapters.sql.transaction import Transaction
+from adapters.sql.webhooks.deliveries import SqlDeliveryRepository
+from adapters.sql.webhooks.endpoints import SqlWebhookRepository
+from adapters.sql.webhooks.fan_out import SqlFanOutCursor
 from application.identity.audit import Recorder
 from application.identity.ports import IdentityUnitOfWork
 from application.orders.ports import OrdersUnitOfWork
 from application.posts.ports import PostsUnitOfWork
 from application.shared.unit_of_work import CommitListener
+from application.webhooks.ports import WebhooksUnitOfWork
 from domain.shared.events import DomainEvent
 
 R = TypeVar("R")
 
 
-class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
+class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, WebhooksUnitOfWork):
     """One transaction on `database`; good for one `async with`."""
 
     def __init__(
@@ -46,7 +50,7 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
         self._committing: asyncio.Task[None] | None = None
 
     def _made(self, make: Callable[[Transaction], R]) -> R:
-        """Return the repository that `make` makes, one a unit of work: of ten there are, few use more than two."""
+        """Return the repository that `make` makes, one a unit of work: few use more than two of them."""
         if make not in self._repositories:
             self._repositories[make] = make(self.transaction)
         made: R = self._repositories[make]
@@ -83,6 +87,18 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork):
     @property
     def orders(self) -> SqlOrderRepository:
         return self._made(SqlOrderRepository)
+
+    @property
+    def webhooks(self) -> SqlWebhookRepository:
+        return self._made(SqlWebhookRepository)
+
+    @property
+    def deliveries(self) -> SqlDeliveryRepository:
+        return self._made(SqlDeliveryRepository)
+
+    @property
+    def fan_out(self) -> SqlFanOutCursor:
+        return self._made(SqlFanOutCursor)
 
     @property
     def idempotency(self) -> SqlIdempotencyKeys:
