@@ -34,6 +34,12 @@ class MemoryIdempotencyKeys(IdempotencyKeys):
         self._transaction.kept_answers.put(place, KeptAnswer(once.seal(view), once.at))
 
 
+def delete_keys_of(transaction: Transaction, user_id: UserId, *, at: datetime) -> None:
+    """Delete the keys of an account that is about to go."""
+    del at
+    transaction.kept_answers.remove_where(lambda place, _: place[0] == user_id)
+
+
 class MemoryKeptAnswers(KeptAnswers):
     def __init__(self, store: MemoryStore) -> None:
         self._store = store

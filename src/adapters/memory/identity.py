@@ -1,7 +1,9 @@
 """Accounts and sessions in memory."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Protocol
 
 from adapters.memory.store import MemoryStore, Transaction, copy_of
 from application.identity.ports import (
@@ -21,9 +23,16 @@ from domain.identity.user import User
 from domain.shared.ids import SessionId, UserId
 
 
+class AccountRemoval(Protocol):
+    """Takes away what one context holds of an account that is about to go, as contexts and foreign keys of SQL do."""
+
+    def __call__(self, transaction: Transaction, user_id: UserId, /, *, at: datetime) -> None: ...
+
+
 class MemoryUserRepository(UserRepository):
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Transaction, removals: Sequence[AccountRemoval]) -> None:
         self._transaction = transaction
+        self._removals = removals
 
     async def add(self, user: User) -> None:
         await self._transaction.lock()
@@ -65,7 +74,15 @@ class MemoryUserRepository(UserRepository):
         stored = self._transaction.users.get(user.id)
         if stored is None or stored.version != user.version:
             raise VersionConflict
-        self._transaction.remove_user(stored, at=at)
+        for remove in self._removals:
+            remove(self._transaction, user.id, at=at)
+        self._transaction.sessions.remove_where(lambda _, session: session.user_id == user.id)
+        self._transaction.one_time_tokens.remove_where(lambda _, token: token.user_id == user.id)
+        self._transaction.api_keys.remove_where(lambda _, key: key.user_id == user.id)
+        self._transaction.second_factors.remove(user.id)
+        self._transaction.emails.remove(stored.email.key)
+        self._transaction.usernames.remove(stored.username.key)
+        self._transaction.users.remove(user.id)
         self._transaction.touch(user)
 
     def _claim_keys(self, user: User) -> None:

@@ -1,5 +1,8 @@
 """Orders in memory."""
 
+from dataclasses import replace
+from datetime import datetime
+
 from adapters.memory.store import MemoryStore, Transaction, copy_of
 from application.orders.ports import OrderReader, OrderRepository, OrderSlice
 from application.orders.views import OrderView, order_view
@@ -37,6 +40,14 @@ class MemoryOrderRepository(OrderRepository):
         order.version += 1
         self._transaction.orders.put(order.id, copy_of(order))
         self._transaction.touch(order)
+
+
+def forget_customer(transaction: Transaction, user_id: UserId, *, at: datetime) -> None:
+    """Take the person and the address off the orders of an account that is about to go."""
+    for order in [order for order in transaction.orders.values() if order.customer_id == user_id]:
+        updated_at, version = max(order.updated_at, at), order.version + 1
+        kept = replace(order, customer_id=None, address=None, updated_at=updated_at, version=version)
+        transaction.orders.put(kept.id, kept)
 
 
 class MemoryOrderReader(OrderReader):

@@ -31,8 +31,12 @@ from domain.identity.user import User
 from domain.posts.errors import AuthorGone, PostNotFound, ReplyTargetGone
 from domain.posts.post import Post
 from domain.posts.ranking import Sort, microseconds
+from domain.posts.values import PostText
 from domain.posts.vote import Ballot, Direction, Tally
 from domain.shared.ids import PostId, UserId, smallest_id_at
+
+_NO_AUTHOR = UserId(UUID(int=0))
+"""The author of a tombstone."""
 
 
 class MemoryPostRepository(PostRepository):
@@ -49,7 +53,7 @@ class MemoryPostRepository(PostRepository):
         if self._transaction.users.get(post.author_id) is None:
             raise AuthorGone
         if answered is not None:
-            self._transaction.count_answer(answered, 1)
+            _count_reply(self._transaction, answered, 1)
         self._transaction.posts.put(post.id, PostRecord(copy_of(post), len(post.text.value.encode())))
         self._transaction.touch(post)
 
@@ -72,7 +76,7 @@ class MemoryPostRepository(PostRepository):
         record = await self._as_loaded(post, owner)
         if record.post.is_answered is not post.is_answered:
             raise VersionConflict
-        self._transaction.remove_post(post.id)
+        _delete_post(self._transaction, post.id)
         self._transaction.touch(post)
 
     async def _as_loaded(self, post: Post, owner: UserId | None) -> PostRecord:
@@ -122,6 +126,49 @@ class MemoryBallotRepository(BallotRepository):
             raise PostNotFound
         self._transaction.posts.put(ballot.post_id, record.with_tally(ballot.tally, at=at))
         self._transaction.touch(ballot)
+
+
+def revert_votes(transaction: Transaction, user_id: UserId, *, at: datetime) -> None:
+    """Take back every vote of an account that is about to go."""
+    for key, vote in [(key, vote) for key, vote in transaction.votes.items() if key[0] == user_id]:
+        transaction.votes.remove(key)
+        record = transaction.posts.get(key[1])
+        if record is not None:
+            reverted = record.tally.moved(vote.direction, Direction.NONE)
+            transaction.posts.put(key[1], record.with_tally(reverted, at=at))
+
+
+def delete_posts_of(transaction: Transaction, user_id: UserId, *, at: datetime) -> None:
+    """Delete the posts of an account that is about to go. Replies before what they reply to: a thread of the account's
+    own goes from its end.
+    """
+    del at
+    own = [r.post.id for r in transaction.posts.values() if r.post.author_id == user_id and not r.deleted]
+    for post_id in sorted(own, reverse=True):
+        _delete_post(transaction, post_id)
+
+
+def _delete_post(transaction: Transaction, post_id: PostId) -> None:
+    """Delete a post; one with replies leaves a tombstone, and a tombstone goes with its last reply."""
+    record = transaction.posts.get(post_id)
+    if record is None:
+        return
+    transaction.votes.remove_where(lambda key, _: key[1] == post_id)
+    if record.post.replies:
+        buried = replace(record.post, author_id=_NO_AUTHOR, text=PostText(""), version=record.post.version + 1)
+        transaction.posts.put(post_id, PostRecord(buried, 0, ranked_at=record.ranked_at, deleted=True))
+        return
+    transaction.posts.remove(post_id)
+    if record.post.reply_to is None or (answered := transaction.posts.get(record.post.reply_to)) is None:
+        return
+    _count_reply(transaction, answered, -1)
+    if answered.deleted and answered.post.replies == 1:
+        _delete_post(transaction, answered.post.id)
+
+
+def _count_reply(transaction: Transaction, answered: PostRecord, change: int) -> None:
+    post = replace(answered.post, replies=answered.post.replies + change)
+    transaction.posts.put(post.id, replace(answered, post=post))
 
 
 class MemoryCounterAudit(CounterAudit):

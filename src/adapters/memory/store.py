@@ -8,7 +8,7 @@ nothing. Locks per row were rejected: they bring deadlocks, and with them everyt
 
 import asyncio
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
@@ -31,7 +31,6 @@ from domain.identity.user import User
 from domain.orders.order import Order
 from domain.posts.post import Post
 from domain.posts.ranking import hot_rank, microseconds
-from domain.posts.values import PostText
 from domain.posts.vote import NO_VOTES, Direction, Tally
 from domain.shared.events import Aggregate, DomainEvent
 from domain.shared.ids import ApiKeyId, DeliveryId, OrderId, PostId, SessionId, UserId, WebhookId
@@ -42,8 +41,6 @@ A = TypeVar("A", bound=Aggregate)
 K = TypeVar("K")
 V = TypeVar("V")
 
-_NOBODY = UserId(UUID(int=0))
-"""The author of a tombstone."""
 _RANKS_KEPT = 3_600_000_000
 """Microseconds; see `RANKS_KEPT` of the ports."""
 LOCK_WAIT_SECONDS = 5.0
@@ -203,13 +200,20 @@ class Overlay(Generic[K, V]):
     def remove(self, key: K) -> None:
         self.changes[key] = None
 
-    def values(self) -> Iterator[V]:
+    def items(self) -> Iterator[tuple[K, V]]:
         for key, value in self._base.items():
             if key not in self.changes:
-                yield value
-        for changed in self.changes.values():
+                yield key, value
+        for key, changed in self.changes.items():
             if changed is not None:
-                yield changed
+                yield key, changed
+
+    def remove_where(self, matches: Callable[[K, V], bool]) -> None:
+        for key in [key for key, value in self.items() if matches(key, value)]:
+            self.remove(key)
+
+    def values(self) -> Iterator[V]:
+        return (value for _, value in self.items())
 
     def apply(self) -> None:
         for key, value in self.changes.items():
@@ -263,63 +267,6 @@ class Transaction:
                 self._locked = True
         except TimeoutError:
             raise TransientFailure from None
-
-    def remove_user(self, user: User, *, at: datetime) -> None:
-        """Take an account away with all that is its own, as the foreign keys of a database do."""
-        for session in [s for s in self.sessions.values() if s.user_id == user.id]:
-            self.sessions.remove(session.id)
-        self._remove_votes(user.id, at=at)
-        # Answers before what they answer, so that a thread of one's own folds up from its end.
-        own = [r.post.id for r in self.posts.values() if r.post.author_id == user.id and not r.deleted]
-        for post_id in sorted(own, reverse=True):
-            self.remove_post(post_id)
-        for token in [token for token in self.one_time_tokens.values() if token.user_id == user.id]:
-            self.one_time_tokens.remove(token.hash.digest)
-        for api_key in [k for k in self.api_keys.values() if k.user_id == user.id]:
-            self.api_keys.remove(api_key.id)
-        for place in [place for place in self._store.kept_answers if place[0] == user.id]:
-            self.kept_answers.remove(place)
-        for order in [o for o in self.orders.values() if o.customer_id == user.id]:
-            self._forget_customer(order, at=at)
-        self.second_factors.remove(user.id)
-        self.emails.remove(user.email.key)
-        self.usernames.remove(user.username.key)
-        self.users.remove(user.id)
-
-    def remove_post(self, post_id: PostId) -> None:
-        """Take a post away; one with answers leaves a tombstone, and a tombstone goes with its last answer."""
-        record = self.posts.get(post_id)
-        if record is None:
-            return
-        for key in [key for key in (*self._store.votes, *self.votes.changes) if key[1] == post_id]:
-            self.votes.remove(key)
-        if record.post.replies:
-            buried = replace(record.post, author_id=_NOBODY, text=PostText(""), version=record.post.version + 1)
-            self.posts.put(post_id, PostRecord(buried, 0, ranked_at=record.ranked_at, deleted=True))
-            return
-        self.posts.remove(post_id)
-        if record.post.reply_to is None or (answered := self.posts.get(record.post.reply_to)) is None:
-            return
-        self.count_answer(answered, -1)
-        if answered.deleted and answered.post.replies == 1:
-            self.remove_post(answered.post.id)
-
-    def count_answer(self, answered: PostRecord, change: int) -> None:
-        post = replace(answered.post, replies=answered.post.replies + change)
-        self.posts.put(post.id, replace(answered, post=post))
-
-    def _forget_customer(self, order: Order, *, at: datetime) -> None:
-        updated_at, version = max(order.updated_at, at), order.version + 1
-        kept = replace(order, customer_id=None, address=None, updated_at=updated_at, version=version)
-        self.orders.put(kept.id, kept)
-
-    def _remove_votes(self, voter: UserId, *, at: datetime) -> None:
-        for key in [key for key in {*self._store.votes, *self.votes.changes} if key[0] == voter]:
-            vote, record = self.votes.get(key), self.posts.get(key[1])
-            self.votes.remove(key)
-            if vote is not None and record is not None:
-                taken_back = record.tally.moved(vote.direction, Direction.NONE)
-                self.posts.put(key[1], record.with_tally(taken_back, at=at))
 
     def touch(self, aggregate: Aggregate) -> None:
         """Remember whose events belong to this commit."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from adapters.memory.audit import MemoryAuditTrail
 from adapters.memory.credentials import (
@@ -11,10 +11,10 @@ from adapters.memory.credentials import (
     MemoryOneTimeTokenRepository,
     MemorySecondFactorRepository,
 )
-from adapters.memory.idempotency import MemoryIdempotencyKeys
-from adapters.memory.identity import MemorySessionRepository, MemoryUserRepository
-from adapters.memory.orders import MemoryOrderRepository
-from adapters.memory.posts import MemoryBallotRepository, MemoryPostRepository
+from adapters.memory.idempotency import MemoryIdempotencyKeys, delete_keys_of
+from adapters.memory.identity import AccountRemoval, MemorySessionRepository, MemoryUserRepository
+from adapters.memory.orders import MemoryOrderRepository, forget_customer
+from adapters.memory.posts import MemoryBallotRepository, MemoryPostRepository, delete_posts_of, revert_votes
 from adapters.memory.store import MemoryStore, Transaction
 from adapters.memory.webhooks import MemoryDeliveryRepository, MemoryFanOutCursor, MemoryWebhookRepository
 from adapters.shared.request import note_commit
@@ -27,6 +27,9 @@ from application.webhooks.ports import WebhooksUnitOfWork
 from domain.shared.events import DomainEvent
 
 R = TypeVar("R")
+
+ACCOUNT_REMOVALS: Final[tuple[AccountRemoval, ...]] = (revert_votes, delete_posts_of, forget_customer, delete_keys_of)
+"""What each context does, in this order: votes are reverted while all posts are there."""
 
 
 class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, WebhooksUnitOfWork):
@@ -49,7 +52,7 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, We
 
     @property
     def users(self) -> MemoryUserRepository:
-        return self._made(MemoryUserRepository)
+        return MemoryUserRepository(self._transaction, ACCOUNT_REMOVALS)
 
     @property
     def sessions(self) -> MemorySessionRepository:

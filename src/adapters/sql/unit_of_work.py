@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from adapters.shared.cancellation import CancelledInCommit, go_on_alone
 from adapters.shared.request import Request, current, note_commit
@@ -12,10 +12,12 @@ from adapters.sql.database import Database
 from adapters.sql.idempotency import SqlIdempotencyKeys
 from adapters.sql.identity.audit import SqlAuditTrail
 from adapters.sql.identity.credentials import SqlApiKeyRepository, SqlOneTimeTokenRepository, SqlSecondFactorRepository
-from adapters.sql.identity.repositories import SqlSessionRepository, SqlUserRepository
-from adapters.sql.orders import SqlOrderRepository
+from adapters.sql.identity.repositories import AccountRemoval, SqlSessionRepository, SqlUserRepository
+from adapters.sql.orders import SqlOrderRepository, forget_customer
 from adapters.sql.posts.ballots.locking import LockingBallots
+from adapters.sql.posts.ballots.removal import revert_votes
 from adapters.sql.posts.repository import SqlPostRepository
+from adapters.sql.posts.threads import delete_posts_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.webhooks.deliveries import SqlDeliveryRepository
 from adapters.sql.webhooks.endpoints import SqlWebhookRepository
@@ -29,6 +31,9 @@ from application.webhooks.ports import WebhooksUnitOfWork
 from domain.shared.events import DomainEvent
 
 R = TypeVar("R")
+
+ACCOUNT_REMOVALS: Final[tuple[AccountRemoval, ...]] = (revert_votes, delete_posts_of, forget_customer)
+"""In this order: votes are taken back from posts while all posts are there."""
 
 
 class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, WebhooksUnitOfWork):
@@ -58,7 +63,7 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, Webho
 
     @property
     def users(self) -> SqlUserRepository:
-        return self._made(SqlUserRepository)
+        return SqlUserRepository(self.transaction, ACCOUNT_REMOVALS)
 
     @property
     def sessions(self) -> SqlSessionRepository:

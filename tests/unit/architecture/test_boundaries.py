@@ -52,6 +52,8 @@ VIOLATIONS = [
     Violation("engine-door", "adapters/sql/engine/fast/planted.py", "import adapters.sql.engine.plain"),
     Violation("engine-port", "adapters/sql/posts/reader.py", "import adapters.sql.engine.port"),
     Violation("sql", "adapters/sql/orders.py", "import adapters.sql.posts.votes"),
+    Violation("sql", "adapters/sql/identity/repositories.py", "import adapters.sql.orders"),
+    Violation("sql", "adapters/sql/health.py", "import adapters.sql.unit_of_work"),
     Violation("sql", "adapters/sql/schema/planted.py", "import adapters.sql.database"),
     Violation("sql", "adapters/sql/billing/__init__.py", ""),
     Violation("confined", "adapters/sql/health.py", "import alembic"),

@@ -1,15 +1,14 @@
 """Accounts and sessions in a database."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import Integer, bindparam, delete, insert, select, type_coerce, update
 
 from adapters.sql.database import AnyRow, Database
 from adapters.sql.errors import Named
 from adapters.sql.mapping import session_from, session_values, user_from, user_values
-from adapters.sql.orders import forget_customer
-from adapters.sql.posts.ballots.removal import revert_votes
-from adapters.sql.posts.threads import take_posts_away
 from adapters.sql.tables import SessionRow, UserRow, table_of
 from adapters.sql.transaction import Transaction
 from adapters.sql.types import IdText, Moment, MomentText
@@ -41,8 +40,6 @@ _STANDING = select(_USERS.c.role, _USERS.c.status).where(_USERS.c.id == bindpara
 _INSERT_USER = insert(_USERS)
 _UPDATE_USER = update(_USERS).where(_USERS.c.id == bindparam("at_id"), _USERS.c.version == bindparam("at_version"))
 
-# Everything that is a user's own goes by ON DELETE CASCADE. A table whose rows outlive the user (orders) refers to it
-# by a column that ON DELETE SET NULL empties.
 _DELETE_USER = delete(_USERS).where(_USERS.c.id == bindparam("at_id"), _USERS.c.version == bindparam("at_version"))
 _LOCK_ACTIVE_ADMINS = (
     select(_USERS.c.id)
@@ -116,9 +113,20 @@ _ACCOUNT = select(
 ).where(_USERS.c.id == bindparam("at_id"))
 
 
+class AccountRemoval(Protocol):
+    """Takes away what one context holds of an account that is about to go, as far as its foreign keys do not.
+
+    What is the account's own goes by ON DELETE CASCADE. A table whose rows outlive the account (orders) refers to it by
+    a column that ON DELETE SET NULL empties.
+    """
+
+    async def __call__(self, transaction: Transaction, user_id: UserId, /, *, at: datetime) -> None: ...
+
+
 class SqlUserRepository(UserRepository):
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Transaction, removals: Sequence[AccountRemoval]) -> None:
         self._transaction = transaction
+        self._removals = removals
 
     async def add(self, user: User) -> None:
         await self._transaction.put(_INSERT_USER, {**user_values(user), "version": user.version}, _UNIQUE)
@@ -147,9 +155,8 @@ class SqlUserRepository(UserRepository):
         # No vote, no post and no order of theirs comes or goes from here on: a new one would need the user's row, which
         # was locked when it was loaded, and those that are there are locked now. So what is taken back is exactly what
         # is deleted.
-        await revert_votes(self._transaction, user.id, at=at)
-        await take_posts_away(self._transaction, user.id)
-        await forget_customer(self._transaction, user.id, at=at)
+        for remove in self._removals:
+            await remove(self._transaction, user.id, at=at)
         await self._transaction.run_guarded(_DELETE_USER, {"at_id": user.id, "at_version": user.version})
         self._transaction.touch(user)
 

@@ -4,7 +4,7 @@ from sqlalchemy import and_, bindparam, delete, insert, select, update
 
 from adapters.sql.errors import Named
 from adapters.sql.mapping import new_post_values, post_from, post_values
-from adapters.sql.posts.threads import DELETE_VOTES, TOMBSTONE, uncount_answers
+from adapters.sql.posts.threads import DELETE_VOTES, TOMBSTONE, decrement_reply_counts
 from adapters.sql.posts.words import add_words, change_words, remove_words
 from adapters.sql.tables import PostRow, table_of
 from adapters.sql.transaction import Transaction
@@ -72,5 +72,5 @@ class SqlPostRepository(PostRepository):
             await remove_words(self._transaction, post.id)
         else:
             await self._transaction.run_guarded(_DELETE if owner is None else _DELETE_OWN, as_loaded)
-            await uncount_answers(self._transaction, post.reply_to, 1)
+            await decrement_reply_counts(self._transaction, post.reply_to, 1)
         self._transaction.touch(post)

@@ -4,6 +4,7 @@ Rows are locked from an answer towards the beginning of its thread, which is to 
 who locks more than one post.
 """
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -49,7 +50,7 @@ _DELETE_ONE = delete(_POSTS).where(_POSTS.c.id == bindparam("at_id"))
 _BURY_ONE = update(_POSTS).where(_POSTS.c.id == bindparam("at_id")).values(TOMBSTONE)
 
 
-async def uncount_answers(transaction: Transaction, answered: UUID | None, gone: int) -> None:
+async def decrement_reply_counts(transaction: Transaction, answered: UUID | None, gone: int) -> None:
     """Note where `gone` answers were given that they are no more; a tombstone that has lost its last one goes too."""
     while answered is not None:
         row = (await transaction.run(_LOCK_ANSWERED, {"at_id": answered})).one_or_none()
@@ -62,16 +63,17 @@ async def uncount_answers(transaction: Transaction, answered: UUID | None, gone:
         answered, gone = row.reply_to, 1
 
 
-async def take_posts_away(transaction: Transaction, author: UserId) -> None:
-    """Delete the posts of an account that goes, as far as they stand in threads; the others go with the account.
+async def delete_posts_of(transaction: Transaction, user_id: UserId, *, at: datetime) -> None:
+    """Delete the posts of an account that is about to go, as far as they stand in threads; the others go with it.
 
     What others have answered leaves a tombstone, and answers are counted no longer where they were given.
     """
+    del at
     gone: dict[UUID, int] = {}
     deleted: list[dict[str, Any]] = []
     buried: list[dict[str, Any]] = []
     # Answers come before what they answer, so that a thread of one's own folds up from its end.
-    for row in (await transaction.run(_OF_AUTHOR, {"of_author": author})).rows:
+    for row in (await transaction.run(_OF_AUTHOR, {"of_author": user_id})).rows:
         left = row.replies - gone.pop(row.id, 0)
         if left:
             buried.append({"at_id": row.id, "replies": left})
@@ -86,4 +88,4 @@ async def take_posts_away(transaction: Transaction, author: UserId) -> None:
         await transaction.run(DELETE_VOTES, {"at_id": tombstone["at_id"]})
         await remove_words(transaction, tombstone["at_id"])
     for answered in sorted(gone, reverse=True):
-        await uncount_answers(transaction, answered, gone[answered])
+        await decrement_reply_counts(transaction, answered, gone[answered])
