@@ -303,6 +303,7 @@ async def write(
             await asyncio.sleep(0.5)
             await storage.events.settle()
         await held.commit()
+        await held.end()
         written.versions[late.id] += 1
         written.late = late.id
 

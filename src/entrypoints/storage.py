@@ -14,12 +14,13 @@ from adapters.sql.events.retention import SqlEventRetention
 from adapters.sql.grouped import SqlGrouping
 from adapters.sql.health import SqlProbe
 from adapters.sql.idempotency import SqlKeptAnswers
-from adapters.sql.identity.audit import SqlAuditReader
+from adapters.sql.identity.audit import AuditWriter, SqlAuditReader
 from adapters.sql.identity.credentials import SqlApiKeyReader, purge_one_time_tokens
 from adapters.sql.identity.directory import SqlSessionReader, SqlUserReader
 from adapters.sql.identity.repositories import SqlAccountReader, SqlCredentialsReader
-from adapters.sql.identity.revocations import SqliteRevocationLog, SqlRevocationLog
+from adapters.sql.identity.revocations import RevocationWriter, SqliteRevocationLog, SqlRevocationLog
 from adapters.sql.orders import SqlOrderReader
+from adapters.sql.outbox import OutboxWriter
 from adapters.sql.posts.authors import SharedAuthorDirectory, SqlAuthorDirectory
 from adapters.sql.posts.ballots.contention import ContentionTracker
 from adapters.sql.posts.ballots.locking import LockingBallots
@@ -27,11 +28,11 @@ from adapters.sql.posts.ballots.optimistic import BallotLookups, OptimisticBallo
 from adapters.sql.posts.counter_audit import SqlCounterAudit
 from adapters.sql.posts.past_ranks import purge_past_ranks
 from adapters.sql.posts.reader import SqlPostReader
-from adapters.sql.posts.revisions import SqlAuthorRevisions, SqliteAuthorRevisions
+from adapters.sql.posts.revisions import RevisionWriter, SqlAuthorRevisions, SqliteAuthorRevisions
 from adapters.sql.posts.search import SqlPostSearch
 from adapters.sql.posts.votes import SqlVoteReader
 from adapters.sql.storage_time import SqlTime
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import Track, Transaction
 from adapters.sql.unit_of_work import SqlUnitOfWork
 from adapters.sql.webhooks.reader import SqlWebhookReader
 from adapters.sql.webhooks.retention import SqlDeliveryRetention
@@ -117,7 +118,7 @@ def recording() -> Recorder:
     return Recorder(ids=Uuid7Generator(), origins=ContextOrigins())
 
 
-Ballots: TypeAlias = Callable[[Transaction], LockingBallots]
+Ballots: TypeAlias = Callable[[Transaction, Track], LockingBallots]
 
 
 def ballots_on(database: Database, contention: ContentionTracker) -> Ballots:
@@ -134,8 +135,12 @@ def sql_storage(
     recorder = recording()
     ballots = ballots or ballots_on(database, ContentionTracker())
 
+    # Revisions first, whose rows are locked in one order by all. Revocations last: the sooner they are committed after
+    # their time is taken, the better. The others lock nothing that another transaction changes.
+    participants = (RevisionWriter(), AuditWriter(recorder), OutboxWriter(recorder.new_id), RevocationWriter())
+
     def units() -> SqlUnitOfWork:
-        return SqlUnitOfWork(database, recorder, listeners, ballots=ballots)
+        return SqlUnitOfWork(database, recorder, ballots, participants, listeners)
 
     # On SQLite the file itself says whether anything changed, at the cost of a few microseconds; elsewhere the
     # revision is one look-up by primary key.

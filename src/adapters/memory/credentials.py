@@ -76,7 +76,7 @@ class MemorySecondFactorRepository(SecondFactorRepository):
     async def remove(self, factor: SecondFactor) -> None:
         await self._demand_as_loaded(factor)
         self._transaction.second_factors.remove(factor.user_id)
-        self._transaction.touch(factor)
+        self._transaction.track(factor)
 
     async def _demand_as_loaded(self, factor: SecondFactor) -> None:
         await self._transaction.lock()
@@ -86,7 +86,7 @@ class MemorySecondFactorRepository(SecondFactorRepository):
 
     def _store(self, factor: SecondFactor) -> None:
         self._transaction.second_factors.put(factor.user_id, copy_of(factor))
-        self._transaction.touch(factor)
+        self._transaction.track(factor)
 
 
 class MemoryApiKeyRepository(ApiKeyRepository):
@@ -100,7 +100,7 @@ class MemoryApiKeyRepository(ApiKeyRepository):
         if self._transaction.api_keys.get(key.id) is not None:
             raise ValueError(f"there is an API key {key.id} already")
         self._transaction.api_keys.put(key.id, copy_of(key))
-        self._transaction.touch(key)
+        self._transaction.track(key)
 
     async def get(self, user_id: UserId, key_id: ApiKeyId) -> ApiKey:
         await self._transaction.lock()
@@ -114,7 +114,7 @@ class MemoryApiKeyRepository(ApiKeyRepository):
         if self._transaction.api_keys.get(key.id) is None:
             raise ApiKeyNotFound
         self._transaction.api_keys.remove(key.id)
-        self._transaction.touch(key)
+        self._transaction.track(key)
 
     async def list_of(self, user_id: UserId) -> list[ApiKey]:
         await self._transaction.lock()

@@ -83,7 +83,7 @@ class MemoryUserRepository(UserRepository):
         self._transaction.emails.remove(stored.email.key)
         self._transaction.usernames.remove(stored.username.key)
         self._transaction.users.remove(user.id)
-        self._transaction.touch(user)
+        self._transaction.track(user)
 
     def _claim_keys(self, user: User) -> None:
         # Both are checked before either is claimed: a refused user leaves nothing behind.
@@ -96,7 +96,7 @@ class MemoryUserRepository(UserRepository):
 
     def _store(self, user: User) -> None:
         self._transaction.users.put(user.id, copy_of(user))
-        self._transaction.touch(user)
+        self._transaction.track(user)
 
 
 class MemorySessionRepository(SessionRepository):
@@ -143,7 +143,7 @@ class MemorySessionRepository(SessionRepository):
 
     def _store(self, session: Session) -> None:
         self._transaction.sessions.put(session.id, copy_of(session))
-        self._transaction.touch(session)
+        self._transaction.track(session)
 
 
 class MemoryCredentialsReader(CredentialsReader):

@@ -23,7 +23,7 @@ class MemoryOrderRepository(OrderRepository):
         if order.customer_id is not None and self._transaction.users.get(order.customer_id) is None:
             raise CustomerGone
         self._transaction.orders.put(order.id, copy_of(order))
-        self._transaction.touch(order)
+        self._transaction.track(order)
 
     async def get(self, order_id: OrderId) -> Order:
         await self._transaction.lock()
@@ -39,7 +39,7 @@ class MemoryOrderRepository(OrderRepository):
             raise VersionConflict
         order.version += 1
         self._transaction.orders.put(order.id, copy_of(order))
-        self._transaction.touch(order)
+        self._transaction.track(order)
 
 
 def forget_customer(transaction: Transaction, user_id: UserId, *, at: datetime) -> None:

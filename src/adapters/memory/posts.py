@@ -55,7 +55,7 @@ class MemoryPostRepository(PostRepository):
         if answered is not None:
             _count_reply(self._transaction, answered, 1)
         self._transaction.posts.put(post.id, PostRecord(copy_of(post), len(post.text.value.encode())))
-        self._transaction.touch(post)
+        self._transaction.track(post)
 
     async def get(self, post_id: PostId) -> Post:
         await self._transaction.lock()
@@ -70,14 +70,14 @@ class MemoryPostRepository(PostRepository):
         changed = replace(post, replies=record.post.replies)
         stored = replace(record, post=changed, text_bytes=len(post.text.value.encode()))
         self._transaction.posts.put(post.id, stored)
-        self._transaction.touch(post)
+        self._transaction.track(post)
 
     async def remove(self, post: Post, *, owner: UserId | None) -> None:
         record = await self._as_loaded(post, owner)
         if record.post.is_answered is not post.is_answered:
             raise VersionConflict
         _delete_post(self._transaction, post.id)
-        self._transaction.touch(post)
+        self._transaction.track(post)
 
     async def _as_loaded(self, post: Post, owner: UserId | None) -> PostRecord:
         """Return what is stored, if it still is what `post` was made from and belongs to `owner`."""
@@ -125,7 +125,7 @@ class MemoryBallotRepository(BallotRepository):
         if record is None:
             raise PostNotFound
         self._transaction.posts.put(ballot.post_id, record.with_tally(ballot.tally, at=at))
-        self._transaction.touch(ballot)
+        self._transaction.track(ballot)
 
 
 def revert_votes(transaction: Transaction, user_id: UserId, *, at: datetime) -> None:

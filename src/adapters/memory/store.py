@@ -224,7 +224,7 @@ class Overlay(Generic[K, V]):
 
 
 class Transaction:
-    """What one unit of work has locked, changed and touched so far."""
+    """What one unit of work has locked, changed and tracked so far."""
 
     def __init__(self, store: MemoryStore, recorder: Recorder) -> None:
         self._store = store
@@ -232,7 +232,7 @@ class Transaction:
         self._records: list[AuditRecord] = []
         self._locked = False
         self._ended = False
-        self._touched: list[Aggregate] = []
+        self._tracked: list[Aggregate] = []
         self._overlays: list[Overlay[Any, Any]] = []
         self.users = self._over(store.users)
         self.emails = self._over(store.emails)
@@ -268,21 +268,21 @@ class Transaction:
         except TimeoutError:
             raise TransientFailure from None
 
-    def touch(self, aggregate: Aggregate) -> None:
+    def track(self, aggregate: Aggregate) -> None:
         """Remember whose events belong to this commit."""
-        if not any(known is aggregate for known in self._touched):
-            self._touched.append(aggregate)
+        if not any(known is aggregate for known in self._tracked):
+            self._tracked.append(aggregate)
 
     def record(self, record: AuditRecord) -> None:
         """Add to the audit trail with the commit."""
         self._records.append(record)
 
     def commit(self) -> Sequence[DomainEvent]:
-        """Apply everything at once and end; return the events that were committed with it, in order of touching."""
+        """Apply everything at once and end; return the events that were committed with it, in order of tracking."""
         if self._ended:
             raise RuntimeError("the unit of work has ended")
         store = self._store
-        events = [event for aggregate in self._touched for event in aggregate.pull_events()]
+        events = [event for aggregate in self._tracked for event in aggregate.pull_events()]
         self._index_posts()
         for overlay in self._overlays:
             overlay.apply()

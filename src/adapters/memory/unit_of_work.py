@@ -1,9 +1,9 @@
 """The unit of work in memory."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self
 
 from adapters.memory.audit import MemoryAuditTrail
 from adapters.memory.credentials import (
@@ -26,8 +26,6 @@ from application.shared.unit_of_work import CommitListener
 from application.webhooks.ports import WebhooksUnitOfWork
 from domain.shared.events import DomainEvent
 
-R = TypeVar("R")
-
 ACCOUNT_REMOVALS: Final[tuple[AccountRemoval, ...]] = (revert_votes, delete_posts_of, forget_customer, delete_keys_of)
 """What each context does, in this order: votes are reverted while all posts are there."""
 
@@ -39,16 +37,8 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, We
         self._listeners = listeners
         self._transaction = Transaction(store, recorder)
         self._recorder = recorder
-        self._repositories: dict[Any, Any] = {}
         # Held here, since the event loop holds its tasks weakly.
         self._telling: asyncio.Future[None] | None = None
-
-    def _made(self, make: Callable[[Transaction], R]) -> R:
-        """Return the repository that `make` makes, one a unit of work: few use more than two of them."""
-        if make not in self._repositories:
-            self._repositories[make] = make(self._transaction)
-        made: R = self._repositories[make]
-        return made
 
     @property
     def users(self) -> MemoryUserRepository:
@@ -56,19 +46,19 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, We
 
     @property
     def sessions(self) -> MemorySessionRepository:
-        return self._made(MemorySessionRepository)
+        return MemorySessionRepository(self._transaction)
 
     @property
     def one_time_tokens(self) -> MemoryOneTimeTokenRepository:
-        return self._made(MemoryOneTimeTokenRepository)
+        return MemoryOneTimeTokenRepository(self._transaction)
 
     @property
     def second_factors(self) -> MemorySecondFactorRepository:
-        return self._made(MemorySecondFactorRepository)
+        return MemorySecondFactorRepository(self._transaction)
 
     @property
     def api_keys(self) -> MemoryApiKeyRepository:
-        return self._made(MemoryApiKeyRepository)
+        return MemoryApiKeyRepository(self._transaction)
 
     @property
     def audit(self) -> MemoryAuditTrail:
@@ -76,31 +66,31 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, We
 
     @property
     def idempotency(self) -> MemoryIdempotencyKeys:
-        return self._made(MemoryIdempotencyKeys)
+        return MemoryIdempotencyKeys(self._transaction)
 
     @property
     def posts(self) -> MemoryPostRepository:
-        return self._made(MemoryPostRepository)
+        return MemoryPostRepository(self._transaction)
 
     @property
     def ballots(self) -> MemoryBallotRepository:
-        return self._made(MemoryBallotRepository)
+        return MemoryBallotRepository(self._transaction)
 
     @property
     def orders(self) -> MemoryOrderRepository:
-        return self._made(MemoryOrderRepository)
+        return MemoryOrderRepository(self._transaction)
 
     @property
     def webhooks(self) -> MemoryWebhookRepository:
-        return self._made(MemoryWebhookRepository)
+        return MemoryWebhookRepository(self._transaction)
 
     @property
     def deliveries(self) -> MemoryDeliveryRepository:
-        return self._made(MemoryDeliveryRepository)
+        return MemoryDeliveryRepository(self._transaction)
 
     @property
     def fan_out(self) -> MemoryFanOutCursor:
-        return self._made(MemoryFanOutCursor)
+        return MemoryFanOutCursor(self._transaction)
 
     async def __aenter__(self) -> Self:
         return self

@@ -39,7 +39,7 @@ class MemoryWebhookRepository(WebhookRepository):
     async def add(self, endpoint: WebhookEndpoint) -> None:
         await self._transaction.lock()
         self._transaction.webhooks.put(endpoint.id, copy_of(endpoint))
-        self._transaction.touch(endpoint)
+        self._transaction.track(endpoint)
 
     async def count(self) -> int:
         return sum(1 for _ in self._transaction.webhooks.values())
@@ -56,12 +56,12 @@ class MemoryWebhookRepository(WebhookRepository):
         endpoint.version += 1
         failing_since = None if endpoint.failing_since is None else stored.failing_since
         self._transaction.webhooks.put(endpoint.id, replace(endpoint, failing_since=failing_since))
-        self._transaction.touch(endpoint)
+        self._transaction.track(endpoint)
 
     async def remove(self, endpoint: WebhookEndpoint) -> None:
         await self._as_loaded(endpoint)
         self._transaction.webhooks.remove(endpoint.id)
-        self._transaction.touch(endpoint)
+        self._transaction.track(endpoint)
 
     async def enabled(self) -> Sequence[WebhookEndpoint]:
         found = (endpoint for endpoint in self._transaction.webhooks.values() if endpoint.enabled)

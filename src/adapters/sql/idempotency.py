@@ -8,7 +8,7 @@ from sqlalchemy import Integer, bindparam, delete, func, insert, select
 from adapters.sql.database import Database
 from adapters.sql.errors import Named
 from adapters.sql.tables import IdempotencyKeyRow, table_of
-from adapters.sql.transaction import Transaction, write, write_each
+from adapters.sql.transaction import SqlRepository, write, write_each
 from application.shared.idempotency import (
     CallerGone,
     IdempotencyKey,
@@ -51,14 +51,11 @@ _OF_A_CALLER: Named = {
 }
 
 
-class SqlIdempotencyKeys(IdempotencyKeys):
+class SqlIdempotencyKeys(SqlRepository, IdempotencyKeys):
     """Claiming is an INSERT, so that a transaction that is about to commit the same key is waited for.
 
     On servers it is the first of what is sent together, so a key costs no round trip of its own.
     """
-
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
 
     async def claim(self, once: Once[V] | None, view: V) -> None:
         if once is None:

@@ -12,7 +12,7 @@ from adapters.sql.errors import Named
 from adapters.sql.keyset import BEFORE, ROWS, newest_first, page_parameters
 from adapters.sql.mapping import new_order_values, order_from, order_line_values, order_values
 from adapters.sql.tables import OrderLineRow, OrderRow, table_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import SqlRepository, Transaction
 from adapters.sql.types import Id, IdText, MomentText
 from application.orders.ports import OrderReader, OrderRepository, OrderSlice
 from application.orders.views import OrderItemView, OrderView, ShippingAddressView
@@ -86,14 +86,11 @@ _LINES_OF = (
 )
 
 
-class SqlOrderRepository(OrderRepository):
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-
+class SqlOrderRepository(SqlRepository, OrderRepository):
     async def add(self, order: Order) -> None:
         await self._transaction.run(_INSERT, new_order_values(order), _OF_A_CUSTOMER)
         await self._transaction.run_many(_INSERT_LINE, order_line_values(order))
-        self._transaction.touch(order)
+        self._track(order)
 
     async def get(self, order_id: OrderId) -> Order:
         row = (await self._transaction.run(_LOAD, {"at_id": order_id})).one_or_none()
@@ -106,7 +103,7 @@ class SqlOrderRepository(OrderRepository):
         as_loaded = {"at_id": order.id, "at_version": order.version, "version": order.version + 1}
         await self._transaction.run_guarded(_UPDATE, {**order_values(order), **as_loaded})
         order.version += 1
-        self._transaction.touch(order)
+        self._track(order)
 
 
 class SqlOrderReader(OrderReader):

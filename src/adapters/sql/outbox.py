@@ -13,6 +13,7 @@ from sqlalchemy import Insert, insert
 
 from adapters.sql.dialects.base import Dialect
 from adapters.sql.tables import EventLogRow, OutboxRow, table_of
+from adapters.sql.transaction import CommitParticipant, Transaction
 from application.events.catalogue import logged
 from domain.shared.events import DomainEvent
 
@@ -56,3 +57,18 @@ def rows_for(
         # NULL makes SQLite take the next number.
         rows.append({"position": None, **row} if dialect.single_writer else row)
     return rows
+
+
+class OutboxWriter(CommitParticipant):
+    """Writes the events that leave the house."""
+
+    def __init__(self, new_id: Callable[[datetime], UUID]) -> None:
+        self._new_id = new_id
+
+    async def before_commit(self, transaction: Transaction, events: Sequence[DomainEvent]) -> None:
+        rows = rows_for(transaction.dialect, events, self._new_id)
+        statement = statement_for(transaction.dialect)
+        if len(rows) == 1:
+            await transaction.put(statement, rows[0])
+        else:
+            await transaction.run_many(statement, rows)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self
 
 from adapters.shared.cancellation import CancelledInCommit, go_on_alone
 from adapters.shared.request import Request, current, note_commit
@@ -18,7 +18,7 @@ from adapters.sql.posts.ballots.locking import LockingBallots
 from adapters.sql.posts.ballots.removal import revert_votes
 from adapters.sql.posts.repository import SqlPostRepository
 from adapters.sql.posts.threads import delete_posts_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import CommitParticipant, Track, Transaction
 from adapters.sql.webhooks.deliveries import SqlDeliveryRepository
 from adapters.sql.webhooks.endpoints import SqlWebhookRepository
 from adapters.sql.webhooks.fan_out import SqlFanOutCursor
@@ -28,12 +28,10 @@ from application.orders.ports import OrdersUnitOfWork
 from application.posts.ports import PostsUnitOfWork
 from application.shared.unit_of_work import CommitListener
 from application.webhooks.ports import WebhooksUnitOfWork
-from domain.shared.events import DomainEvent
-
-R = TypeVar("R")
+from domain.shared.events import Aggregate, DomainEvent
 
 ACCOUNT_REMOVALS: Final[tuple[AccountRemoval, ...]] = (revert_votes, delete_posts_of, forget_customer)
-"""In this order: votes are taken back from posts while all posts are there."""
+"""What each context does, in this order: votes are reverted while all posts are there."""
 
 
 class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, WebhooksUnitOfWork):
@@ -43,71 +41,75 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, Webho
         self,
         database: Database,
         recorder: Recorder,
-        listeners: Sequence[CommitListener] = (),
-        *,
-        ballots: Callable[[Transaction], LockingBallots] = LockingBallots,
+        ballots: Callable[[Transaction, Track], LockingBallots],
+        participants: Sequence[CommitParticipant],
+        listeners: Sequence[CommitListener],
     ) -> None:
-        self._ballots = ballots
+        self._make_ballots = ballots
+        self._ballots: LockingBallots | None = None
+        self._participants = participants
         self._listeners = listeners
         self._recorder = recorder
-        self.transaction = Transaction(database, recorder)
-        self._repositories: dict[Any, Any] = {}
+        self.transaction = Transaction(database)
+        self._tracked: list[Aggregate] = []
         self._committing: asyncio.Task[None] | None = None
 
-    def _made(self, make: Callable[[Transaction], R]) -> R:
-        """Return the repository that `make` makes, one a unit of work: few use more than two of them."""
-        if make not in self._repositories:
-            self._repositories[make] = make(self.transaction)
-        made: R = self._repositories[make]
-        return made
+    def _track(self, aggregate: Aggregate) -> None:
+        """Remember whose events belong to this commit."""
+        for known in self._tracked:
+            if known is aggregate:
+                return
+        self._tracked.append(aggregate)
 
     @property
     def users(self) -> SqlUserRepository:
-        return SqlUserRepository(self.transaction, ACCOUNT_REMOVALS)
+        return SqlUserRepository(self.transaction, self._track, ACCOUNT_REMOVALS)
 
     @property
     def sessions(self) -> SqlSessionRepository:
-        return self._made(SqlSessionRepository)
+        return SqlSessionRepository(self.transaction, self._track)
 
     @property
     def one_time_tokens(self) -> SqlOneTimeTokenRepository:
-        return self._made(SqlOneTimeTokenRepository)
+        return SqlOneTimeTokenRepository(self.transaction, self._track)
 
     @property
     def second_factors(self) -> SqlSecondFactorRepository:
-        return self._made(SqlSecondFactorRepository)
+        return SqlSecondFactorRepository(self.transaction, self._track)
 
     @property
     def api_keys(self) -> SqlApiKeyRepository:
-        return self._made(SqlApiKeyRepository)
+        return SqlApiKeyRepository(self.transaction, self._track)
 
     @property
     def posts(self) -> SqlPostRepository:
-        return self._made(SqlPostRepository)
+        return SqlPostRepository(self.transaction, self._track)
 
     @property
     def ballots(self) -> LockingBallots:
-        return self._made(self._ballots)
+        if self._ballots is None:
+            self._ballots = self._make_ballots(self.transaction, self._track)
+        return self._ballots
 
     @property
     def orders(self) -> SqlOrderRepository:
-        return self._made(SqlOrderRepository)
+        return SqlOrderRepository(self.transaction, self._track)
 
     @property
     def webhooks(self) -> SqlWebhookRepository:
-        return self._made(SqlWebhookRepository)
+        return SqlWebhookRepository(self.transaction, self._track)
 
     @property
     def deliveries(self) -> SqlDeliveryRepository:
-        return self._made(SqlDeliveryRepository)
+        return SqlDeliveryRepository(self.transaction, self._track)
 
     @property
     def fan_out(self) -> SqlFanOutCursor:
-        return self._made(SqlFanOutCursor)
+        return SqlFanOutCursor(self.transaction, self._track)
 
     @property
     def idempotency(self) -> SqlIdempotencyKeys:
-        return self._made(SqlIdempotencyKeys)
+        return SqlIdempotencyKeys(self.transaction, self._track)
 
     @property
     def audit(self) -> SqlAuditTrail:
@@ -125,7 +127,7 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, Webho
     async def commit(self) -> None:
         if self.transaction.is_grouped:
             # Nobody hangs up in the middle of what is run in one go; and it is not durable yet.
-            events = await self.transaction.commit()
+            events = await self._commit_events()
             if events and self._listeners:
                 self.transaction.when_durable(partial(self._tell_durable, current.get(), events))
             return
@@ -140,8 +142,19 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, Webho
             go_on_alone(self._committing)
             raise CancelledInCommit from None
 
+    async def _commit_events(self) -> Sequence[DomainEvent]:
+        """Commit, and return the events that were committed with it, in the order in which aggregates were tracked."""
+        try:
+            events = [event for aggregate in self._tracked for event in aggregate.pull_events()]
+            for participant in self._participants:
+                await participant.before_commit(self.transaction, events)
+            await self.transaction.commit()
+        finally:
+            await self.transaction.end()
+        return events
+
     async def _commit(self) -> None:
-        events = await self.transaction.commit()
+        events = await self._commit_events()
         note_commit()
         if events:
             await self._tell(events)

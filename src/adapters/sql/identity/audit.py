@@ -1,22 +1,25 @@
 """The audit trail in a table that nothing in the program updates or deletes from."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select, bindparam, select, type_coerce, union
+from sqlalchemy import Select, bindparam, insert, select, type_coerce, union
 
 from adapters.sql.database import AnyRow, Database
 from adapters.sql.keyset import ROWS, newest_first, page_parameters
 from adapters.sql.tables import AuditRow, table_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import CommitParticipant, Transaction
 from adapters.sql.types import Id, IdText, MomentText
-from application.identity.audit import AuditEntry, Recorder
+from application.identity.audit import AuditEntry, AuditRecord, Recorder
 from application.identity.ports import AuditReader, AuditSlice, AuditTrail
 from application.identity.views import AuditEntryView
+from domain.shared.events import DomainEvent
 from domain.shared.ids import UserId
 
 _AUDIT = table_of(AuditRow)
+_INSERT = insert(_AUDIT)
 
 _ENTRIES: Select[*tuple[Any, ...]] = select(
     type_coerce(_AUDIT.c.id, IdText),
@@ -51,7 +54,18 @@ class SqlAuditTrail(AuditTrail):
         self._recorder = recorder
 
     async def record(self, entry: AuditEntry) -> None:
-        await self._transaction.record([self._recorder.record(entry)])
+        await self._transaction.put(_INSERT, _values(self._recorder.record(entry)))
+
+
+class AuditWriter(CommitParticipant):
+    """Adds what the trail says of events."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    async def before_commit(self, transaction: Transaction, events: Sequence[DomainEvent]) -> None:
+        for record in self._recorder.records_of(events):
+            await transaction.put(_INSERT, _values(record))
 
 
 class SqlAuditReader(AuditReader):
@@ -65,6 +79,21 @@ class SqlAuditReader(AuditReader):
         else:
             rows = await self._database.fetch_all(_INVOLVING, {**parameters, "involving": involving})
         return AuditSlice([_view(row) for row in rows[:limit]], more=len(rows) > limit)
+
+
+def _values(record: AuditRecord) -> dict[str, Any]:
+    entry, origin = record.entry, record.origin
+    return {
+        "id": record.id,
+        "at": entry.at,
+        "event": entry.event,
+        "actor_id": entry.actor,
+        "subject_id": entry.subject,
+        "address": origin.address,
+        "user_agent": origin.user_agent,
+        "request_id": origin.request_id,
+        "details": msgspec.json.encode(entry.details).decode(),
+    }
 
 
 def _view(row: AnyRow) -> AuditEntryView:

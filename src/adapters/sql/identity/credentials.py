@@ -8,7 +8,7 @@ from adapters.sql.database import AnyRow, Database
 from adapters.sql.errors import Named
 from adapters.sql.mapping import Values
 from adapters.sql.tables import ApiKeyRow, OneTimeTokenRow, SecondFactorRow, UserRow, table_of
-from adapters.sql.transaction import Transaction, write_each
+from adapters.sql.transaction import SqlRepository, write_each
 from adapters.sql.types import IdText, Moment, MomentText
 from application.identity.credentials import (
     ApiKeyGrant,
@@ -107,10 +107,7 @@ _KEYS_OF_USER = (
 _DIGEST_BYTES = 32
 
 
-class SqlOneTimeTokenRepository(OneTimeTokenRepository):
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-
+class SqlOneTimeTokenRepository(SqlRepository, OneTimeTokenRepository):
     async def put(self, token: OneTimeToken) -> None:
         if token.purpose in REPLACED:
             await self.discard(token.user_id, token.purpose)
@@ -153,14 +150,11 @@ async def purge_one_time_tokens(database: Database, *, until: datetime) -> int:
     return await write_each(database, _FORGET_TOKEN, [{"at_hash": row.token_hash} for row in rows])
 
 
-class SqlSecondFactorRepository(SecondFactorRepository):
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-
+class SqlSecondFactorRepository(SqlRepository, SecondFactorRepository):
     async def add(self, factor: SecondFactor) -> None:
         values = {**_factor_values(factor), "version": factor.version}
         await self._transaction.run(_INSERT_FACTOR, values, _FACTOR_OF_A_USER)
-        self._transaction.touch(factor)
+        self._track(factor)
 
     async def find(self, user_id: UserId) -> SecondFactor | None:
         row = (await self._transaction.run(_LOAD_FACTOR, {"of_user": user_id})).one_or_none()
@@ -182,18 +176,15 @@ class SqlSecondFactorRepository(SecondFactorRepository):
         moved = {"version": factor.version + 1, "of_user": factor.user_id, "at_version": factor.version}
         await self._transaction.run_guarded(_UPDATE_FACTOR, {**_factor_values(factor), **moved})
         factor.version += 1
-        self._transaction.touch(factor)
+        self._track(factor)
 
     async def remove(self, factor: SecondFactor) -> None:
         loaded = {"of_user": factor.user_id, "at_version": factor.version}
         await self._transaction.run_guarded(_DELETE_FACTOR, loaded)
-        self._transaction.touch(factor)
+        self._track(factor)
 
 
-class SqlApiKeyRepository(ApiKeyRepository):
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-
+class SqlApiKeyRepository(SqlRepository, ApiKeyRepository):
     async def add(self, key: ApiKey) -> None:
         values = {
             "id": key.id,
@@ -207,7 +198,7 @@ class SqlApiKeyRepository(ApiKeyRepository):
             "last_used_at": key.last_used_at,
         }
         await self._transaction.run(_INSERT_KEY, values, _KEY_OF_A_USER)
-        self._transaction.touch(key)
+        self._track(key)
 
     async def get(self, user_id: UserId, key_id: ApiKeyId) -> ApiKey:
         row = (await self._transaction.run(_LOAD_KEY, {"at_id": key_id, "of_user": user_id})).one_or_none()
@@ -218,7 +209,7 @@ class SqlApiKeyRepository(ApiKeyRepository):
     async def remove(self, key: ApiKey) -> None:
         if (await self._transaction.run(_DELETE_KEY, {"at_id": key.id})).count != 1:
             raise ApiKeyNotFound
-        self._transaction.touch(key)
+        self._track(key)
 
     async def list_of(self, user_id: UserId) -> list[ApiKey]:
         rows = (await self._transaction.run(_LOAD_KEYS, {"of_user": user_id})).rows

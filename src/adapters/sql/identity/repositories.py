@@ -10,7 +10,7 @@ from adapters.sql.database import AnyRow, Database
 from adapters.sql.errors import Named
 from adapters.sql.mapping import session_from, session_values, user_from, user_values
 from adapters.sql.tables import SessionRow, UserRow, table_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import SqlRepository, Track, Transaction
 from adapters.sql.types import IdText, Moment, MomentText
 from application.identity.ports import (
     AccountReader,
@@ -123,14 +123,14 @@ class AccountRemoval(Protocol):
     async def __call__(self, transaction: Transaction, user_id: UserId, /, *, at: datetime) -> None: ...
 
 
-class SqlUserRepository(UserRepository):
-    def __init__(self, transaction: Transaction, removals: Sequence[AccountRemoval]) -> None:
-        self._transaction = transaction
+class SqlUserRepository(SqlRepository, UserRepository):
+    def __init__(self, transaction: Transaction, track: Track, removals: Sequence[AccountRemoval]) -> None:
+        super().__init__(transaction, track)
         self._removals = removals
 
     async def add(self, user: User) -> None:
         await self._transaction.put(_INSERT_USER, {**user_values(user), "version": user.version}, _UNIQUE)
-        self._transaction.touch(user)
+        self._track(user)
 
     async def get(self, user_id: UserId) -> User:
         row = (await self._transaction.run(_LOAD_USER, {"at_id": user_id})).one_or_none()
@@ -142,7 +142,7 @@ class SqlUserRepository(UserRepository):
         changes = {**user_values(user), "version": user.version + 1, "at_id": user.id, "at_version": user.version}
         await self._transaction.run_guarded(_UPDATE_USER, changes, _UNIQUE)
         user.version += 1
-        self._transaction.touch(user)
+        self._track(user)
 
     async def standing(self, user_id: UserId) -> Standing | None:
         row = (await self._transaction.run(_STANDING, {"at_id": user_id})).one_or_none()
@@ -158,17 +158,14 @@ class SqlUserRepository(UserRepository):
         for remove in self._removals:
             await remove(self._transaction, user.id, at=at)
         await self._transaction.run_guarded(_DELETE_USER, {"at_id": user.id, "at_version": user.version})
-        self._transaction.touch(user)
+        self._track(user)
 
 
-class SqlSessionRepository(SessionRepository):
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-
+class SqlSessionRepository(SqlRepository, SessionRepository):
     async def add(self, session: Session) -> None:
         values = {**session_values(session), "version": session.version}
         await self._transaction.put(_INSERT_SESSION, values, _OF_A_USER)
-        self._transaction.touch(session)
+        self._track(session)
 
     async def get(self, session_id: SessionId) -> Session:
         row = (await self._transaction.run(_LOAD_SESSION, {"at_id": session_id})).one_or_none()
@@ -180,7 +177,7 @@ class SqlSessionRepository(SessionRepository):
         moved = {"version": session.version + 1, "at_id": session.id, "at_version": session.version}
         await self._transaction.run_guarded(_UPDATE_SESSION, {**session_values(session), **moved})
         session.version += 1
-        self._transaction.touch(session)
+        self._track(session)
 
     async def list_live(self, user_id: UserId, *, at: datetime) -> list[Session]:
         found = await self._transaction.run(_LOAD_LIVE_SESSIONS, {"of_user": user_id, "at": at})

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
+from uuid import uuid4
 
-from sqlalchemy import Integer, Select, bindparam, delete, select
+from sqlalchemy import Insert, Integer, Select, bindparam, delete, insert, select
 
 from adapters.sql.commit_marks import SqliteCommits
 from adapters.sql.database import Database
 from adapters.sql.dialects.base import Dialect
 from adapters.sql.tables import RevocationRow, table_of
-from adapters.sql.transaction import write
+from adapters.sql.transaction import CommitParticipant, Transaction, write
 from adapters.sql.types import Id
 from application.identity.ports import RevocationLog
-from application.identity.revocations import Revocation
+from application.identity.revocations import Revocation, revocation_of
+from domain.shared.events import DomainEvent
 from domain.shared.ids import SessionId
 
 _REVOCATIONS = table_of(RevocationRow)
@@ -27,6 +29,7 @@ class _Statements:
 
     since: Select[*tuple[Any, ...]]
     older: Select[*tuple[Any, ...]]
+    insert: Insert
 
 
 @cache
@@ -38,7 +41,19 @@ def _statements(dialect: Dialect) -> _Statements:
         .where(columns.created_at < dialect.ago)
         .order_by(columns.created_at)
         .limit(bindparam("rows", type_=Integer)),
+        # By the database's clock, which all processes share.
+        insert=insert(_REVOCATIONS).values(created_at=dialect.now),
     )
+
+
+class RevocationWriter(CommitParticipant):
+    """Writes which tokens events kill."""
+
+    async def before_commit(self, transaction: Transaction, events: Sequence[DomainEvent]) -> None:
+        for event in events:
+            if (revocation := revocation_of(event)) is not None:
+                row = {"id": uuid4(), "session_id": revocation.session_id, "generation": revocation.generation}
+                await transaction.run(_statements(transaction.dialect).insert, row)
 
 
 class SqlRevocationLog(RevocationLog):

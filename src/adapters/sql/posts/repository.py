@@ -7,7 +7,7 @@ from adapters.sql.mapping import new_post_values, post_from, post_values
 from adapters.sql.posts.threads import DELETE_VOTES, TOMBSTONE, decrement_reply_counts
 from adapters.sql.posts.words import add_words, change_words, remove_words
 from adapters.sql.tables import PostRow, table_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import SqlRepository
 from application.posts.ports import PostRepository
 from domain.posts.errors import AuthorGone, PostNotFound, ReplyTargetGone
 from domain.posts.post import Post
@@ -35,10 +35,7 @@ _BURY = update(_POSTS).where(_AS_LOADED, _POSTS.c.replies > 0).values(TOMBSTONE)
 _BURY_OWN = _BURY.where(_OWNED)
 
 
-class SqlPostRepository(PostRepository):
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-
+class SqlPostRepository(SqlRepository, PostRepository):
     async def add(self, post: Post) -> None:
         if post.reply_to is not None:
             counted = await self._transaction.run(_COUNT_ANSWER, {"at_id": post.reply_to})
@@ -46,7 +43,7 @@ class SqlPostRepository(PostRepository):
                 raise ReplyTargetGone
         await self._transaction.put(_INSERT, new_post_values(post), _OF_AN_AUTHOR)
         await add_words(self._transaction, post)
-        self._transaction.touch(post)
+        self._track(post)
 
     async def get(self, post_id: PostId) -> Post:
         row = (await self._transaction.run(_LOAD, {"at_id": post_id})).one_or_none()
@@ -59,7 +56,7 @@ class SqlPostRepository(PostRepository):
         await self._transaction.run_guarded(_UPDATE, {**post_values(post), **moved})
         await change_words(self._transaction, post)
         post.version += 1
-        self._transaction.touch(post)
+        self._track(post)
 
     async def remove(self, post: Post, *, owner: UserId | None) -> None:
         as_loaded = {"at_id": post.id, "at_version": post.version}
@@ -73,4 +70,4 @@ class SqlPostRepository(PostRepository):
         else:
             await self._transaction.run_guarded(_DELETE if owner is None else _DELETE_OWN, as_loaded)
             await decrement_reply_counts(self._transaction, post.reply_to, 1)
-        self._transaction.touch(post)
+        self._track(post)

@@ -11,8 +11,11 @@ from adapters.sql.commit_marks import SqliteCommits
 from adapters.sql.database import Database
 from adapters.sql.look_ups import KEYS_A_LOOK_UP, NAMES, SharedLookUps, padded
 from adapters.sql.tables import AuthorRevisionRow, table_of
+from adapters.sql.transaction import CommitParticipant, Transaction
 from adapters.sql.types import Id, IdNumber
+from application.events.own_posts import changed_author
 from application.posts.ports import AuthorRevisions
+from domain.shared.events import DomainEvent
 from domain.shared.ids import UserId
 
 _REVISIONS = table_of(AuthorRevisionRow)
@@ -26,6 +29,15 @@ def _look_up(authors: int) -> Select[*tuple[Any, ...]]:
     columns = _REVISIONS.c
     ids = [bindparam(name, type_=Id) for name in NAMES[:authors]]
     return select(type_coerce(columns.author_id, IdNumber), columns.revision).where(columns.author_id.in_(ids))
+
+
+class RevisionWriter(CommitParticipant):
+    """Raises the revision of every author whose list of own posts an event changes."""
+
+    async def before_commit(self, transaction: Transaction, events: Sequence[DomainEvent]) -> None:
+        # In one order for all transactions, since each row is locked until the commit.
+        for author_id in sorted({author for event in events if (author := changed_author(event)) is not None}):
+            await transaction.put(transaction.dialect.bump_revision, {"author_id": author_id})
 
 
 class SqlAuthorRevisions(SharedLookUps[UserId, int], AuthorRevisions):

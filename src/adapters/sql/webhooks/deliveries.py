@@ -10,7 +10,7 @@ from sqlalchemy import Executable, bindparam, insert, select, update
 from adapters.sql.database import AnyRow
 from adapters.sql.keyset import ROWS
 from adapters.sql.tables import WebhookDeliveryRow, table_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import SqlRepository
 from adapters.sql.types import Id, Moment
 from application.webhooks.ports import DeliveryRepository
 from domain.shared.ids import DeliveryId, WebhookId, smallest_id_at
@@ -67,10 +67,7 @@ _REPLAY = (
 )
 
 
-class SqlDeliveryRepository(DeliveryRepository):
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-
+class SqlDeliveryRepository(SqlRepository, DeliveryRepository):
     async def add_all(self, deliveries: Sequence[Delivery]) -> None:
         rows = [{**_delivery_values(delivery), "id": delivery.id} for delivery in deliveries]
         await self._transaction.run_many(_INSERT_DELIVERY, rows)

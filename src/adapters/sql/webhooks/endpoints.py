@@ -9,7 +9,7 @@ from sqlalchemy import Integer, bindparam, delete, func, insert, select, update
 
 from adapters.sql.database import AnyRow
 from adapters.sql.tables import WebhookEndpointRow, table_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import SqlRepository
 from adapters.sql.types import Id, Moment
 from application.webhooks.ports import WebhookRepository
 from domain.shared.ids import WebhookId
@@ -38,10 +38,7 @@ _HEALTH = (
 decode_event_types = msgspec.json.Decoder(list[str]).decode
 
 
-class SqlWebhookRepository(WebhookRepository):
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-
+class SqlWebhookRepository(SqlRepository, WebhookRepository):
     async def add(self, endpoint: WebhookEndpoint) -> None:
         values = {
             **_endpoint_values(endpoint),
@@ -50,7 +47,7 @@ class SqlWebhookRepository(WebhookRepository):
             "failing_since": endpoint.failing_since,
         }
         await self._transaction.run(_INSERT_ENDPOINT, values)
-        self._transaction.touch(endpoint)
+        self._track(endpoint)
 
     async def count(self) -> int:
         return int((await self._transaction.run(_COUNT, {})).scalar())
@@ -69,11 +66,11 @@ class SqlWebhookRepository(WebhookRepository):
             _UPDATE_ENDPOINT, {**values, "at_id": endpoint.id, "at_version": endpoint.version}
         )
         endpoint.version += 1
-        self._transaction.touch(endpoint)
+        self._track(endpoint)
 
     async def remove(self, endpoint: WebhookEndpoint) -> None:
         await self._transaction.run_guarded(_REMOVE_ENDPOINT, {"at_id": endpoint.id, "at_version": endpoint.version})
-        self._transaction.touch(endpoint)
+        self._track(endpoint)
 
     async def enabled(self) -> Sequence[WebhookEndpoint]:
         return [_endpoint(row) for row in (await self._transaction.run(_ENABLED, {})).rows]

@@ -4,7 +4,7 @@ from sqlalchemy import insert, select, update
 
 from adapters.sql.errors import Named
 from adapters.sql.tables import WebhookCursorRow, table_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import SqlRepository
 from application.shared.errors import TransientFailure
 from application.webhooks.ports import FanOutCursor
 
@@ -18,10 +18,7 @@ _BEGIN_CURSOR = insert(_CURSOR)
 _MOVE_CURSOR = update(_CURSOR).where(_CURSOR.c.id == _ONLY)
 
 
-class SqlFanOutCursor(FanOutCursor):
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-
+class SqlFanOutCursor(SqlRepository, FanOutCursor):
     async def lock(self) -> int:
         position = (await self._transaction.run(_LOCK_CURSOR, {})).scalar()
         if position is None:

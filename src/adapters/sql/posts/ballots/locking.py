@@ -24,7 +24,7 @@ from adapters.sql.posts.ballots.changes import (
 )
 from adapters.sql.rows import AnyRow
 from adapters.sql.tables import PostRow, VoteRow, table_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import SqlRepository, Track, Transaction
 from adapters.sql.types import Id
 from application.posts.ports import BallotRepository
 from domain.posts.errors import AuthorGone, PostNotFound
@@ -62,11 +62,11 @@ _CHANGE_VOTE = (
 _RETRACT = delete(_VOTES).where(_AT_VOTE)
 
 
-class LockingBallots(BallotRepository):
+class LockingBallots(SqlRepository, BallotRepository):
     """Votes on one post wait for each other, and none comes too late."""
 
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
+    def __init__(self, transaction: Transaction, track: Track) -> None:
+        super().__init__(transaction, track)
         # By the numbers of the ids, whose hashes cost nothing: that of a UUID is computed in Python.
         self._loaded: dict[tuple[int, int], BallotState] = {}
 
@@ -107,7 +107,7 @@ class LockingBallots(BallotRepository):
         await self._write_vote(ballot, before.direction, at)
         await self._transaction.put(KEEP_RANK, past_rank_values(ballot.post_id, before, after))
         self._loaded[key] = after
-        self._transaction.touch(ballot)
+        self._track(ballot)
 
     async def _add_to_counters(self, ballot: Ballot, before: BallotState, after: BallotState) -> None:
         values = counter_values(ballot.post_id, before, after)

@@ -18,7 +18,7 @@ from adapters.sql.posts.ballots.contention import ContentionTracker
 from adapters.sql.posts.ballots.locking import LockingBallots
 from adapters.sql.rows import AnyRow
 from adapters.sql.tables import PostRow, VoteRow, table_of
-from adapters.sql.transaction import Transaction
+from adapters.sql.transaction import Track, Transaction
 from adapters.sql.types import Id
 from application.shared.errors import TransientFailure
 from domain.posts.vote import Ballot
@@ -91,8 +91,10 @@ class BallotLookups(SharedLookUps[_VoterAndPost, AnyRow]):
 class OptimisticBallots(LockingBallots):
     """Locks posts under contention, and no others."""
 
-    def __init__(self, transaction: Transaction, *, lookups: BallotLookups, contention: ContentionTracker) -> None:
-        super().__init__(transaction)
+    def __init__(
+        self, transaction: Transaction, track: Track, *, lookups: BallotLookups, contention: ContentionTracker
+    ) -> None:
+        super().__init__(transaction, track)
         self._lookups = lookups
         self._contention = contention
         self._unlocked: set[tuple[int, int]] = set()
