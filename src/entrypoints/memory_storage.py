@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from adapters.memory.audit import MemoryAuditReader
 from adapters.memory.credentials import MemoryApiKeyReader
 from adapters.memory.directory import MemorySessionReader, MemoryUserReader
 from adapters.memory.event_log import MemoryEventLog
-from adapters.memory.grouping import MemoryGrouping
 from adapters.memory.health import MemoryProbe
 from adapters.memory.idempotency import MemoryKeptAnswers
 from adapters.memory.identity import MemoryAccountReader, MemoryCredentialsReader
@@ -23,7 +23,16 @@ from adapters.memory.votes import MemoryVoteReader
 from adapters.memory.webhooks import MemoryDeliveryRetention, MemoryWebhookReader
 from adapters.system.clock import SystemClock
 from application.shared.unit_of_work import CommitListener
+from application.shared.use_case import UseCase
 from entrypoints.storage import Storage, recording
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+
+def _alone(use_case: UseCase[C, R], /) -> UseCase[C, R]:
+    """Return it as it is: in memory, commits cost nothing that they could share."""
+    return use_case
 
 
 def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore | None = None) -> Storage:
@@ -50,7 +59,7 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         webhooks_units=units,
         webhooks=MemoryWebhookReader(store),
         deliveries=MemoryDeliveryRetention(store),
-        grouped=MemoryGrouping(),
+        grouped=_alone,
         accounts=MemoryAccountReader(store),
         credentials=MemoryCredentialsReader(store),
         users=MemoryUserReader(store),

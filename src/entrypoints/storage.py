@@ -11,7 +11,7 @@ from adapters.sql.database import Database
 from adapters.sql.events.log import SqlEventLog
 from adapters.sql.events.relay import relay_over
 from adapters.sql.events.retention import SqlEventRetention
-from adapters.sql.grouped import SqlGrouping
+from adapters.sql.group_commit import GroupCommitted
 from adapters.sql.health import SqlProbe
 from adapters.sql.idempotency import SqlKeptAnswers
 from adapters.sql.identity.audit import AuditWriter, SqlAuditReader
@@ -169,7 +169,7 @@ def sql_storage(
         webhooks_units=units,
         webhooks=SqlWebhookReader(database),
         deliveries=SqlDeliveryRetention(database),
-        grouped=SqlGrouping(database),
+        grouped=partial(GroupCommitted, database),
         accounts=SqlAccountReader(database),
         credentials=SqlCredentialsReader(database),
         users=SqlUserReader(database),
