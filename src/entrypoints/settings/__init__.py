@@ -5,13 +5,13 @@ environment says wins over `.env` in the working directory; an empty value count
 Compose passes on for a variable that nobody set. Every fault is reported, not just the first.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.utils import parseaddr
 from functools import cached_property
 from pathlib import Path
-from typing import Self, cast
+from typing import Self
 
 from adapters.security.ed25519 import SigningKeys
 from adapters.security.hashing import HashingSettings
@@ -62,92 +62,61 @@ class Settings:
         expected="an address to listen on, such as 127.0.0.1, ::1 or 0.0.0.0",
         about="The address to listen on.",
     )
-    port: int = setting(
-        values.integer(1, 65535),
-        default="8000",
-        expected="a port number from 1 to 65535",
-        about="The port to listen on.",
-    )
-    workers: int = setting(
-        values.integer(1, 256),
-        default="1",
-        expected="a whole number from 1 to 256",
-        about="Processes that serve; about one per core.",
-    )
+    port: int = setting(values.integer(1, 65535, "a port number"), default="8000", about="The port to listen on.")
+    workers: int = setting(values.integer(1, 256), default="1", about="Processes that serve; about one per core.")
     drain_seconds: float | None = setting(
-        cast("Callable[[str], float | None]", values.seconds(0, 300)),
-        default=None,
-        expected="seconds from 0 to 300",
+        values.seconds(0, 300),
         about="How long new connections are taken after SIGTERM, while /health/ready is 503. 5 in staging and "
         "production, else 0, unless set.",
     )
     database_url: str = setting(
         values.database_url,
-        default=None,
         expected="a URL such as sqlite:///postern.db, mysql://user:password@host/name or "
         "postgresql://user:password@host/name",
         about="The database. Reserved characters in user and password are percent-encoded.",
         mask=values.mask_url,
     )
     database_engine: str = setting(
-        values.engine,
+        values.one_of("fast", "plain"),
         default="fast",
-        expected="fast or plain",
         about="What runs the statements: `plain` is slower, and uses documented parts of the database libraries alone.",
     )
     database_pool_size: int = setting(
-        values.integer(1, 1000),
-        default="20",
-        expected="a whole number from 1 to 1000",
-        about="Connections that a worker keeps open, one half of them to write.",
+        values.integer(1, 1000), default="20", about="Connections that a worker keeps open, one half of them to write."
     )
     database_max_overflow: int = setting(
-        values.integer(0, 1000),
-        default="0",
-        expected="a whole number from 0 to 1000",
-        about="Connections beyond those, opened under load and closed again.",
+        values.integer(0, 1000), default="0", about="Connections beyond those, opened under load and closed again."
     )
     database_pool_timeout_seconds: float = setting(
         values.seconds(0.05, 300),
         default="5",
-        expected="seconds from 0.05 to 300",
         about="How long a request waits for a connection before it is answered 503.",
     )
     database_connect_timeout_seconds: float = setting(
-        values.seconds(0.05, 300),
-        default="5",
-        expected="seconds from 0.05 to 300",
-        about="How long connecting may take.",
+        values.seconds(0.05, 300), default="5", about="How long connecting may take."
     )
     database_statement_timeout_seconds: float = setting(
-        values.seconds(0.05, 3600),
-        default="10",
-        expected="seconds from 0.05 to 3600",
-        about="How long one statement may take.",
+        values.seconds(0.05, 3600), default="10", about="How long one statement may take."
     )
     request_deadline_seconds: float = setting(
         values.seconds(0.5, 300),
         default="10",
-        expected="seconds from 0.5 to 300",
         about="How long a request may wait for everything together, once its body is there, before it is answered 503.",
     )
     database_synchronous: str = setting(
-        values.synchronous,
+        values.one_of("full", "normal"),
         default="full",
-        expected="full or normal",
         about="SQLite: with `full` what was acknowledged survives a loss of power; with `normal` a commit does not "
         "wait for the disk, and the last moments may be lost with the power, though never the file's consistency.",
     )
     redis_url: str | None = setting(
-        cast("Callable[[str], str | None]", values.redis_url),
-        default=None,
+        values.redis_url,
         expected="a URL such as redis://localhost:6379/0, rediss://… or unix:///path",
         about="Redis, which lets workers and instances share the cache of own posts. Optional.",
         mask=values.mask_url,
     )
     secret_key: str = setting(
         str,
-        default=None,
         expected=f"at least {SECRET_KEY_MIN_BYTES} random bytes as text: "
         "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
         about="What tokens and cursors are signed with; the same for all workers and instances.",
@@ -161,8 +130,7 @@ class Settings:
         mask=values.mask_secret,
     )
     jwt_private_key: str | None = setting(
-        cast("Callable[[str], str | None]", values.private_key),
-        default=None,
+        values.private_key,
         expected="an Ed25519 private key in PEM, or the name of its file: openssl genpkey -algorithm ed25519",
         about="Signs access tokens with EdDSA instead of HS256; the public key is at /.well-known/jwks.json. Optional.",
         mask=values.mask_secret,
@@ -181,33 +149,21 @@ class Settings:
         about="The issuer (`iss`) and audience of access tokens; different for installations that share a key.",
     )
     access_token_expire_minutes: int = setting(
-        values.integer(1, 1440),
-        default="30",
-        expected="whole minutes from 1 to 1440",
-        about="How long an access token is valid.",
+        values.integer(1, 1440, "whole minutes"), default="30", about="How long an access token is valid."
     )
     password_hash_memory_kib: int = setting(
-        values.integer(8, 4_194_304),
+        values.integer(8, 4_194_304, "KiB"),
         default="19456",
-        expected="KiB from 8 to 4194304",
         about="Argon2id: memory for one hash. Raising it rehashes at the next log-in.",
     )
-    password_hash_iterations: int = setting(
-        values.integer(1, 100), default="2", expected="a whole number from 1 to 100", about="Argon2id: passes over it."
-    )
-    password_hash_parallelism: int = setting(
-        values.integer(1, 64), default="1", expected="a whole number from 1 to 64", about="Argon2id: lanes."
-    )
+    password_hash_iterations: int = setting(values.integer(1, 100), default="2", about="Argon2id: passes over it.")
+    password_hash_parallelism: int = setting(values.integer(1, 64), default="1", about="Argon2id: lanes.")
     password_hash_threads: int | None = setting(
-        cast("Callable[[str], int | None]", values.integer(1, 256)),
-        default=None,
-        expected="a whole number from 1 to 256",
-        about="Hashes that a worker computes at once; unset, one per core less one.",
+        values.integer(1, 256), about="Hashes that a worker computes at once; unset, one per core less one."
     )
     password_hash_queue: int = setting(
         values.integer(0, 100_000),
         default="512",
-        expected="a whole number from 0 to 100000",
         about="Hashes that may wait for a thread before sign-ups and log-ins are answered 503.",
     )
     allowed_hosts: tuple[str, ...] = setting(
@@ -223,103 +179,87 @@ class Settings:
         about="Web pages from these origins may call the API (CORS).",
     )
     cache_ttl_seconds: int = setting(
-        values.integer(0, 300),
+        values.integer(0, 300, "whole seconds"),
         default="300",
-        expected="whole seconds from 0 to 300",
         about="How long a page of own posts may be served from the cache; 0 turns it off.",
     )
     cache_max_bytes: int = setting(
-        values.integer(0, 1 << 40),
+        values.integer(0, 1 << 40, "a whole number of bytes"),
         default="67108864",
-        expected="a whole number of bytes from 0 to 1099511627776",
         about="Memory that a worker's cache may take; a page of 1 KiB or more counts twice, as it may be kept "
         "compressed too.",
     )
     feed_cache_seconds: float = setting(
         values.seconds(0, 60),
         default="2",
-        expected="seconds from 0 to 60",
         about="How long those who are not signed in may be shown the same page of the public feed; 0 turns it off.",
     )
     live_max_streams: int = setting(
         values.integer(1, 100_000),
         default="1000",
-        expected="a whole number from 1 to 100000",
         about="Streams of live events that a worker keeps open at once; who comes then is answered 503.",
     )
     live_max_streams_per_caller: int = setting(
         values.integer(1, 100_000),
         default="10",
-        expected="a whole number from 1 to 100000",
         about="How many of them one account may have, or one address that is not signed in; who wants more is "
         "answered 429. Behind a proxy, name it in TRUSTED_PROXIES, or all callers have one address.",
     )
     body_seconds: float = setting(
         values.seconds(1, 3600),
         default="30",
-        expected="seconds from 1 to 3600",
         about="How long a request body may take to arrive; then it is answered 408 and the connection closed.",
     )
     body_min_rate: int = setting(
-        values.integer(0, 1_000_000_000),
+        values.integer(0, 1_000_000_000, "bytes a second"),
         default="240",
-        expected="bytes a second from 0 to 1000000000",
         about="The average rate that a body has to keep above, after its first 5 seconds.",
     )
     answer_seconds: float = setting(
         values.seconds(1, 3600),
         default="30",
-        expected="seconds from 1 to 3600",
         about="How long an answer may lie untaken before its connection is ended. Linux only.",
     )
     answer_min_rate: int = setting(
-        values.integer(0, 1_000_000_000),
+        values.integer(0, 1_000_000_000, "bytes a second"),
         default="240",
-        expected="bytes a second from 0 to 1000000000",
         about="The average rate at which an answer has to be taken that takes longer than that.",
     )
     connections_max: int = setting(
         values.integer(1, 1_000_000),
         default="4096",
-        expected="a whole number from 1 to 1000000",
         about="Connections that a worker takes at once besides those of live streams; fewer where the system does not "
         "let it open as many files (ulimit -n).",
     )
     connections_per_address: int = setting(
         values.integer(1, 1_000_000),
         default="512",
-        expected="a whole number from 1 to 1000000",
         about="How many of them one IPv4 address or IPv6 /64 may have; the longest silent ones beyond that are ended. "
         "Not counted for TRUSTED_PROXIES. Linux only.",
     )
     transfers_per_address: int = setting(
         values.integer(1, 100_000),
         default="32",
-        expected="a whole number from 1 to 100000",
         about="Unfinished request bodies that a worker keeps of one IPv4 address or IPv6 /64, and as many large "
         "answers that are not taken yet; what is more is answered 429. Behind a proxy, name it in TRUSTED_PROXIES.",
     )
     transfers_max: int = setting(
         values.integer(1, 100_000),
         default="256",
-        expected="a whole number from 1 to 100000",
         about="The same of all addresses together; what is more is answered 503.",
     )
     transfer_bytes_per_address: int = setting(
-        values.integer(1_048_576, 1 << 40),
+        values.integer(1_048_576, 1 << 40, "a whole number of bytes"),
         default="16777216",
-        expected="a whole number of bytes from 1048576 to 1099511627776",
         about="Bytes that a worker keeps of one address's unfinished bodies, and as many of its answers.",
     )
     transfer_bytes_max: int = setting(
-        values.integer(1_048_576, 1 << 40),
+        values.integer(1_048_576, 1 << 40, "a whole number of bytes"),
         default="67108864",
-        expected="a whole number of bytes from 1048576 to 1099511627776",
         about="The same of all addresses together.",
     )
     smtp_url: str | None = setting(
-        cast("Callable[[str], str | None]", values.smtp_url),
-        default=None,
+        values.smtp_url,
         expected="a URL such as smtp://user:password@mail.example.com:587 (STARTTLS) or smtps://…:465 (TLS)",
         about="The mail server. Unset, development keeps mails at /dev/mailbox, and elsewhere none are sent.",
         mask=values.mask_url,
@@ -331,20 +271,17 @@ class Settings:
         about="Who mails come from.",
     )
     public_url: str | None = setting(
-        cast("Callable[[str], str | None]", values.public_url),
-        default=None,
+        values.public_url,
         expected="a URL such as https://app.example.com",
         about="Where people use the service: links in mails lead to /reset-password, /verify-email below it.",
     )
     api_url: str | None = setting(
-        cast("Callable[[str], str | None]", values.public_url),
-        default=None,
+        values.public_url,
         expected="a URL such as https://api.example.com",
         about="Where the API itself is reached from outside; unset, as this server listens. Events name it.",
     )
     broker_url: str | None = setting(
-        cast("Callable[[str], str | None]", values.broker_url),
-        default=None,
+        values.broker_url,
         expected="a URL such as amqp://user:password@host/vhost, amqps://…, redis://host/0, rediss://…, or stdout:",
         about="Where the relay publishes events: RabbitMQ, Redis Streams or standard output. Unset, nowhere.",
         mask=values.mask_url,
@@ -356,27 +293,22 @@ class Settings:
         about="The exchange (RabbitMQ) or stream (Redis) that events go to.",
     )
     relay_embedded: bool | None = setting(
-        cast("Callable[[str], bool | None]", values.yes_or_no),
-        default=None,
-        expected="true or false",
+        values.yes_or_no,
         about="Whether servers relay events and deliver webhooks themselves; unset, in development alone.",
     )
     relay_batch: int = setting(
         values.integer(1, 1000),
         default="100",
-        expected="a whole number from 1 to 1000",
         about="Events that a relay takes at once: as many come twice when it dies.",
     )
     relay_max_attempts: int = setting(
         values.integer(1, 1000),
         default="10",
-        expected="a whole number from 1 to 1000",
         about="How often an event that the broker refuses is tried before it is given up (`postern outbox list`).",
     )
     event_retention_days: int = setting(
-        values.integer(1, 3650),
+        values.integer(1, 3650, "whole days"),
         default="7",
-        expected="whole days from 1 to 3650",
         about="How long events are kept for those who read them later.",
     )
     webhook_allowed_networks: tuple[IpNetwork, ...] = setting(
@@ -393,9 +325,7 @@ class Settings:
         "address.",
     )
     trusted_proxy_header: str | None = setting(
-        cast("Callable[[str], str | None]", values.proxy_header),
-        default=None,
-        expected="x-forwarded-for or forwarded",
+        values.one_of("x-forwarded-for", "forwarded"),
         about="The field that trusted proxies write. Unset, X-Forwarded-For is read, and Forwarded where that is "
         "absent; a proxy that writes Forwarded and passes X-Forwarded-For on unchanged needs this set.",
     )
@@ -407,16 +337,14 @@ class Settings:
         "one of them counts too.",
     )
     hsts_max_age_seconds: int = setting(
-        values.integer(0, 63_072_000),
+        values.integer(0, 63_072_000, "whole seconds"),
         default="31536000",
-        expected="whole seconds from 0 to 63072000",
         about="How long browsers are told to use nothing but HTTPS (HSTS), in staging and production; 0 tells them "
         "nothing.",
     )
     rate_limit_enabled: bool = setting(
         values.yes_or_no,
         default="true",
-        expected="true or false",
         about="Whether there are rate limits at all. Staging and production do not go without.",
     )
     rates: Mapping[str, Rate] = settings_of(rate_limit_infos)
@@ -428,15 +356,12 @@ class Settings:
         about="Who may read /metrics.",
     )
     metrics_token: str | None = setting(
-        cast("Callable[[str], str | None]", values.metrics_token),
-        default=None,
+        values.metrics_token,
         expected="16 to 500 characters of a bearer token: letters, digits and -._~+/",
         about="With it, /metrics wants `Authorization: Bearer` with this besides. Optional.",
         mask=values.mask_secret,
     )
-    request_log: bool = setting(
-        values.yes_or_no, default="true", expected="true or false", about="One line on standard error for each request."
-    )
+    request_log: bool = setting(values.yes_or_no, default="true", about="One line on standard error for each request.")
     log_level: LogLevel = setting(
         lambda text: LogLevel(text.lower()),
         default="info",

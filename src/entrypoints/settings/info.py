@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, cast
 
+from entrypoints.settings.values import Parser
+
 T = TypeVar("T")
 
 
@@ -42,12 +44,13 @@ class SettingInfo:
 def setting(
     parse: Callable[[str], T],
     *,
-    default: str | None,
-    expected: str,
     about: str,
+    default: str | None = None,
+    expected: str | None = None,
     mask: Callable[[str], str] | None = None,
 ) -> T:
-    info = SettingInfo(parse, default, expected, about, mask)
+    """A field. What is `expected` is the parser's to say, where that is given none."""
+    info = SettingInfo(parse, default, expected or cast("Parser[T]", parse).expected, about, mask)
     # `field()` is typed as returning what it will hold, the usual fiction of dataclasses.
     return cast("T", field(repr=mask is None, metadata={"setting": info}))
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from entrypoints.settings.info import SettingInfo
-from entrypoints.settings.values import A_RATE, rate
+from entrypoints.settings.values import rate
 
 EVERY: Final = ("every request",)
 WRITES: Final = ("every write",)
@@ -85,5 +85,5 @@ def rate_limit_infos() -> dict[str, SettingInfo]:
     for limit in RATE_LIMITS.values():
         shared = infos.get(limit.setting)
         about = limit.about if shared is None else f"{shared.about}; {limit.about}"
-        infos[limit.setting] = SettingInfo(rate, limit.default, A_RATE, about)
+        infos[limit.setting] = SettingInfo(rate, limit.default, rate.expected, about)
     return infos

@@ -8,10 +8,13 @@ from email.headerregistry import Address
 from email.utils import parseaddr
 from enum import StrEnum
 from pathlib import Path
+from typing import Generic, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from adapters.mail.smtp_server import SmtpServer
 from adapters.security.ed25519 import SigningKeys, read_public
+
+T_co = TypeVar("T_co", covariant=True)
 
 SECRET_KEY_MIN_BYTES = 32
 """RFC 7518, section 3.2: a key for HS256 has at least as many bits as its hash."""
@@ -59,22 +62,42 @@ def mask_url(url: str) -> str:
 # Parsers. Each takes non-empty text without blanks at the ends and raises ValueError for what it does not take.
 
 
-def integer(low: int, high: int) -> Callable[[str], int]:
+@dataclass(frozen=True, slots=True)
+class Parser(Generic[T_co]):
+    """A parser that says itself what it takes."""
+
+    parse: Callable[[str], T_co]
+    expected: str
+
+    def __call__(self, text: str) -> T_co:
+        return self.parse(text)
+
+
+def integer(low: int, high: int, what: str = "a whole number") -> Parser[int]:
     def parse(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,18}", text) or not low <= int(text) <= high:
             raise ValueError(text)
         return int(text)
 
-    return parse
+    return Parser(parse, f"{what} from {low} to {high}")
 
 
-def seconds(low: float, high: float) -> Callable[[str], float]:
+def seconds(low: float, high: float) -> Parser[float]:
     def parse(text: str) -> float:
         if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) or not low <= float(text) <= high:
             raise ValueError(text)
         return float(text)
 
-    return parse
+    return Parser(parse, f"seconds from {low} to {high}")
+
+
+def one_of(*words: str) -> Parser[str]:
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(text)
+        return text.lower()
+
+    return Parser(parse, " or ".join(words))
 
 
 def items(text: str) -> Iterator[str]:
@@ -246,30 +269,17 @@ def name_of(text: str) -> str:
     return text
 
 
-def proxy_header(text: str) -> str:
-    name = text.lower()
-    if name not in {"x-forwarded-for", "forwarded"}:
-        raise ValueError(text)
-    return name
+_TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
-def synchronous(text: str) -> str:
-    if text.lower() not in {"full", "normal"}:
-        raise ValueError
-    return text.lower()
+def _truth(text: str) -> bool:
+    try:
+        return _TRUTHS[text.lower()]
+    except KeyError as error:
+        raise ValueError(text) from error
 
 
-def engine(text: str) -> str:
-    if text.lower() not in {"fast", "plain"}:
-        raise ValueError
-    return text.lower()
-
-
-def yes_or_no(text: str) -> bool:
-    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-    if text.lower() not in words:
-        raise ValueError(text)
-    return words[text.lower()]
+yes_or_no = Parser(_truth, "true or false")
 
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -295,7 +305,7 @@ class Rate:
 _PERIODS = {"day": 86_400, "hour": 3600, "minute": 60, "second": 1}
 
 
-def rate(text: str) -> Rate:
+def _rate(text: str) -> Rate:
     match = re.fullmatch(r"([1-9][0-9]{0,9})(?: */ *(?:([1-9][0-9]{0,4}) *)?(second|minute|hour|day)s?)?", text.lower())
     if match is None:
         raise ValueError(text)
@@ -303,10 +313,10 @@ def rate(text: str) -> Rate:
     return Rate(int(amount), int(many or 1) * _PERIODS[period or "minute"])
 
 
+rate = Parser(_rate, "a rate such as 600/minute, 10/15 minutes or 60/hour")
+
+
 def metrics_token(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._~+/-]{16,500}=*", text):
         raise ValueError(text)
     return text
-
-
-A_RATE = "a rate such as 600/minute, 10/15 minutes or 60/hour"
