@@ -157,6 +157,7 @@ async def ranked(storage: Storage, clock: SettableClock, sort: Sort, *, viewer: 
     return await storage.posts.ranked(sort, limit=20, after=None, as_of=clock.now(), viewer=viewer)
 
 
+@pytest.mark.untraced
 async def test_five_hundred_votes_of_one_user_at_once_are_one(storage: Storage, clock: SettableClock) -> None:
     alice, bob = a_user(), a_user()
     post = a_post(alice)
@@ -177,6 +178,7 @@ async def test_five_hundred_votes_of_one_user_at_once_are_one(storage: Storage, 
     assert await drift(storage) == []
 
 
+@pytest.mark.untraced
 async def test_a_thousand_users_vote_on_one_post(storage: Storage, clock: SettableClock) -> None:
     alice = a_user()
     voters = [a_user() for _ in range(1000)]
@@ -203,6 +205,7 @@ async def test_a_thousand_users_vote_on_one_post(storage: Storage, clock: Settab
     assert await drift(storage) == []
 
 
+@pytest.mark.untraced
 async def test_random_votes_of_eight_at_once_leave_no_drift(storage: Storage, clock: SettableClock) -> None:
     """The long one, of 100,000 votes by 8 processes, is `make torture`."""
     users = [a_user() for _ in range(12)]

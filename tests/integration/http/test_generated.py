@@ -11,6 +11,8 @@ from tests.integration.http.contract import Contract
 from tests.integration.http.generated import Generator, as_text
 from tests.integration.http.torture import wrong_answers
 
+pytestmark = pytest.mark.untraced
+
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_no_generated_request_is_answered_otherwise_than_documented(contract: Contract, seed: int) -> None:

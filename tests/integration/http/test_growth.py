@@ -8,7 +8,6 @@ planted here again, and has to be found.
 
 import json
 import re
-import sys
 import unicodedata
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -37,12 +36,14 @@ from tests.integration.http.contract import Contract
 from tests.integration.http.sites import Document, Request, Site
 from tools.regexes import Use, pump, uses
 
+pytestmark = pytest.mark.untraced
+
 LEGAL: Final = 1_000
 """Characters of a legal text at the most, where instructions are counted; counting is slow."""
 LONG: Final = 30_000
 """Characters of one that is long, where time is measured; twice as many are 60 kB to 360 kB of a body."""
 INSTRUCTIONS_MAX: Final = 4_000_000
-SECONDS_MAX: Final = 0.15 if sys.gettrace() is None else 0.5  # coverage traces
+SECONDS_MAX: Final = 0.15
 """For a request of twice `LONG`, on the slowest machine that is thought of: some 20 times what it takes."""
 
 SHAPES: Final[dict[str, str]] = {

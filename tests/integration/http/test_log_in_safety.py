@@ -20,7 +20,6 @@ from entrypoints.http.app import create_app
 from tests.backends import in_thread
 from tests.fakes import SettableClock
 from tests.integration.http.conftest import PASSWORD, a_container, open_client, problem, settings
-from tests.tracing import untraced
 
 LOG_IN = "/api/v1/auth/login"
 FORGOT = "/api/v1/auth/password/forgot"
@@ -71,6 +70,7 @@ def test_the_measure_tells_what_differs_from_what_does_not() -> None:
     assert auc(*same) < 0.55 < auc(same[1], slower)
 
 
+@pytest.mark.untraced
 @pytest.mark.timeout(600)
 async def test_no_classifier_tells_why_a_log_in_failed(tmp_path: Path) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path}/timing.db"
@@ -92,15 +92,13 @@ async def test_no_classifier_tells_why_a_log_in_failed(tmp_path: Path) -> None:
         times: dict[str, list[float]] = {name: [] for name in attempts}
         texts = set()
         order = list(attempts)
-        # Measuring coverage takes several times as long as what is timed.
-        with untraced():
-            for _ in range(SAMPLES):
-                random.shuffle(order)
-                for name in order:
-                    began = time.perf_counter()
-                    response = await client.post(LOG_IN, json=attempts[name], headers={"x-request-id": "one"})
-                    times[name].append(time.perf_counter() - began)
-                    texts.add((response.status_code, response.text, tuple(sorted(response.headers.items()))))
+        for _ in range(SAMPLES):
+            random.shuffle(order)
+            for name in order:
+                began = time.perf_counter()
+                response = await client.post(LOG_IN, json=attempts[name], headers={"x-request-id": "one"})
+                times[name].append(time.perf_counter() - began)
+                texts.add((response.status_code, response.text, tuple(sorted(response.headers.items()))))
 
     assert len(texts) == 1
     found = {f"{a}/{b}": auc(times[a], times[b]) for a in attempts for b in attempts if a < b}
@@ -109,6 +107,7 @@ async def test_no_classifier_tells_why_a_log_in_failed(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.untraced
 async def test_no_classifier_tells_whose_forgotten_password_it_is(tmp_path: Path) -> None:
     """Each call by itself, in an order that one call tells nothing of the next: what it sets off is waited for."""
     url = f"sqlite+aiosqlite:///{tmp_path}/forgotten.db"
@@ -125,14 +124,13 @@ async def test_no_classifier_tells_whose_forgotten_password_it_is(tmp_path: Path
         texts = set()
         order = [*times] * SAMPLES
         random.shuffle(order)
-        with untraced():
-            for kind in order:
-                body = {"email": f"{kind}@example.com"}
-                began = time.perf_counter()
-                response = await client.post(FORGOT, json=body, headers={"x-request-id": "one"})
-                times[kind].append(time.perf_counter() - began)
-                texts.add((response.status_code, response.text, tuple(sorted(response.headers.items()))))
-                await background.idle()
+        for kind in order:
+            body = {"email": f"{kind}@example.com"}
+            began = time.perf_counter()
+            response = await client.post(FORGOT, json=body, headers={"x-request-id": "one"})
+            times[kind].append(time.perf_counter() - began)
+            texts.add((response.status_code, response.text, tuple(sorted(response.headers.items()))))
+            await background.idle()
 
     assert len(texts) == 1
     found = auc(times["known"], times["unknown"])

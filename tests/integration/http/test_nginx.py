@@ -11,6 +11,8 @@ import pytest
 from tests.backends import missing
 from tests.integration.http.served import Server, _free_port, _wait_until_it_listens, served
 
+pytestmark = pytest.mark.untraced
+
 CONFIGURATION = Path(__file__).parents[3] / "docs" / "nginx.conf"
 
 

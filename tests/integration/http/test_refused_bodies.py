@@ -12,6 +12,8 @@ import pytest
 
 from tests.integration.http.served import Server, served
 
+pytestmark = pytest.mark.untraced
+
 MIB = 1_048_576
 JSON = {"Content-Type": "application/json"}
 TRIES = 20

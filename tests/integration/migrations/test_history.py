@@ -34,6 +34,8 @@ from tests.backends import Databases, run_apart
 from tests.builders import a_post, a_session, a_user
 from tests.contracts.stories import given, load_post
 
+pytestmark = pytest.mark.untraced
+
 REVISIONS = [script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()][::-1]
 
 

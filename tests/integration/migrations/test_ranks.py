@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import Connection, MetaData, Table, insert, select, text
 
 from adapters.sql.schema.migrate import downgrade, upgrade
@@ -11,6 +12,8 @@ from adapters.sql.types import Id, Moment
 from domain.posts.ranking import hot_rank
 from tests.builders import NOW, an_id
 from tests.integration.migrations.test_history import look
+
+pytestmark = pytest.mark.untraced
 
 SCORES = (0, 5, -3, 120)
 _MOMENTS = {"created_at", "updated_at"}

@@ -1,5 +1,7 @@
 """Posts that were there before search was are found as well."""
 
+import pytest
+
 from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.schema.migrate import downgrade, upgrade
 from application.posts.search import SearchCriteria
@@ -9,6 +11,8 @@ from entrypoints.storage import Storage, sql_storage
 from tests.backends import run_apart
 from tests.builders import a_post, a_user, an_actor
 from tests.contracts.stories import given
+
+pytestmark = pytest.mark.untraced
 
 BATCH = 100
 

@@ -102,6 +102,7 @@ def words_one_by_one(text: str) -> tuple[str, int]:
 
 
 # Whole planes of letters, symbols and marks, and every 16th character of those that hold one kind, or nothing.
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("plane", "step"),
     [
@@ -131,6 +132,7 @@ def test_the_short_way_to_the_words_finds_the_same_of_every_text(text: str) -> N
     assert (found.words, found.count) == words_one_by_one(text)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("word", ["word ", "w\u00f6rter ", "x\n", "\u4eac "])
 @pytest.mark.parametrize(
     "more", [pytest.param(-1, marks=pytest.mark.slow), 0, 1, pytest.param(2, marks=pytest.mark.slow)]
@@ -191,6 +193,7 @@ def test_a_query_has_bounds() -> None:
     assert SearchQuery.parse("a A a").phrases == (("wwa",),)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "text",
     [
@@ -322,6 +325,7 @@ _PIECES = (
 )
 
 
+@pytest.mark.untraced
 @given(
     st.lists(st.sampled_from([*_PIECES, "lorem", "ипсум"]), min_size=200, max_size=600),
     st.lists(st.sampled_from([" ", "。", ", ", "", "\u200b", "-"]), min_size=7, max_size=7),
@@ -346,6 +350,7 @@ def test_a_few_words_are_enough_to_find_one_far_inside(q: str, filler: str) -> N
     )
 
 
+@pytest.mark.untraced
 def test_a_page_of_long_texts_in_any_script_costs_a_bounded_number_of_words() -> None:
     # Random Han without a full stop: there is nowhere to divide it, and each pair of characters is a new word.
     one = "".join(map(chr, random.Random(1).choices(range(0x4E00, 0x9FFF), k=6_000)))
@@ -373,6 +378,7 @@ def test_a_word_that_no_query_can_have_is_not_folded_and_one_word_all_the_same()
     assert len(words("é" * (longest + 1))) == len(words("\ufdfa" * (longest + 1))) == 1
 
 
+@pytest.mark.untraced
 def test_a_query_has_no_more_words_than_may_be_typed_one_by_one() -> None:
     assert fault("\ufdfa" * QUERY_MAX_LENGTH) == ("?q", "words")
     assert len(SearchQuery.parse("東" * QUERY_MAX_LENGTH).words) <= QUERY_MAX_WORDS

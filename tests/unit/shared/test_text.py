@@ -133,6 +133,7 @@ def test_what_is_normalised_is_stream_safe_whatever_it_was(text: str) -> None:
         assert normal_form(text, "NFC") == unicodedata.normalize("NFC", text)
 
 
+@pytest.mark.untraced
 @pytest.mark.slow
 def test_every_non_starter_that_unicode_has_is_known() -> None:
     some, long = _runs()

@@ -17,6 +17,8 @@ from sqlalchemy.engine import RootTransaction
 from adapters.sql.engine.fast.private_names import USED, demand, missing
 from tools.private_names import check, main, uses
 
+pytestmark = pytest.mark.untraced
+
 ROOT = Path(__file__).parents[3]
 FAST = "adapters/sql/engine/fast"
 ADAPTERS = {

@@ -10,6 +10,8 @@ import pytest
 from tests.growth import seconds
 from tools.regexes import Fault, check, judge, main
 
+pytestmark = pytest.mark.untraced
+
 BAD = [
     # The one that 24 parameters of a media type took 26 seconds in.
     (
