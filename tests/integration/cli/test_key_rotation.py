@@ -72,7 +72,7 @@ class Client:
             self.expect(201, self.call("POST", "/posts", {"text": f"{number}"}, first_token), "publish")
         page = self.expect(200, self.call("GET", "/users/me/posts?limit=1", token=first_token), "list")
         cursor = page["next_cursor"]
-        while not stop.is_set():
+        while not stop.wait(0.05):
             spent = pair["refresh_token"]
             pair = self.expect(200, self.call("POST", "/auth/refresh", {"refresh_token": spent}), "refresh")
             if pair is None or "refresh_token" not in pair:
