@@ -1,11 +1,13 @@
 """Lists in the order of ids, newest first: what their statements and parameters have in common."""
 
-from typing import Any, Final
+from typing import Any, Final, TypeVarTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Integer, Select, bindparam
 
 from adapters.sql.types import Id
+
+Ts = TypeVarTuple("Ts")
 
 FIRST: Final = UUID(int=0)
 """No id is below it."""
@@ -15,7 +17,7 @@ BEFORE: Final = bindparam("before", type_=Id)
 ROWS: Final = bindparam("rows", type_=Integer)
 
 
-def newest_first(views: Select[Any], id: ColumnElement[Any]) -> Select[Any]:
+def newest_first(views: Select[*Ts], id: ColumnElement[Any]) -> Select[*Ts]:
     """Select a page of `views`, with the parameters of `page_parameters`."""
     return views.where(id < BEFORE).order_by(id.desc()).limit(ROWS)
 
