@@ -23,7 +23,7 @@ from application.shared.fence import CacheFence
 from application.shared.unit_of_work import CommitListener
 from entrypoints.memory_storage import memory_storage
 from entrypoints.storage import Storage, sql_storage
-from tests.backends import BACKENDS, LOCKING, PLAIN, SQL_BACKENDS, Databases, missing, run_apart
+from tests.backends import BACKENDS, LOCKING, SQL_BACKENDS, Databases, missing, run_apart
 from tests.fakes import SettableClock
 
 OpenStorage = Callable[..., Storage]
@@ -93,12 +93,12 @@ async def database_url(sql_backend: str, databases: Databases) -> str:
     return url
 
 
-# The plain engine is measured on SQLite; what it does on a server is the same lines.
+_MEASURED = ("memory", "sqlite", "sqlite-plain")
+"""What coverage measures contracts on: tests/integration/sql measures what is done on servers."""
+
+
 @pytest.fixture(
-    params=[
-        pytest.param(kind, marks=pytest.mark.untraced) if kind in PLAIN and kind != "sqlite-plain" else kind
-        for kind in BACKENDS
-    ]
+    params=[kind if kind in _MEASURED else pytest.param(kind, marks=pytest.mark.untraced) for kind in BACKENDS]
 )
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)

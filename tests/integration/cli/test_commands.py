@@ -60,6 +60,7 @@ def test_the_server_takes_no_prefix_of_paths_which_routes_do_not_know(shell: She
     assert (done.returncode, "No such option" in done.stderr) == (2, True)
 
 
+@pytest.mark.measured
 def test_every_bad_setting_is_one_line_with_name_value_and_expectation(shell: Shell) -> None:
     done = shell.run("serve", PORT="http", WORKERS="0", DATABASE_URL="mysqll://app:swordfish@db/postern")
 
@@ -74,6 +75,7 @@ def test_every_bad_setting_is_one_line_with_name_value_and_expectation(shell: Sh
     assert "swordfish" not in done.stderr
 
 
+@pytest.mark.measured
 def test_a_misspelt_name_in_the_file_is_told_before_what_it_leaves_unset(shell: Shell) -> None:
     (shell.folder / ".env").write_text(
         "ENVIRONMENT=production\nSECERT_KEY=swordfish\nDATABASE_URL=sqlite:///posts.db\n"
@@ -111,6 +113,7 @@ def test_production_does_not_start_without_a_key_of_its_own(shell: Shell) -> Non
     assert "changeme" not in done.stderr
 
 
+@pytest.mark.measured
 def test_config_shows_every_setting_and_no_secret(shell: Shell) -> None:
     variables = {"DATABASE_URL": "mysql://app:swordfish@db/postern", "REDIS_URL": "redis://:swordfish@cache/0"}
     done = shell.run("config", **variables)
@@ -135,6 +138,7 @@ def test_migrate_makes_the_schema_and_then_has_nothing_to_do(shell: Shell) -> No
     assert (shell.folder / ".postern" / "postern.db").exists()
 
 
+@pytest.mark.measured
 def test_downgrade_takes_the_schema_away_and_migrate_brings_it_back(shell: Shell) -> None:
     shell.migrate()
     asked = shell.run("downgrade", "base", stdin="n\n")
@@ -162,6 +166,7 @@ def _set_revision(shell: Shell, revision: str) -> None:
     connection.close()
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("command", ["serve", "create-admin"])
 def test_a_missing_or_empty_schema_is_told_with_the_command_that_helps(shell: Shell, command: str) -> None:
     missing = shell.run(command)
@@ -215,6 +220,7 @@ def test_storage_in_memory_has_nothing_to_migrate(shell: Shell) -> None:
     assert "storage in memory has no schema" in done.stderr
 
 
+@pytest.mark.measured
 def test_an_administrator_is_created_once(shell: Shell) -> None:
     shell.migrate()
     arguments = ("create-admin", "--email", "Ops@Example.com", "--username", "ops", "--name", "Operations")
@@ -246,6 +252,7 @@ def test_an_administrator_is_subject_to_the_rules_of_the_domain(shell: Shell) ->
     )
 
 
+@pytest.mark.measured
 def test_where_nobody_can_be_asked_what_is_missing_is_wrong_usage(shell: Shell) -> None:
     shell.migrate()
     without_email = shell.run("create-admin")
@@ -256,6 +263,7 @@ def test_where_nobody_can_be_asked_what_is_missing_is_wrong_usage(shell: Shell) 
     assert "ADMIN_PASSWORD or --password-stdin is needed" in without_password.stderr
 
 
+@pytest.mark.measured
 def test_the_document_is_printed_without_database_or_settings(shell: Shell) -> None:
     done = shell.run("openapi", DATABASE_URL="nonsense", PORT="nonsense")
     document = json.loads(done.stdout)

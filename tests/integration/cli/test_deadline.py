@@ -12,6 +12,8 @@ import pytest
 from tests.integration.cli.conftest import Server, Shell, StartServer, eventually
 from tests.integration.faults.servers import SERVERS, DatabaseServer, open_folder
 
+pytestmark = pytest.mark.untraced
+
 DEADLINE = 2.0
 AT_THE_LATEST = DEADLINE + 3.0
 """One second is what it takes; on a busy machine the client may take the rest. Without a deadline it was 31 to 102."""

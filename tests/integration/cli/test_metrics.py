@@ -11,6 +11,8 @@ import pytest
 
 from tests.integration.cli.conftest import Server, Shell, StartServer
 
+pytestmark = pytest.mark.untraced
+
 
 def scrape(server: Server) -> str:
     # A connection of its own each time, so that the kernel picks a worker anew.

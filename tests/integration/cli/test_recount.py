@@ -3,6 +3,8 @@
 import sqlite3
 from contextlib import closing
 
+import pytest
+
 from tests.builders import NOW, an_id
 from tests.integration.cli.conftest import Shell
 
@@ -16,6 +18,7 @@ _POST = (
 )
 
 
+@pytest.mark.measured
 def test_it_tells_what_is_wrong_repairs_it_and_finds_nothing_the_next_time(shell: Shell) -> None:
     shell.migrate()
     at, author, post = NOW.isoformat(timespec="microseconds").replace("+00:00", "Z"), an_id(), an_id()

@@ -50,6 +50,7 @@ def migrated(shell: Shell) -> Shell:
     return shell
 
 
+@pytest.mark.measured
 def test_a_relay_writes_each_event_as_a_line_and_ends_on_sigterm(migrated: Shell) -> None:
     ids = [given_event(migrated, position) for position in range(1, 6)]
     out = migrated.folder / "events"
@@ -74,6 +75,7 @@ def test_a_relay_writes_each_event_as_a_line_and_ends_on_sigterm(migrated: Shell
     assert (listed.stdout, listed.stderr) == ("", "0 pending; 0 dead.\n")
 
 
+@pytest.mark.measured
 def test_what_is_pending_and_what_is_dead_is_listed_and_the_dead_is_replayed(migrated: Shell) -> None:
     dead, pending = given_event(migrated, 1, dead=True), given_event(migrated, 2)
 

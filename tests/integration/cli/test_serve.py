@@ -59,6 +59,7 @@ def test_the_readme_gives_the_commands_of_the_first_screen() -> None:
     assert "\n".join(first_steps("http://127.0.0.1:8000")) in readme
 
 
+@pytest.mark.measured
 def test_the_port_being_taken_is_one_line_even_by_a_server_that_shares_ports(shell: Shell) -> None:
     shell.migrate()
     for share in (False, True):
@@ -130,6 +131,7 @@ def test_ctrl_c_in_a_terminal_is_a_clean_end(server: Server) -> None:
     assert _refuses(server.port)
 
 
+@pytest.mark.measured
 def test_a_worker_that_dies_is_replaced(server: Server) -> None:
     (worker,) = server.workers()
     os.kill(worker, signal.SIGKILL)

@@ -108,6 +108,7 @@ def test_what_is_asked_while_the_only_worker_is_replaced_waits_for_the_next(shel
     assert server.stop() == 0
 
 
+@pytest.mark.measured
 def test_a_reload_takes_new_settings_and_one_that_cannot_leaves_everything_as_it_was(
     shell: Shell, start: StartServer
 ) -> None:
@@ -157,6 +158,7 @@ def test_a_database_in_memory_is_not_lost_by_a_reload(start: StartServer) -> Non
     assert server.stop() == 0
 
 
+@pytest.mark.measured
 def test_a_server_that_drains_is_not_ready_takes_connections_and_closes_each(shell: Shell, start: StartServer) -> None:
     shell.migrate()
     server = start(WORKERS="2", DRAIN_SECONDS="3")

@@ -52,6 +52,7 @@ def _is_spawned(process: int) -> bool:
     return "spawn_main" in Path(f"/proc/{process}/cmdline").read_text()
 
 
+@pytest.mark.measured
 def test_the_first_worker_is_forked_and_the_others_are_spawned(shell: Shell, start: StartServer) -> None:
     shell.migrate()
     server = start("--workers", "2")

@@ -25,6 +25,8 @@ from tests.integration.http.conftest import a_container
 from tests.integration.http.test_credentials import Outbox
 from tests.integration.http.test_permissions import World, a_world, an_account
 
+pytestmark = pytest.mark.untraced
+
 OPERATIONS = list(operations(create_litestar(a_container(SettableClock()))))
 DOCUMENT = openapi_document(a_container(SettableClock()))
 SCHEMAS = DOCUMENT["components"]["schemas"]

@@ -20,6 +20,8 @@ from tests.fakes import SettableClock
 from tests.integration.http.conftest import BASE, PASSWORD, Account, a_container, build_app
 from tests.integration.http.permissions import ROWS, Row
 
+pytestmark = pytest.mark.untraced
+
 ROUTES = [
     (method, path, operation) for method, path, operation in operations(create_litestar(a_container(SettableClock())))
 ]

@@ -6,6 +6,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from application.shared.clock import Clock
 from application.webhooks.deliver import LEASE
 from domain.identity.user import User
@@ -20,6 +22,8 @@ from tests.contracts.stories import given
 from tests.contracts.test_webhooks import stored
 from tests.integration.http.conftest import settings
 from tests.integration.webhooks.receivers import answer, receiving, say_nothing
+
+pytestmark = pytest.mark.untraced
 
 ROOT = Path(__file__).parents[3]
 
