@@ -1,6 +1,7 @@
 """SQLite 3.35 and later: one file, many readers, one writer at a time."""
 
 import re
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,20 @@ def _unique_names() -> dict[str, str]:
         for constraint in table.constraints
         if isinstance(constraint, UniqueConstraint)
     }
+
+
+class _RolledBack(sqlite3.Connection):
+    """A connection that lets go of its locks when it is closed.
+
+    SQLite keeps a closed connection, and the lock of the file, for as long as any statement of it is referred to: by
+    the trace of a cancelled task, that is until garbage is collected.
+    """
+
+    def close(self) -> None:
+        try:
+            self.rollback()  # nothing is done when nothing is begun
+        finally:
+            super().close()
 
 
 class SqliteDialect(Dialect):
@@ -132,7 +147,7 @@ class SqliteDialect(Dialect):
     def engine_options(self, limits: Limits, url: URL) -> dict[str, Any]:
         del url
         # isolation_level=None keeps the driver from beginning transactions by itself.
-        return {"connect_args": {"timeout": limits.lock, "isolation_level": None}}
+        return {"connect_args": {"timeout": limits.lock, "isolation_level": None, "factory": _RolledBack}}
 
     def prepare(self, connection: DBAPIConnection, limits: Limits, *, read_only: bool, full: bool = True) -> None:
         del limits
