@@ -3,11 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from sqlalchemy import literal, select
 
 from adapters.shared.cancellation import CancelledInCommit
+from adapters.sql.database import Database
 from adapters.sql.engine.fast.sqlite.writer import SqliteWriter
 from application.shared.errors import OutcomeUnknown
 from domain.identity.user import User
@@ -15,7 +18,14 @@ from entrypoints.storage import Storage, sql_storage
 from tests.builders import a_post, a_user
 from tests.contracts.stories import given
 from tests.contracts.test_grouping import Told, add
-from tests.integration.sql.conftest import OpenDatabase, connections_out, on_servers, on_sqlite
+from tests.integration.sql.conftest import (
+    OpenDatabase,
+    connections_out,
+    on_both_engines,
+    on_servers,
+    on_sqlite,
+    writing,
+)
 from tests.integration.sql.line import through_a_line
 from tests.waiting import until
 
@@ -183,3 +193,35 @@ async def test_what_is_given_up_in_a_statement_on_a_server_is_not_done_and_the_n
         await until(lambda: connections_out(database) == 0)
         await asyncio.wait_for(way(storage)(another := a_user()), 10)
         assert [await is_stored(storage, each) for each in (user, another)] == [False, True]
+
+
+@on_both_engines
+@pytest.mark.parametrize("way", ["reads", "writes"])
+async def test_what_is_given_up_while_it_connects_does_not_go_on_and_holds_no_lock(
+    open_with: OpenDatabase, way: str
+) -> None:
+    """A driver may drop the cancellation, when it comes in the very moment in which the server answers."""
+    went_on: list[int] = []
+
+    async def use(database: Database, moment: int) -> None:
+        if way == "reads":
+            await database.fetch_all(select(literal(1)), {})
+        else:
+            async with writing(database) as unit:
+                await unit.run(select(literal(1)), {})
+        await asyncio.sleep(1)
+        went_on.append(moment)
+
+    for moment in range(40):
+        database = open_with(pool_size=2)
+        task = asyncio.create_task(use(database, moment))
+        await asyncio.sleep(moment / 2000)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        # Its place in the pool is free, and so is the file of SQLite.
+        await asyncio.wait_for(database.fetch_all(select(literal(1)), {}), 10)
+        async with writing(database) as unit:
+            await unit.run(select(literal(1)), {})
+        await database.dispose()
+    assert went_on == []

@@ -51,9 +51,15 @@ class Server:
     def __init__(self) -> None:
         self.opened: list[Imagined] = []
         self.refuses = False
+        self.is_deaf = False
+        """Whether a cancellation is dropped while a connection is opened."""
 
     async def open(self) -> Lease:
-        await asyncio.sleep(0)
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            if not self.is_deaf:
+                raise
         if self.refuses:
             raise ConnectionRefusedError
         self.opened.append(Imagined())
@@ -316,3 +322,22 @@ async def test_whatever_happens_nobody_shares_a_connection_and_none_goes_missing
     assert {type(each) for each in done} <= {type(None), asyncio.CancelledError}
     assert leases.state.in_use == 0
     assert leases.state.open == server.open_now <= 2
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+async def test_who_is_cancelled_while_one_is_opened_ends_so_although_that_is_dropped(
+    lend: Lend, server: Server, refuses: bool
+) -> None:
+    leases = lend()
+    server.is_deaf = True
+    server.refuses = refuses
+    task, after = asyncio.create_task(leases.take()), asyncio.create_task(leases.take())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    server.refuses = False
+
+    # What was opened goes to who waits, as does the place of what was not.
+    assert (await asyncio.wait_for(after, 5)) is server.opened[0]
+    assert server.open_now == 1

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from adapters.shared.cancellation import is_cancelled
+from adapters.shared.cancellation import CancellationKept, is_cancelled
 from adapters.sql.dialects.base import Dialect, Limits, Verdict
 from adapters.sql.engine.port import Engine, PoolState, Unit
 from adapters.sql.errors import CAUGHT, CannotConnect, InDoubt, Named
@@ -36,16 +36,19 @@ class PlainUnit(Unit):
 
     async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:
         del named
-        return rows_of(await (await self._begun()).execute(statement, dict(parameters)))
+        with CancellationKept():
+            return rows_of(await (await self._begun()).execute(statement, dict(parameters)))
 
     async def run_many(self, statement: Executable, rows: Sequence[Parameters]) -> None:
-        await (await self._begun()).execute(statement, [dict(row) for row in rows])
+        with CancellationKept():
+            await (await self._begun()).execute(statement, [dict(row) for row in rows])
 
     async def commit(self) -> None:
         if self._session is None:
             return
         try:
-            await self._session.commit()
+            with CancellationKept():
+                await self._session.commit()
             self._engine.demand_file()
         except (DBAPIError, OSError) as error:
             if self._engine.leaves_doubt(error):
@@ -56,7 +59,8 @@ class PlainUnit(Unit):
         session, self._session = self._session, None
         if session is not None:
             # When its time is over, the server rolls back what it has lost the connection to.
-            await (session.invalidate() if is_cancelled() else session.close())
+            with CancellationKept():
+                await (session.invalidate() if is_cancelled() else session.close())
 
     async def _begun(self) -> AsyncSession:
         if self._session is None:
@@ -133,11 +137,12 @@ class PlainEngine(Engine):
 
     async def fetch_all(self, statement: Executable, parameters: Parameters, *, brief: bool) -> Sequence[AnyRow]:
         del brief
-        connection = await self.connected(self._reads.connect())
-        try:
-            return (await connection.execute(statement, dict(parameters))).all()
-        finally:
-            await connection.close()
+        with CancellationKept():
+            connection = await self.connected(self._reads.connect())
+            try:
+                return (await connection.execute(statement, dict(parameters))).all()
+            finally:
+                await connection.close()
 
     async def fetch_one(self, statement: Executable, parameters: Parameters, *, brief: bool) -> AnyRow | None:
         rows = await self.fetch_all(statement, parameters, brief=brief)

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.util import greenlet_spawn
 
+from adapters.shared.cancellation import CancellationKept
 from adapters.sql.engine.fast.compiled import compiled
 from adapters.sql.engine.fast.servers.drivers import LINKS
 from adapters.sql.engine.port import PoolState
@@ -110,7 +111,8 @@ class Lease:
         What SQLAlchemy begins, `commit` or `roll_back` must end.
         """
         try:
-            return await greenlet_spawn(work, self._connection, *arguments)
+            with CancellationKept():
+                return await greenlet_spawn(work, self._connection, *arguments)
         except BaseException as error:
             # An invalidated connection has none underneath any more.
             if isinstance(error, RuntimeError):
@@ -272,6 +274,13 @@ class Leases:
 
         Raises `PoolTimeoutError` when none becomes free in time, and what connecting raises.
         """
+        with CancellationKept() as cancellation:
+            lease = await self._taken()
+            if cancellation.was_dropped:
+                self.give_back(lease)
+        return lease
+
+    async def _taken(self) -> Lease:
         while True:
             if self._free:
                 lease = self._free.pop()
