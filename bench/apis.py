@@ -9,13 +9,13 @@ from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from bench.data import PASSWORD, Data, Person, Post, short_id
-from bench.http1 import Answer, Request, json_request
+from bench.http1 import Request, Response, json_request
 
 PAGE: Final = 20
 """Posts a page, everywhere."""
 _STRIDE = 100
 
-Ask = Callable[[Request], Answer]
+Ask = Callable[[Request], Response]
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -85,16 +85,16 @@ class Api(ABC):
     def vote(self, token: str, person: Person, post: Post, direction: int) -> Request: ...
 
     @abstractmethod
-    def read_token(self, answer: Answer) -> str: ...
+    def read_token(self, answer: Response) -> str: ...
 
     @abstractmethod
-    def read_email(self, answer: Answer) -> str:
+    def read_email(self, answer: Response) -> str:
         """Return the address of the account that signing up has made."""
 
     @abstractmethod
     def read_item(self, raw: Any) -> Item: ...
 
-    def read_page(self, answer: Answer) -> list[Item]:
+    def read_page(self, answer: Response) -> list[Item]:
         return [self.read_item(raw) for raw in answer.json()["items"]]
 
 
@@ -176,10 +176,10 @@ class ContractApi(Api):
         del person
         return json_request("PUT", f"/api/v1/posts/{post.id}/vote", _bearer(token), {"dir": direction})
 
-    def read_token(self, answer: Answer) -> str:
+    def read_token(self, answer: Response) -> str:
         return str(answer.json()["access_token"])
 
-    def read_email(self, answer: Answer) -> str:
+    def read_email(self, answer: Response) -> str:
         return str(answer.json()["user"]["email"])
 
     def read_item(self, raw: Any) -> Item:
@@ -261,10 +261,10 @@ class PocketBaseApi(Api):
         body = {"user": self.person_key(person), "post": self.post_key(post), "direction": direction}
         return json_request("POST", "/api/collections/votes/records", _bare(token), body)
 
-    def read_token(self, answer: Answer) -> str:
+    def read_token(self, answer: Response) -> str:
         return str(answer.json()["token"])
 
-    def read_email(self, answer: Answer) -> str:
+    def read_email(self, answer: Response) -> str:
         return str(answer.json()["email"])
 
     def read_item(self, raw: Any) -> Item:

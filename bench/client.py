@@ -2,7 +2,7 @@
 
 import socket
 
-from bench.http1 import Answer, AnswerReader, MalformedAnswer, Request
+from bench.http1 import AnswerReader, MalformedAnswer, Request, Response
 
 _TIMEOUT_SECONDS = 30
 
@@ -12,7 +12,7 @@ class Client:
         self.host = host
         self._socket: socket.socket | None = None
 
-    def ask(self, request: Request) -> Answer:
+    def ask(self, request: Request) -> Response:
         """Send and return the answer, whatever its status. Raises `OSError`, `MalformedAnswer`.
 
         Servers end idle connections, so a connection found closed is opened anew, once.
@@ -27,7 +27,7 @@ class Client:
                 raise
             return self._exchange(raw)
 
-    def _exchange(self, raw: bytes) -> Answer:
+    def _exchange(self, raw: bytes) -> Response:
         if self._socket is None:
             name, _, port = self.host.partition(":")
             self._socket = socket.create_connection((name, int(port)), timeout=_TIMEOUT_SECONDS)

@@ -24,7 +24,7 @@ from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.posts.reader import SqlPostReader
 from adapters.sql.schema.migrate import upgrade
 from adapters.sql.tables import Row
-from application.posts.ports import RankedPlace
+from application.posts.ports import RankedPosition
 from bench.data import Data
 from bench.loading import load
 from domain.posts.ranking import Sort
@@ -91,13 +91,13 @@ async def measure(url: str, *, rounds: int, page: int) -> dict[str, dict[str, fl
     def newest(before: PostId | None) -> Read:
         return lambda: reader.newest(limit=LIMIT, before=before, viewer=None)
 
-    def ranked(sort: Sort, after: RankedPlace | None) -> Read:
+    def ranked(sort: Sort, after: RankedPosition | None) -> Read:
         return lambda: reader.ranked(sort, limit=LIMIT, after=after, as_of=datetime.now(UTC), viewer=None)
 
     lists: dict[str, tuple[Read, Read]] = {"new": (newest(None), newest(PostId(places["new"][1])))}
     for sort in (Sort.TOP, Sort.HOT):
         rank, id = places[sort.value]
-        lists[sort.value] = ranked(sort, None), ranked(sort, RankedPlace(rank, PostId(id)))
+        lists[sort.value] = ranked(sort, None), ranked(sort, RankedPosition(rank, PostId(id)))
     figures: dict[str, dict[str, float]] = {}
     for name, (first, deep) in lists.items():
         for read in (first, deep):

@@ -39,7 +39,7 @@ def json_request(method: str, target: str, headers: tuple[tuple[str, str], ...],
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     status: int
     headers: tuple[tuple[str, str], ...]
     """Names in lower case."""
@@ -63,7 +63,7 @@ class AnswerReader:
     def __init__(self) -> None:
         self._buffer = b""
 
-    def feed(self, data: bytes) -> Answer | None:
+    def feed(self, data: bytes) -> Response | None:
         """Return the answer that `data` completes. Raises `MalformedAnswer`, also for bytes beyond its end."""
         self._buffer += data
         head_end = self._buffer.find(_END)
@@ -80,7 +80,7 @@ class AnswerReader:
         if end != len(self._buffer):
             raise MalformedAnswer(f"{len(self._buffer) - end} bytes follow an answer that nobody asked for")
         self._buffer = b""
-        return Answer(status, headers, body, end)
+        return Response(status, headers, body, end)
 
     def _framed(self, status: int, headers: dict[str, str], begin: int) -> tuple[bytes, int] | None:
         """Return the body and where it ends; None as long as there is more to come."""

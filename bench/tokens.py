@@ -26,15 +26,15 @@ async def sign_in(people: Sequence[UUID], settings: Settings) -> list[str]:
     device = Device.of("bench", "127.0.0.1")
     tokens: list[str] = []
     async with running(container):
-        desk, clock, units = container.desk(), container.clock(), container.storage().identity_units
+        issuer, clock, units = container.issuer(), container.clock(), container.storage().identity_units
         for begin in range(0, len(people), _BATCH):
             now = clock.now()
-            opened = [desk.open_session(UserId(id), device, at=now) for id in people[begin : begin + _BATCH]]
+            opened = [issuer.open_session(UserId(id), device, at=now) for id in people[begin : begin + _BATCH]]
             async with units() as uow:
                 for session, _ in opened:
                     await uow.sessions.add(session)
                 await uow.commit()
-            tokens += [desk.pair(session, token, Role.USER, at=now).access_token for session, token in opened]
+            tokens += [issuer.pair(session, token, Role.USER, at=now).access_token for session, token in opened]
     return tokens
 
 

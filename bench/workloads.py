@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 from bench.apis import PAGE, Api, Item
 from bench.client import Client
 from bench.data import CROWD, LARGE_AUTHOR, MEDIUM_AUTHOR, READERS, SMALL_AUTHOR, Data, Post
-from bench.http1 import Answer, Request
+from bench.http1 import Request, Response
 
 PREPARED: Final = 2_000
 """Requests that a read cycles through."""
@@ -52,7 +52,7 @@ class Session:
     serial: "itertools.count[int]" = field(default_factory=itertools.count)
     nonce: str = field(default_factory=lambda: secrets.token_hex(3))
 
-    def ask(self, request: Request, *expected: int) -> Answer:
+    def ask(self, request: Request, *expected: int) -> Response:
         """Raises `WrongAnswer` for any other status."""
         answer = self.client.ask(request)
         if answer.status not in expected:
@@ -73,7 +73,7 @@ class Session:
         except (KeyError, TypeError, ValueError) as error:
             raise WrongAnswer(f"{request.target} has another shape: {error!r}") from error
 
-    def item(self, answer: Answer) -> Item:
+    def item(self, answer: Response) -> Item:
         try:
             return self.api.read_item(answer.json())
         except (KeyError, TypeError, ValueError) as error:

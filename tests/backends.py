@@ -54,9 +54,9 @@ def missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def run_apart(story: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def run_apart(scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run `story` on a loop of its own in a thread of its own, whether or not a loop is running here."""
-    return in_thread(lambda: asyncio.run(story()))
+    return in_thread(lambda: asyncio.run(scenario()))
 
 
 def in_thread(work: Callable[[], T]) -> T:

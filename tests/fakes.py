@@ -16,8 +16,8 @@ from application.identity.ports import (
     AccessGrant,
     AccessTokens,
     CommonPasswords,
+    PasswordCheck,
     PasswordHasher,
-    PasswordVerdict,
     RefreshToken,
     RefreshTokens,
     Revocations,
@@ -75,14 +75,14 @@ class FastPasswordHasher(PasswordHasher):
         salt = next(self._salts)
         return f"fake${self._strength}${salt}${self._digest(password, salt)}"
 
-    async def verify(self, password_hash: str | None, password: Password) -> PasswordVerdict:
+    async def verify(self, password_hash: str | None, password: Password) -> PasswordCheck:
         self.verified += 1
         match (password_hash or "").split("$"):
             case ["fake", strength, salt, digest] if strength.isdecimal() and salt.isdecimal():
                 matches = hmac.compare_digest(digest, self._digest(password, int(salt)))
-                return PasswordVerdict(matches, outdated=matches and int(strength) < self._strength)
+                return PasswordCheck(matches, outdated=matches and int(strength) < self._strength)
             case _:
-                return PasswordVerdict(matches=False, outdated=False)
+                return PasswordCheck(matches=False, outdated=False)
 
     @staticmethod
     def _digest(password: Password, salt: int) -> str:
@@ -164,7 +164,7 @@ class CountedRefreshTokens(RefreshTokens):
         except ValueError:
             raise InvalidToken from None
 
-    def leads_to(self, token: RefreshToken, session: Session) -> bool:
+    def chain_reaches(self, token: RefreshToken, session: Session) -> bool:
         while token.generation < session.generation:
             token = self.successor(token)
         same_age = token.generation == session.generation
@@ -186,17 +186,17 @@ class PlainCursorCodec(CursorCodec):
             raise InvalidCursor
         return position
 
-    def seal(self, scope: str, place: bytes) -> str:
-        return f"{self._seal(scope, place)}{place.hex()}"
+    def seal(self, scope: str, position: bytes) -> str:
+        return f"{self._seal(scope, position)}{position.hex()}"
 
     def unseal(self, scope: str, cursor: str) -> bytes:
         try:
-            place = bytes.fromhex(cursor[16:])
+            position = bytes.fromhex(cursor[16:])
         except ValueError:
             raise InvalidCursor from None
-        if self.seal(scope, place) != cursor:
+        if self.seal(scope, position) != cursor:
             raise InvalidCursor
-        return place
+        return position
 
     @staticmethod
     def _seal(scope: str, position: object) -> str:
@@ -206,13 +206,13 @@ class PlainCursorCodec(CursorCodec):
 class NothingRevoked(Revocations):
     """Knows all there is to know: nothing."""
 
-    def are_known(self) -> bool:
+    def are_current(self) -> bool:
         return True
 
-    async def catch_up(self) -> None:
+    async def refresh(self) -> None:
         return
 
-    def cover(self, session_id: SessionId, generation: int) -> bool:
+    def is_revoked(self, session_id: SessionId, generation: int) -> bool:
         return False
 
 

@@ -28,14 +28,14 @@ async def some_turns() -> None:
         await asyncio.sleep(0)
 
 
-def at_once(story: Coroutine[Any, Any, T]) -> T:
+def at_once(scenario: Coroutine[Any, Any, T]) -> T:
     """Return what it returns, or raise what it raises. Fails if it waits for anything, however short."""
     try:
-        story.send(None)
+        scenario.send(None)
     except StopIteration as end:
         value: T = end.value
         return value
-    story.close()
+    scenario.close()
     raise AssertionError("it waited")
 
 

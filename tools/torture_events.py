@@ -301,7 +301,7 @@ async def write(
     async def be_late() -> None:
         while not await storage.events.head():
             await asyncio.sleep(0.5)
-            await storage.events.settle()
+            await storage.events.assign_positions()
         await held.commit()
         await held.end()
         written.versions[late.id] += 1

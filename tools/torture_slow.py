@@ -43,7 +43,7 @@ _ESTABLISHED: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
+class SlowClientGroup:
     """How many are slow, and in which way."""
 
     dripping: int = 1_800
@@ -113,7 +113,7 @@ class Result:
 
 
 class SlowClients:
-    def __init__(self, port: int, crowd: Crowd) -> None:
+    def __init__(self, port: int, crowd: SlowClientGroup) -> None:
         self._port = port
         self._crowd = crowd
         self.outcomes: Counter[str] = Counter()
@@ -360,7 +360,7 @@ async def _honest(port: int, token: str, seconds: float) -> dict[str, Honest]:
     return found
 
 
-async def torture(server: Served, crowd: Crowd, *, quiet_seconds: float, seconds: float) -> Result:
+async def torture(server: Served, crowd: SlowClientGroup, *, quiet_seconds: float, seconds: float) -> Result:
     """Measure the honest clients alone, and among the crowd."""
     token = prepare(server)
     await _honest(server.port, token, min(3.0, quiet_seconds))  # to warm up
@@ -405,10 +405,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--workers", default="2")
     for name in ("dripping", "unread", "idle"):
-        parser.add_argument(f"--{name}", type=int, default=getattr(Crowd(), name))
+        parser.add_argument(f"--{name}", type=int, default=getattr(SlowClientGroup(), name))
     parser.add_argument("--be-slow-at", type=int, metavar="PORT", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    crowd = Crowd(given.dripping, given.unread, given.idle)
+    crowd = SlowClientGroup(given.dripping, given.unread, given.idle)
     if given.be_slow_at:
         raise_descriptors(crowd.size)
         clients = SlowClients(given.be_slow_at, crowd)

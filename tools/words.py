@@ -36,7 +36,7 @@ def faults(text: str, instead: Mapping[str, str]) -> Iterator[tuple[int, str]]:
     """Find phrases in a text: the line of each, and what is wrong."""
     words = "|".join(_BETWEEN.join(map(re.escape, phrase.split())) for phrase in sorted(instead, key=len, reverse=True))
     plain = text.replace("_", " ")
-    for match in re.finditer(rf"\b(?:{words})\b", plain, re.IGNORECASE):
+    for match in re.finditer(rf"\b(?:{words})\b", plain, re.IGNORECASE):  # regexes: phrases of our own
         phrase = " ".join(match[0].replace("#", " ").split()).lower()
         yield plain.count("\n", 0, match.start()) + 1, f"{phrase}: write {instead[phrase]}"
 

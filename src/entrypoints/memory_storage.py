@@ -9,7 +9,7 @@ from adapters.memory.credentials import MemoryApiKeyReader
 from adapters.memory.directory import MemorySessionReader, MemoryUserReader
 from adapters.memory.event_log import MemoryEventLog
 from adapters.memory.health import MemoryProbe
-from adapters.memory.idempotency import MemoryKeptAnswers
+from adapters.memory.idempotency import MemoryStoredResponses
 from adapters.memory.identity import MemoryAccountReader, MemoryCredentialsReader
 from adapters.memory.orders import MemoryOrderReader
 from adapters.memory.posts import MemoryAuthorDirectory, MemoryAuthorRevisions, MemoryCounterAudit, MemoryPostReader
@@ -59,7 +59,7 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         webhooks_units=units,
         webhooks=MemoryWebhookReader(store),
         deliveries=MemoryDeliveryRetention(store),
-        grouped=_alone,
+        group_commit=_alone,
         accounts=MemoryAccountReader(store),
         credentials=MemoryCredentialsReader(store),
         users=MemoryUserReader(store),
@@ -71,13 +71,13 @@ def memory_storage(listeners: Sequence[CommitListener] = (), store: MemoryStore 
         posts=posts,
         orders=MemoryOrderReader(store),
         counters=MemoryCounterAudit(store),
-        purge_past_ranks=nothing,
+        purge_rank_history=nothing,
         purge_one_time_tokens=nothing,
         events=events,
         retention=events,
         relay_queue=relay,
         relay_ledger=relay,
-        kept_answers=MemoryKeptAnswers(store),
+        stored_responses=MemoryStoredResponses(store),
         search=MemoryPostSearch(store, posts),
         authors=MemoryAuthorDirectory(store),
         revisions=MemoryAuthorRevisions(store),

@@ -6,14 +6,14 @@ from datetime import datetime
 from functools import partial
 from typing import TypeAlias
 
-from adapters.sql.commit_marks import SqliteCommits
+from adapters.sql.commit_counter import SqliteCommitCounter
 from adapters.sql.database import Database
 from adapters.sql.events.log import SqlEventLog
 from adapters.sql.events.relay import relay_over
 from adapters.sql.events.retention import SqlEventRetention
 from adapters.sql.group_commit import GroupCommitted
 from adapters.sql.health import SqlProbe
-from adapters.sql.idempotency import SqlKeptAnswers
+from adapters.sql.idempotency import SqlStoredResponses
 from adapters.sql.identity.audit import AuditWriter, SqlAuditReader
 from adapters.sql.identity.credentials import SqlApiKeyReader, purge_one_time_tokens
 from adapters.sql.identity.directory import SqlSessionReader, SqlUserReader
@@ -21,12 +21,12 @@ from adapters.sql.identity.repositories import SqlAccountReader, SqlCredentialsR
 from adapters.sql.identity.revocations import RevocationWriter, SqliteRevocationLog, SqlRevocationLog
 from adapters.sql.orders import SqlOrderReader
 from adapters.sql.outbox import OutboxWriter
-from adapters.sql.posts.authors import SharedAuthorDirectory, SqlAuthorDirectory
+from adapters.sql.posts.authors import BatchedAuthorDirectory, SqlAuthorDirectory
 from adapters.sql.posts.ballots.contention import ContentionTracker
 from adapters.sql.posts.ballots.locking import LockingBallots
 from adapters.sql.posts.ballots.optimistic import BallotLookups, OptimisticBallots
 from adapters.sql.posts.counter_audit import SqlCounterAudit
-from adapters.sql.posts.past_ranks import purge_past_ranks
+from adapters.sql.posts.rank_history import purge_rank_history
 from adapters.sql.posts.reader import SqlPostReader
 from adapters.sql.posts.revisions import RevisionWriter, SqlAuthorRevisions, SqliteAuthorRevisions
 from adapters.sql.posts.search import SqlPostSearch
@@ -62,11 +62,11 @@ from application.posts.ports import (
 )
 from application.posts.search import PostSearch
 from application.shared.clock import StorageTime
-from application.shared.commits import CommitMarks
+from application.shared.commit_counter import CommitCounter
 from application.shared.event_log import EventLog
-from application.shared.grouping import Grouping
+from application.shared.group_commit import GroupCommit
 from application.shared.health import Probe
-from application.shared.idempotency import KeptAnswers
+from application.shared.idempotency import StoredResponses
 from application.shared.unit_of_work import CommitListener
 from application.webhooks.ports import DeliveryRetention, WebhookReader, WebhooksUnitOfWork
 
@@ -81,7 +81,7 @@ class Storage:
     webhooks_units: Callable[[], WebhooksUnitOfWork]
     webhooks: WebhookReader
     deliveries: DeliveryRetention
-    grouped: Grouping
+    group_commit: GroupCommit
     accounts: AccountReader
     credentials: CredentialsReader
     users: UserReader
@@ -93,7 +93,7 @@ class Storage:
     posts: PostReader
     orders: OrderReader
     counters: CounterAudit
-    purge_past_ranks: Callable[[datetime], Awaitable[object]]
+    purge_rank_history: Callable[[datetime], Awaitable[object]]
     """Forgets which ranks posts had before votes, as far as nobody may ask for them at that moment."""
     purge_one_time_tokens: Callable[[datetime], Awaitable[object]]
     """Forgets mailed tokens that had ended by then."""
@@ -102,11 +102,11 @@ class Storage:
     """Of the same log."""
     relay_queue: RelayQueue
     relay_ledger: RelayLedger
-    kept_answers: KeptAnswers
+    stored_responses: StoredResponses
     search: PostSearch
     authors: AuthorDirectory
     revisions: AuthorRevisions
-    commits: CommitMarks | None
+    commits: CommitCounter | None
     """None where a look at it would cost as much as a read."""
     time: StorageTime
     probe: Probe
@@ -145,16 +145,16 @@ def sql_storage(
     # On SQLite the file itself says whether anything changed, at the cost of a few microseconds; elsewhere the
     # revision is one look-up by primary key.
     guard, log = database.sqlite_guard, SqlRevocationLog(database)
-    commits = None if guard is None else SqliteCommits(guard)
+    commits = None if guard is None else SqliteCommitCounter(guard)
     revisions = SqlAuthorRevisions(database) if commits is None else SqliteAuthorRevisions(commits)
     revocations = log if commits is None else SqliteRevocationLog(log, commits)
-    authors = SharedAuthorDirectory(database) if commits is None else SqlAuthorDirectory(database)
+    authors = BatchedAuthorDirectory(database) if commits is None else SqlAuthorDirectory(database)
 
     posts = SqlPostReader(database)
     events, relay = SqlEventLog(database), relay_over(database)
 
     async def purge(now: datetime) -> None:
-        while await purge_past_ranks(database, now=now):
+        while await purge_rank_history(database, now=now):
             pass
 
     async def close() -> None:
@@ -169,7 +169,7 @@ def sql_storage(
         webhooks_units=units,
         webhooks=SqlWebhookReader(database),
         deliveries=SqlDeliveryRetention(database),
-        grouped=partial(GroupCommitted, database),
+        group_commit=partial(GroupCommitted, database),
         accounts=SqlAccountReader(database),
         credentials=SqlCredentialsReader(database),
         users=SqlUserReader(database),
@@ -181,13 +181,13 @@ def sql_storage(
         posts=posts,
         orders=SqlOrderReader(database),
         counters=SqlCounterAudit(database),
-        purge_past_ranks=purge,
+        purge_rank_history=purge,
         purge_one_time_tokens=lambda now: purge_one_time_tokens(database, until=now),
         events=events,
         retention=SqlEventRetention(database),
         relay_queue=relay,
         relay_ledger=relay,
-        kept_answers=SqlKeptAnswers(database),
+        stored_responses=SqlStoredResponses(database),
         search=SqlPostSearch(database, posts),
         authors=authors,
         revisions=revisions,

@@ -26,7 +26,7 @@ from domain.shared.errors import PosternError
 from domain.shared.ids import PostId
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_post, a_session, a_user, an_actor
-from tests.contracts.stories import given, load_user
+from tests.contracts.scenarios import given, load_user
 from tests.fakes import SettableClock
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from adapters.shared.request import current
-from application.identity.audit import AuditEntry, Unchanging, entry_of
+from application.identity.audit import AuditEntry, AuditOnlyEvent, entry_of
 from application.identity.views import AuditEntryView
 from application.shared.views import timestamp
 from domain.identity import events
@@ -20,7 +20,7 @@ from domain.shared.actor import Role
 from domain.shared.ids import UserId
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_session, a_user, an_actor, an_id
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 from tests.fakes import ARequest
 
 
@@ -63,7 +63,7 @@ async def test_a_rollback_leaves_no_entry(storage: Storage) -> None:
         await uow.users.save(loaded)
     with pytest.raises(ZeroDivisionError):
         async with storage.identity_units() as uow:
-            await uow.audit.record(AuditEntry(event=Unchanging.LOG_IN_FAILED, at=NOW, actor=None, subject=user.id))
+            await uow.audit.record(AuditEntry(event=AuditOnlyEvent.LOG_IN_FAILED, at=NOW, actor=None, subject=user.id))
             raise ZeroDivisionError
 
     assert await trail(storage) == []
@@ -71,7 +71,7 @@ async def test_a_rollback_leaves_no_entry(storage: Storage) -> None:
 
 async def test_what_has_no_event_is_recorded_by_itself(storage: Storage) -> None:
     async with storage.identity_units() as uow:
-        await uow.audit.record(AuditEntry(event=Unchanging.LOG_IN_FAILED, at=NOW, actor=None, subject=None))
+        await uow.audit.record(AuditEntry(event=AuditOnlyEvent.LOG_IN_FAILED, at=NOW, actor=None, subject=None))
         await uow.commit()
 
     (entry,) = await trail(storage)

@@ -20,7 +20,7 @@ from domain.posts.values import PostText
 from domain.shared.ids import PostId
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_post, a_user, an_actor, an_id
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 from tests.fakes import PlainCursorCodec
 
 Read = Callable[[Storage], MyPostsReader]

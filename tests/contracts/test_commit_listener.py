@@ -17,7 +17,7 @@ from domain.shared.ids import PostId, UserId
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_post, a_user, an_actor, an_id
 from tests.conftest import OpenStorage
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 
 
 class Recorder(CommitListener):

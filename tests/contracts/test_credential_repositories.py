@@ -19,7 +19,7 @@ from domain.shared.ids import ApiKeyId
 from entrypoints.storage import Storage
 from tests.aggregates import fields_of
 from tests.builders import NOW, a_user, an_id
-from tests.contracts.stories import given, race
+from tests.contracts.scenarios import given, race
 
 LATER = NOW + timedelta(minutes=5, microseconds=7)
 
@@ -191,7 +191,7 @@ async def test_a_token_that_was_replaced_cannot_be_spent(storage: Storage) -> No
 
     async with storage.identity_units() as uow:
         with pytest.raises(InvalidOneTimeToken):
-            await uow.one_time_tokens.spend(first)
+            await uow.one_time_tokens.consume(first)
     assert await find(storage, second) == second
 
 
@@ -215,7 +215,7 @@ async def test_what_is_not_committed_spends_no_token(storage: Storage) -> None:
     await given(storage, alice)
     await put(storage, token)
     async with storage.identity_units() as uow:
-        await uow.one_time_tokens.spend(token)
+        await uow.one_time_tokens.consume(token)
 
     assert await find(storage, token) == token
 
@@ -228,7 +228,7 @@ async def test_of_twenty_who_spend_one_token_one_succeeds(storage: Storage) -> N
 
     async def spend(number: int) -> int:
         async with storage.identity_units() as uow:
-            await uow.one_time_tokens.spend(token)
+            await uow.one_time_tokens.consume(token)
             await uow.commit()
         return number
 

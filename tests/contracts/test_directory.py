@@ -10,7 +10,7 @@ from domain.shared.actor import Role
 from domain.shared.ids import SessionId, UserId
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_session, a_user, an_id
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 
 
 async def found(storage: Storage, prefix: str | None, *, full: bool = True) -> list[str]:

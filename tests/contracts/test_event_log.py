@@ -25,13 +25,13 @@ from domain.shared.ids import OrderId, PostId, UserId
 from entrypoints.storage import Storage
 from tests.builders import AN_ADDRESS, NOW, a_post, a_user, an_actor, an_id
 from tests.conftest import OpenStorage
-from tests.contracts.stories import given, race, retried
+from tests.contracts.scenarios import given, race, retried
 from tests.fakes import SettableClock
 
 
 async def read_all(log: EventLog, *, after: int = 0, limit: int = 100) -> list[LoggedEvent]:
     """Settle what there is, and read page by page to the end."""
-    while await log.settle():
+    while await log.assign_positions():
         pass
     found: list[LoggedEvent] = []
     while page := await log.read(after=found[-1].position if found else after, limit=limit):
@@ -65,7 +65,7 @@ async def edit(storage: Storage, author: User, post_id: PostId, text: str) -> No
 
 async def test_an_empty_log_has_no_head_and_no_tail(storage: Storage) -> None:
     assert await read_all(storage.events) == []
-    assert (await storage.events.head(), await storage.events.tail()) == (0, 0)
+    assert (await storage.events.head(), await storage.events.position_before_oldest()) == (0, 0)
 
 
 async def test_a_post_tells_of_its_whole_life_without_a_word_of_its_text(storage: Storage) -> None:
@@ -211,7 +211,7 @@ async def test_a_page_ends_where_it_is_told_to_and_the_next_begins_there(storage
 
     assert [event.subject for event in events] == [post.id for post in posts]
     assert await storage.events.head() == events[-1].position
-    assert await storage.events.tail() == events[0].position - 1
+    assert await storage.events.position_before_oldest() == events[0].position - 1
     assert await storage.events.read(after=events[-1].position, limit=10) == []
     assert await storage.events.read(after=events[3].position, limit=2) == events[4:6]
 
@@ -221,7 +221,7 @@ async def test_settling_a_little_at_a_time_skips_nothing(storage: Storage) -> No
     await given(storage, alice)
     posts = [await publish(storage, alice) for _ in range(5)]
 
-    while await storage.events.settle(limit=2):
+    while await storage.events.assign_positions(limit=2):
         pass
 
     found = await storage.events.read(after=0, limit=10)
@@ -236,16 +236,16 @@ async def test_the_order_within_an_aggregate_is_that_of_its_changes_under_a_race
     await given(processes[0], *voters, *posts)
     clock = SettableClock()
 
-    async def story(number: int) -> None:
+    async def scenario(number: int) -> None:
         storage = processes[number % 2]
         vote = retried(CastVote(uow=storage.posts_units, clock=clock))
         voter, post = voters[number // 2], posts[number % 2]
         for direction in (Direction.UP, Direction.DOWN, Direction.NONE, Direction.UP):
             await vote.execute(CastVoteCommand(an_actor(voter), post.id, direction))
             if number % 3 == 0:
-                await storage.events.settle(limit=5)
+                await storage.events.assign_positions(limit=5)
 
-    _, failures = await race(20, story)
+    _, failures = await race(20, scenario)
     assert failures == []
 
     events = await read_all(processes[0].events)
@@ -273,17 +273,17 @@ async def test_who_settles_at_once_gives_each_event_one_position(open_storage: O
         found: list[LoggedEvent] = []
         while True:
             last_round = done.is_set()
-            await processes[3].events.settle(limit=3)
+            await processes[3].events.assign_positions(limit=3)
             page = await processes[3].events.read(after=found[-1].position if found else 0, limit=4)
             found += page
-            if last_round and not page and not await processes[3].events.settle():
+            if last_round and not page and not await processes[3].events.assign_positions():
                 return found
             await asyncio.sleep(0)
 
     async def write(storage: Storage) -> None:
         for _ in range(10):
             await publish(storage, alice)
-            await storage.events.settle(limit=2)
+            await storage.events.assign_positions(limit=2)
         seen.append(await storage.events.head())
 
     reading = asyncio.create_task(read_along())
@@ -339,9 +339,9 @@ async def test_a_transaction_that_is_not_through_does_not_hold_up_the_others_how
         await others.run_many(statement_for(database.dialect), posts(300))
         await others.commit()
 
-        assert await storage.events.settle() == 300
+        assert await storage.events.assign_positions() == 300
         await slow.commit()
-    assert await storage.events.settle() == 1
+    assert await storage.events.assign_positions() == 1
 
 
 async def test_the_oldest_are_forgotten_a_few_at_a_time_and_never_the_newest(storage: Storage) -> None:
@@ -355,7 +355,7 @@ async def test_the_oldest_are_forgotten_a_few_at_a_time_and_never_the_newest(sto
     assert await log.purge(before=NOW, delivered_only=False) == 0
     assert await log.purge(before=later, delivered_only=True) == 0  # no relay has been there
     assert await log.purge(before=later, delivered_only=False, limit=3) == 3
-    assert await storage.events.tail() == events[2].position
+    assert await storage.events.position_before_oldest() == events[2].position
     assert await storage.events.read(after=0, limit=10) == events[3:]
     assert await log.purge(before=later, delivered_only=False, limit=3) == 1
     assert await log.purge(before=later, delivered_only=False, limit=3) == 0

@@ -25,7 +25,7 @@ from domain.webhooks.endpoint import WebhookEndpoint
 from entrypoints.storage import Storage
 from tests.aggregates import AGGREGATES, fields_of, names_of
 from tests.builders import NOW, a_delivery, a_post, a_session, a_user, a_webhook, an_order
-from tests.contracts.stories import given, load_post, load_session, load_user
+from tests.contracts.scenarios import given, load_post, load_session, load_user
 from tests.filled import (
     a_filled_api_key,
     a_filled_ballot,
@@ -288,7 +288,7 @@ NEVER_SAVED: Final[Mapping[type[Aggregate], set[str]]] = {
     SecondFactor: {"user_id"},
     Post: {"id", "author_id", "created_at", "reply_to", "replies"},
     Order: {"id", "customer_id", "lines", "address", "created_at"},
-    # Whether it answers is noted beside the version: see `note_health`.
+    # Whether it answers is noted beside the version: see `set_failing_since`.
     WebhookEndpoint: {"id", "created_at", "failing_since"},
     Delivery: {"id", "endpoint_id", "event_id", "event_type", "body", "created_at"},
 }

@@ -8,7 +8,7 @@ from domain.shared.actor import Role
 from domain.shared.ids import UserId
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_user, an_id
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 
 
 async def test_credentials_are_found_by_the_key_of_the_address(storage: Storage) -> None:

@@ -17,7 +17,7 @@ from domain.shared.ids import OrderId
 from entrypoints.storage import Storage
 from tests.aggregates import fields_of
 from tests.builders import NOW, a_user, an_actor, an_id, an_order
-from tests.contracts.stories import given, race, retried
+from tests.contracts.scenarios import given, race, retried
 from tests.fakes import SettableClock
 
 LATER = NOW + timedelta(seconds=7, microseconds=1)
@@ -122,8 +122,8 @@ async def test_a_list_goes_on_where_it_ended_while_orders_are_placed(storage: St
 
     assert (first.items, first.more) == ([order_view(order) for order in orders[:1:-1]], True)
     assert (rest.items, rest.more) == ([order_view(order) for order in orders[1::-1]], False)
-    everybodys = await storage.orders.newest(limit=2, before=None, customer=None)
-    assert everybodys.items[1] == order_view(foreign)
+    all_customers = await storage.orders.newest(limit=2, before=None, customer=None)
+    assert all_customers.items[1] == order_view(foreign)
 
 
 async def test_an_order_outlives_its_account_without_the_person(storage: Storage) -> None:
@@ -150,10 +150,10 @@ async def test_of_cancelling_and_confirming_one_version_exactly_one_wins(
     order = an_order(alice)
     await given(storage, alice, admin)
     await placed(storage, order)
-    cancel = retried(storage.grouped(CancelOrder(uow=storage.orders_units, clock=clock)))
-    confirm = retried(storage.grouped(MoveOrder(uow=storage.orders_units, clock=clock)))
+    cancel = retried(storage.group_commit(CancelOrder(uow=storage.orders_units, clock=clock)))
+    confirm = retried(storage.group_commit(MoveOrder(uow=storage.orders_units, clock=clock)))
 
-    async def story(number: int) -> OrderStatus:
+    async def scenario(number: int) -> OrderStatus:
         if number % 2:
             view = await cancel.execute(CancelOrderCommand(an_actor(alice), order.id, if_version=1))
         else:
@@ -161,7 +161,7 @@ async def test_of_cancelling_and_confirming_one_version_exactly_one_wins(
             view = await confirm.execute(command)
         return view.status
 
-    winners, losers = await race(20, story)
+    winners, losers = await race(20, scenario)
 
     assert (len(winners), {type(loser) for loser in losers}) == (1, {OrderChanged})
     stored = await load(storage, order.id)
@@ -176,15 +176,15 @@ async def test_of_cancelling_and_confirming_unguarded_each_wins_once_at_most_and
     order = an_order(alice)
     await given(storage, alice, admin)
     await placed(storage, order)
-    cancel = retried(storage.grouped(CancelOrder(uow=storage.orders_units, clock=clock)))
-    confirm = retried(storage.grouped(MoveOrder(uow=storage.orders_units, clock=clock)))
+    cancel = retried(storage.group_commit(CancelOrder(uow=storage.orders_units, clock=clock)))
+    confirm = retried(storage.group_commit(MoveOrder(uow=storage.orders_units, clock=clock)))
 
-    async def story(number: int) -> OrderStatus:
+    async def scenario(number: int) -> OrderStatus:
         if number % 2:
             return (await cancel.execute(CancelOrderCommand(an_actor(alice), order.id))).status
         return (await confirm.execute(MoveOrderCommand(an_actor(admin), order.id, OrderStatus.CONFIRMED))).status
 
-    winners, losers = await race(20, story)
+    winners, losers = await race(20, scenario)
 
     assert winners.count(OrderStatus.CANCELLED) == 1
     assert winners.count(OrderStatus.CONFIRMED) <= 1

@@ -14,7 +14,7 @@ from domain.posts.values import TEXT_MAX_BYTES, PostText
 from domain.shared.ids import PostId, UserId
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_post, a_user, an_actor, an_id
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 
 
 def ids(items: list[PostView]) -> list[str]:

@@ -11,7 +11,7 @@ from domain.shared.ids import PostId
 from entrypoints.storage import Storage
 from tests.aggregates import fields_of
 from tests.builders import NOW, a_post, a_user, an_actor, an_id
-from tests.contracts.stories import given, load_post
+from tests.contracts.scenarios import given, load_post
 
 LATER = NOW + timedelta(minutes=5, microseconds=7)
 

@@ -6,14 +6,14 @@ from datetime import timedelta
 import pytest
 
 from application.posts.ports import Period
-from application.posts.search import SearchCriteria, SearchPlace
+from application.posts.search import SearchCriteria, SearchPosition
 from domain.identity.user import User
 from domain.posts.search import SearchableText, SearchQuery
 from domain.posts.values import TEXT_MAX_BYTES, PostText
 from domain.shared.ids import PostId, UserId
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_post, a_user, an_actor, an_id
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 
 CORPUS = {
     "café": "Un café, s'il vous plaît",
@@ -59,7 +59,7 @@ async def the_corpus(storage: Storage, author: User) -> dict[PostId, str]:
 
 async def found_by(storage: Storage, q: str, **criteria: object) -> list[PostId]:
     asked = SearchCriteria(query=SearchQuery.parse(q), **criteria)  # type: ignore[arg-type]  # tests pass it through
-    return [hit.place.post_id for hit in await storage.search.find(asked, limit=100, after=None)]
+    return [hit.position.post_id for hit in await storage.search.find(asked, limit=100, after=None)]
 
 
 EXPECTED = [
@@ -151,7 +151,7 @@ async def test_the_order_and_the_scores_are_those_of_the_domain(storage: Storage
         hits = await storage.search.find(SearchCriteria(query=query), limit=100, after=None)
         scores = {id: SearchableText.of(CORPUS[name]).score(query) for id, name in names.items()}
         expected = sorted(((score, id) for id, score in scores.items() if score), reverse=True)
-        assert [(hit.place.score, hit.place.post_id) for hit in hits] == expected, q
+        assert [(hit.position.score, hit.position.post_id) for hit in hits] == expected, q
         assert [hit.text_bytes for hit in hits] == [len(CORPUS[names[id]].encode()) for _, id in expected]
 
 
@@ -276,13 +276,13 @@ async def test_paging_skips_and_repeats_nothing_while_posts_are_published_and_de
     there = [a_post(alice, "needle " * (1 + number % 3) + "in hay") for number in range(12)]
     await given(storage, alice, *there)
     criteria = SearchCriteria(query=SearchQuery.parse("needle"))
-    expected = [hit.place for hit in await storage.search.find(criteria, limit=100, after=None)]
+    expected = [hit.position for hit in await storage.search.find(criteria, limit=100, after=None)]
     assert len(expected) == 12
 
-    read: list[SearchPlace] = []
+    read: list[SearchPosition] = []
     for _ in range(4):
         page = await storage.search.find(criteria, limit=3, after=read[-1] if read else None)
-        read += [hit.place for hit in page]
+        read += [hit.position for hit in page]
         # A better one comes in at the front, and the very post that the next page counts from goes away.
         await given(storage, a_post(alice, "needle needle needle needle needle needle"))
         async with storage.posts_units() as uow:

@@ -10,9 +10,9 @@ from application.identity.open_session import OpenSession, OpenSessionCommand
 from application.identity.ports import Credentials, RefreshTokens
 from application.identity.refresh_session import RefreshSession, RefreshSessionCommand
 from application.identity.register import Register
-from application.identity.second_factor import SecondFactorDesk
+from application.identity.second_factor import SecondFactorVerifier
 from application.identity.sign_up import SignUp, SignUpCommand
-from application.identity.tokens import TokenDesk
+from application.identity.tokens import TokenIssuer
 from application.identity.views import TokenPairView
 from application.posts.delete_post import DeletePost, DeletePostCommand
 from application.posts.edit_post import EditPost, EditPostCommand
@@ -26,7 +26,7 @@ from domain.posts.values import PostText
 from domain.shared.ids import SessionId
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_post, a_session, a_user, an_actor, an_id
-from tests.contracts.stories import given, load_post, load_session, race, retried
+from tests.contracts.scenarios import given, load_post, load_session, race, retried
 from tests.fakes import (
     CountedIds,
     CountedRefreshTokens,
@@ -42,19 +42,19 @@ WORKERS = 20
 
 def sign_up(storage: Storage, clock: SettableClock) -> SignUp:
     register = Register(
-        uow=storage.identity_units, desk=desk(CountedRefreshTokens(), clock), ids=CountedIds(), clock=clock
+        uow=storage.identity_units, issuer=issuer(CountedRefreshTokens(), clock), ids=CountedIds(), clock=clock
     )
     return SignUp(
         hasher=FastPasswordHasher(),
         common_passwords=ListedCommonPasswords(),
         usernames=ListedUsernames(),
         reserved=ReservedUsernames(),
-        register=retried(storage.grouped(register)),
+        register=retried(storage.group_commit(register)),
     )
 
 
-def desk(refresh_tokens: RefreshTokens, clock: SettableClock) -> TokenDesk:
-    return TokenDesk(ids=CountedIds(), access_tokens=PlainAccessTokens(clock), refresh_tokens=refresh_tokens)
+def issuer(refresh_tokens: RefreshTokens, clock: SettableClock) -> TokenIssuer:
+    return TokenIssuer(ids=CountedIds(), access_tokens=PlainAccessTokens(clock), refresh_tokens=refresh_tokens)
 
 
 def signing_up(email: str, username: str | None) -> SignUpCommand:
@@ -72,11 +72,11 @@ async def test_of_twenty_sign_ups_with_one_address_in_case_variants_one_wins(
 ) -> None:
     use_case = sign_up(storage, clock)
 
-    async def story(number: int) -> str:
+    async def scenario(number: int) -> str:
         local = "".join(c.upper() if number >> at & 1 else c for at, c in enumerate("alice"))
         return (await use_case.execute(signing_up(f"{local}@example.org", f"racer-{number}"))).user.id
 
-    winners, losers = await race(WORKERS, story)
+    winners, losers = await race(WORKERS, scenario)
 
     assert (len(winners), {type(loser) for loser in losers}) == (1, {EmailTaken})
     found = await storage.credentials.by_email("alice@example.org")
@@ -87,11 +87,11 @@ async def test_of_twenty_sign_ups_with_one_address_in_case_variants_one_wins(
 async def test_of_twenty_sign_ups_with_one_username_one_wins(storage: Storage, clock: SettableClock) -> None:
     use_case = sign_up(storage, clock)
 
-    async def story(number: int) -> str:
+    async def scenario(number: int) -> str:
         username = "straße" if number % 2 else "STRASSE"
         return (await use_case.execute(signing_up(f"racer-{number}@example.org", username))).user.id
 
-    winners, losers = await race(WORKERS, story)
+    winners, losers = await race(WORKERS, scenario)
 
     assert (len(winners), {type(loser) for loser in losers}) == (1, {UsernameTaken})
 
@@ -99,10 +99,10 @@ async def test_of_twenty_sign_ups_with_one_username_one_wins(storage: Storage, c
 async def test_twenty_sign_ups_that_have_nothing_in_common_all_win(storage: Storage, clock: SettableClock) -> None:
     use_case = sign_up(storage, clock)
 
-    async def story(number: int) -> str:
+    async def scenario(number: int) -> str:
         return (await use_case.execute(signing_up(f"racer-{number}@example.org", None))).user.id
 
-    winners, losers = await race(WORKERS, story)
+    winners, losers = await race(WORKERS, scenario)
 
     assert (len(set(winners)), losers) == (WORKERS, [])
 
@@ -111,13 +111,13 @@ async def test_of_twenty_edits_under_one_version_one_wins(storage: Storage, cloc
     alice = a_user()
     post = a_post(alice)
     await given(storage, alice, post)
-    use_case = retried(storage.grouped(EditPost(uow=storage.posts_units, reader=storage.posts, clock=clock)))
+    use_case = retried(storage.group_commit(EditPost(uow=storage.posts_units, reader=storage.posts, clock=clock)))
 
-    async def story(number: int) -> str:
+    async def scenario(number: int) -> str:
         command = EditPostCommand(an_actor(alice), post.id, PostText(f"edit {number}"), if_version=1)
         return str((await use_case.execute(command)).text)
 
-    winners, losers = await race(WORKERS, story)
+    winners, losers = await race(WORKERS, scenario)
 
     assert (len(winners), {type(loser) for loser in losers}) == (1, {PostChanged})
     stored = await load_post(storage, post.id)
@@ -128,12 +128,12 @@ async def test_of_twenty_edits_of_whatever_is_there_none_is_lost(storage: Storag
     alice = a_user()
     post = a_post(alice)
     await given(storage, alice, post)
-    use_case = retried(storage.grouped(EditPost(uow=storage.posts_units, reader=storage.posts, clock=clock)))
+    use_case = retried(storage.group_commit(EditPost(uow=storage.posts_units, reader=storage.posts, clock=clock)))
 
-    async def story(number: int) -> int:
+    async def scenario(number: int) -> int:
         return (await use_case.execute(EditPostCommand(an_actor(alice), post.id, PostText(f"edit {number}")))).version
 
-    winners, losers = await race(WORKERS, story)
+    winners, losers = await race(WORKERS, scenario)
 
     assert (len(winners), losers) == (WORKERS, [])
     assert (await load_post(storage, post.id)).version == WORKERS + 1
@@ -145,10 +145,10 @@ async def test_of_twenty_deletions_of_one_post_one_wins(storage: Storage, clock:
     await given(storage, alice, post)
     use_case = retried(DeletePost(uow=storage.posts_units, clock=clock))
 
-    async def story(_: int) -> None:
+    async def scenario(_: int) -> None:
         await use_case.execute(DeletePostCommand(an_actor(alice), post.id))
 
-    winners, losers = await race(WORKERS, story)
+    winners, losers = await race(WORKERS, scenario)
 
     assert (len(winners), {type(loser) for loser in losers}) == (1, {PostNotFound})
 
@@ -160,12 +160,12 @@ async def test_every_post_of_twenty_published_at_once_is_there_and_counted(
     await given(storage, alice)
     before = await settled(storage.revisions.current(alice.id))
     publish = PublishPost(uow=storage.posts_units, authors=storage.authors, ids=CountedIds(), clock=clock)
-    use_case = retried(storage.grouped(publish))
+    use_case = retried(storage.group_commit(publish))
 
-    async def story(number: int) -> str:
+    async def scenario(number: int) -> str:
         return (await use_case.execute(PublishPostCommand(an_actor(alice), PostText(f"post {number}")))).id
 
-    winners, losers = await race(WORKERS, story)
+    winners, losers = await race(WORKERS, scenario)
 
     assert losers == []
     listed = await storage.posts.by_author(alice.id, limit=100, before=None, viewer=None)
@@ -184,15 +184,15 @@ async def test_a_hundred_refreshes_of_one_token_make_one_successor(storage: Stor
         RefreshSession(
             uow=storage.identity_units,
             refresh_tokens=refresh_tokens,
-            desk=desk(refresh_tokens, clock),
+            issuer=issuer(refresh_tokens, clock),
             clock=clock,
         )
     )
 
-    async def story(_: int) -> TokenPairView:
+    async def scenario(_: int) -> TokenPairView:
         return await use_case.execute(RefreshSessionCommand(refresh_tokens.serialize(token)))
 
-    pairs, failures = await race(100, story)
+    pairs, failures = await race(100, scenario)
 
     assert (len(pairs), failures) == (100, [])
     successor = refresh_tokens.successor(token)
@@ -209,15 +209,15 @@ async def test_twenty_log_ins_at_once_leave_as_many_sessions_as_an_account_may_h
     await given(storage, alice, *(a_session(alice, created_at=NOW - timedelta(minutes=n)) for n in range(1, 6)))
     found = Credentials(alice.id, alice.email, alice.username, alice.password_hash, is_active=True)
     box = AesGcmSecretBox(keys=DerivedKeys("a key that everybody knows"))
-    second_factor = SecondFactorDesk(totp=PyotpTotpCodes(issuer="x"), box=box, recovery_codes=RandomRecoveryCodes())
+    second_factor = SecondFactorVerifier(totp=PyotpTotpCodes(issuer="x"), box=box, recovery_codes=RandomRecoveryCodes())
     use_case = OpenSession(
         uow=storage.identity_units,
-        desk=desk(CountedRefreshTokens(), clock),
+        issuer=issuer(CountedRefreshTokens(), clock),
         second_factor=second_factor,
         clock=clock,
         max_sessions=7,
     )
-    opened = retried(storage.grouped(use_case))
+    opened = retried(storage.group_commit(use_case))
     command = OpenSessionCommand(found=found, matches=True, device=Device.of("curl/8.9", "192.0.2.7"))
 
     pairs, failures = await race(WORKERS, lambda _: opened.execute(command))
@@ -240,15 +240,15 @@ async def test_twenty_replays_after_the_grace_close_the_session_once(storage: St
         RefreshSession(
             uow=storage.identity_units,
             refresh_tokens=refresh_tokens,
-            desk=desk(refresh_tokens, clock),
+            issuer=issuer(refresh_tokens, clock),
             clock=clock,
         )
     )
 
-    async def story(_: int) -> TokenPairView:
+    async def scenario(_: int) -> TokenPairView:
         return await use_case.execute(RefreshSessionCommand(refresh_tokens.serialize(spent)))
 
-    pairs, failures = await race(WORKERS, story)
+    pairs, failures = await race(WORKERS, scenario)
 
     # The first to come closes the session and says why; to the others it is closed already.
     assert pairs == []

@@ -7,7 +7,7 @@ import pytest
 
 from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.posts.list_feed import ListFeed, ListFeedQuery
-from application.posts.ports import RANKS_KEPT, Period, RankedPlace
+from application.posts.ports import RANKS_KEPT, Period, RankedPosition
 from application.posts.views import PostPageView
 from application.shared.paging import PageRequest
 from domain.identity.user import User
@@ -17,7 +17,7 @@ from domain.posts.vote import Direction
 from domain.shared.ids import UserId
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_post, a_user, an_actor
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 from tests.fakes import PlainCursorCodec, SettableClock
 
 SORTS = (Sort.TOP, Sort.HOT)
@@ -214,9 +214,9 @@ async def test_the_place_of_a_slice_is_that_of_its_last_post(storage: Storage, c
     top = await storage.posts.ranked(Sort.TOP, limit=1, after=None, as_of=now, viewer=None)
     hot = await storage.posts.ranked(Sort.HOT, limit=2, after=None, as_of=now, viewer=None)
 
-    assert (top.last, top.more) == (RankedPlace(1, first.id), True)
-    assert (hot.last, hot.more) == (RankedPlace(hot_rank(1, NOW), first.id), False)
-    empty = await storage.posts.ranked(Sort.TOP, limit=1, after=RankedPlace(-5, first.id), as_of=now, viewer=None)
+    assert (top.last, top.more) == (RankedPosition(1, first.id), True)
+    assert (hot.last, hot.more) == (RankedPosition(hot_rank(1, NOW), first.id), False)
+    empty = await storage.posts.ranked(Sort.TOP, limit=1, after=RankedPosition(-5, first.id), as_of=now, viewer=None)
     assert (empty.items, empty.more, empty.last) == ([], False, None)
 
 

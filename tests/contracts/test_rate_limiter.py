@@ -15,7 +15,7 @@ from adapters.rate_limit.redis import RedisRateLimiter
 from adapters.rate_limit.windows import MemoryRateLimiter, WindowStorage
 from adapters.shared.redis import RedisConnection
 from application.shared.pending import settled
-from application.shared.rate_limit import Charge, Limit, RateLimiter, Standing
+from application.shared.rate_limit import Charge, Limit, LimitState, RateLimiter
 
 THREE = Limit("three", 3, 60)
 HUNDRED = Limit("hundred", 100, 60)
@@ -24,7 +24,7 @@ HUNDRED = Limit("hundred", 100, 60)
 class Unreachable(RateLimiter):
     """Stands where nothing may fall back to."""
 
-    async def take(self, charges: object) -> list[Standing]:
+    async def take(self, charges: object) -> list[LimitState]:
         raise AssertionError(charges)
 
     def take_one(self, limit: Limit, subject: str) -> tuple[int, float]:
@@ -83,17 +83,17 @@ def time(limiter_and_time: tuple[RateLimiter, Time]) -> Time:
     return limiter_and_time[1]
 
 
-async def once(limiter: RateLimiter, limit: Limit, subject: str, cost: int = 1) -> Standing:
-    (standing,) = await limiter.take([Charge(limit, subject, cost)])
-    return standing
+async def once(limiter: RateLimiter, limit: Limit, subject: str, cost: int = 1) -> LimitState:
+    (state,) = await limiter.take([Charge(limit, subject, cost)])
+    return state
 
 
 async def test_the_amount_may_be_used_up_and_the_next_is_one_too_many(limiter: RateLimiter) -> None:
-    standings = [await once(limiter, THREE, "alice") for _ in range(4)]
+    states = [await once(limiter, THREE, "alice") for _ in range(4)]
 
-    assert [standing.remaining for standing in standings] == [2, 1, 0, -1]
-    assert [standing.is_exceeded for standing in standings] == [False, False, False, True]
-    assert all(50 < standing.resets_in <= 60 for standing in standings)
+    assert [state.remaining for state in states] == [2, 1, 0, -1]
+    assert [state.is_exceeded for state in states] == [False, False, False, True]
+    assert all(50 < state.resets_in <= 60 for state in states)
 
 
 async def test_one_charge_alone_counts_as_any(limiter: RateLimiter) -> None:
@@ -121,9 +121,9 @@ async def test_several_charges_are_all_counted_also_when_one_is_over(limiter: Ra
     for _ in range(3):
         await once(limiter, THREE, "alice")
 
-    standings = await limiter.take([Charge(THREE, "alice"), Charge(HUNDRED, "alice")])
+    states = await limiter.take([Charge(THREE, "alice"), Charge(HUNDRED, "alice")])
 
-    assert [(standing.limit, standing.remaining) for standing in standings] == [(THREE, -1), (HUNDRED, 99)]
+    assert [(state.limit, state.remaining) for state in states] == [(THREE, -1), (HUNDRED, 99)]
     assert (await once(limiter, HUNDRED, "alice")).remaining == 98
 
 
@@ -164,9 +164,9 @@ async def test_a_window_is_not_prolonged_by_what_comes_during_it(limiter: RateLi
 
 async def test_fifty_at_once_use_up_exactly_what_there_is(limiter: RateLimiter) -> None:
     ten = Limit("ten", 10, 60)
-    standings = await asyncio.gather(*(once(limiter, ten, "alice") for _ in range(50)))
+    states = await asyncio.gather(*(once(limiter, ten, "alice") for _ in range(50)))
 
-    assert sum(not standing.is_exceeded for standing in standings) == 10
+    assert sum(not state.is_exceeded for state in states) == 10
 
 
 def test_memory_decides_as_the_library_does() -> None:

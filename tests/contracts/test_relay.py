@@ -20,7 +20,7 @@ from domain.shared.ids import PostId
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_post, a_user, an_actor, an_id
 from tests.conftest import OpenStorage
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 from tests.fakes import SettableClock
 
 POLICY = RetryPolicy(attempts=3, first=10.0, longest=60.0)
@@ -169,7 +169,7 @@ async def test_what_is_refused_holds_up_its_own_subject_and_nothing_else(
     assert broker.of(bad) == []
     assert all(broker.of(id) == ["post.published", "post.edited"] for id in good)
     pending = await storage.relay_ledger.pending(limit=10)
-    assert [(letter.event.type, letter.attempts, letter.error) for letter in pending] == [
+    assert [(entry.event.type, entry.attempts, entry.error) for entry in pending] == [
         ("post.published", 1, "too large for me"),
         ("post.edited", 0, ""),
     ]
@@ -196,10 +196,10 @@ async def test_what_is_refused_too_often_is_given_up_and_lets_the_later_ones_pas
     waits = []
     for attempt in range(1, POLICY.attempts + 1):
         await run_dry(relay)
-        letters = [*await storage.relay_ledger.pending(limit=1), *await storage.relay_ledger.dead(limit=1)]
-        assert letters[0].attempts == attempt
-        assert letters[0].next_attempt_at is not None
-        waits.append((letters[0].next_attempt_at - clock.now()).total_seconds())
+        entries = [*await storage.relay_ledger.pending(limit=1), *await storage.relay_ledger.dead(limit=1)]
+        assert entries[0].attempts == attempt
+        assert entries[0].next_attempt_at is not None
+        waits.append((entries[0].next_attempt_at - clock.now()).total_seconds())
         clock.advance(timedelta(seconds=60))
 
     assert [round(wait) for wait in waits] == [10, 20, 40]
@@ -258,7 +258,7 @@ async def test_a_broker_that_is_away_counts_as_no_attempt_and_loses_nothing(
         with pytest.raises(Unavailable):
             await relay.step()
     assert await storage.relay_ledger.dead(limit=10) == []
-    assert {letter.attempts for letter in await storage.relay_ledger.pending(limit=50)} == {0}
+    assert {entry.attempts for entry in await storage.relay_ledger.pending(limit=50)} == {0}
 
     broker.fails_after = None
     await run_dry(relay)
@@ -274,7 +274,7 @@ async def test_a_relay_that_dies_in_the_middle_leaves_its_batch_to_the_others(op
     dying, other = open_storage(), open_storage()
     await given(dying, alice)
     ids = await given_stories(dying, alice, posts=5, edits=1)
-    await dying.events.settle()
+    await dying.events.assign_positions()
     broker.pause = 60.0
     task = asyncio.create_task(a_relay(dying, broker, clock).step())
     await asyncio.sleep(0.3)
@@ -294,22 +294,22 @@ async def test_a_batch_is_nobody_elses_until_it_is_let_go_of(open_storage: OpenS
     await given(here, alice)
     await given(here, post := a_post(alice))
     await given_stories(here, alice, posts=1, edits=0)
-    await here.events.settle()
+    await here.events.assign_positions()
     del post
 
     async with here.relay_queue.claim(limit=10, now=clock.now()) as first:
-        assert len(first.taken) == 1
+        assert len(first.batch) == 1
         async with there.relay_queue.claim(limit=10, now=clock.now()) as second:
-            assert len(second.taken) == 0
+            assert len(second.batch) == 0
     async with there.relay_queue.claim(limit=10, now=clock.now()) as third:
-        assert len(third.taken) == 1
+        assert len(third.batch) == 1
 
 
 async def test_what_was_not_delivered_outlives_its_time(storage: Storage, clock: SettableClock) -> None:
     alice, broker = a_user(), Broker()
     await given(storage, alice)
     await given_stories(storage, alice, posts=2, edits=1)
-    await storage.events.settle()
+    await storage.events.assign_positions()
     purge = PurgeEvents(retention=storage.retention, clock=clock, keep=timedelta(days=7), delivered_only=True)
     clock.advance(timedelta(days=8))
     assert await purge.step() == 0
@@ -348,7 +348,7 @@ async def test_what_no_relay_has_taken_waits_since_it_happened(storage: Storage,
     assert await storage.relay_ledger.waiting_since(LATER) is None
     await given_stories(storage, alice, posts=2, edits=1)
     assert await storage.relay_ledger.waiting_since(LATER) == NOW
-    await storage.events.settle()
+    await storage.events.assign_positions()
     assert await storage.relay_ledger.waiting_since(LATER) == NOW
     await run_dry(a_relay(storage, broker, clock))
     assert await storage.relay_ledger.waiting_since(LATER) is None

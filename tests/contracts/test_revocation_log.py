@@ -9,7 +9,7 @@ from domain.identity.session import RevocationReason, Session
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_hash, a_session, a_user
 from tests.conftest import OpenStorage
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 
 
 async def revoke(storage: Storage, session: Session) -> None:

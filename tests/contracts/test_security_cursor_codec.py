@@ -22,9 +22,9 @@ def codec(request: pytest.FixtureRequest) -> CursorCodec:
 
 
 def test_a_cursor_names_its_place(codec: CursorCodec) -> None:
-    place = an_id()
+    position = an_id()
 
-    assert codec.decode("feed", codec.encode("feed", place)) == place
+    assert codec.decode("feed", codec.encode("feed", position)) == position
 
 
 def test_a_cursor_does_not_fit_another_list(codec: CursorCodec) -> None:
@@ -41,9 +41,9 @@ def test_a_cursor_can_stand_in_a_url_as_it_is(codec: CursorCodec) -> None:
 
 
 def test_equal_places_make_equal_cursors(codec: CursorCodec) -> None:
-    place = an_id()
+    position = an_id()
 
-    assert codec.encode("feed", place) == codec.encode("feed", place)
+    assert codec.encode("feed", position) == codec.encode("feed", position)
 
 
 @pytest.mark.parametrize("position", [0, 20, -1])

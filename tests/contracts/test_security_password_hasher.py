@@ -3,12 +3,12 @@
 import pytest
 
 from adapters.security.argon2 import Argon2PasswordHasher, HashingSettings
-from application.identity.ports import PasswordHasher, PasswordVerdict
+from application.identity.ports import PasswordCheck, PasswordHasher
 from domain.identity.values import Password
 from tests.fakes import FastPasswordHasher
 
 PASSWORD = Password.new("correct horse battery staple")
-NO = PasswordVerdict(matches=False, outdated=False)
+NO = PasswordCheck(matches=False, outdated=False)
 
 
 def hasher_of(kind: str, *, stronger: bool = False) -> PasswordHasher:
@@ -28,7 +28,7 @@ def hasher(kind: str) -> PasswordHasher:
 
 
 async def test_a_password_matches_its_hash(hasher: PasswordHasher) -> None:
-    assert await hasher.verify(await hasher.hash(PASSWORD), PASSWORD) == PasswordVerdict(matches=True, outdated=False)
+    assert await hasher.verify(await hasher.hash(PASSWORD), PASSWORD) == PasswordCheck(matches=True, outdated=False)
 
 
 async def test_another_password_does_not(hasher: PasswordHasher) -> None:
@@ -55,7 +55,7 @@ async def test_a_hash_under_weaker_parameters_matches_and_is_outdated(kind: str)
 
     verdict = await hasher_of(kind, stronger=True).verify(stored, PASSWORD)
 
-    assert verdict == PasswordVerdict(matches=True, outdated=True)
+    assert verdict == PasswordCheck(matches=True, outdated=True)
 
 
 async def test_a_wrong_password_is_not_called_outdated(kind: str) -> None:

@@ -64,13 +64,13 @@ def test_a_successor_is_of_the_same_session_and_the_next_generation(tokens: Refr
 def test_a_token_leads_to_the_session_that_is_as_far_or_further(tokens: RefreshTokens, steps: int) -> None:
     token = after(tokens, tokens.first(SessionId(an_id())), 3)
 
-    assert tokens.leads_to(token, session_at(tokens, after(tokens, token, steps)))
+    assert tokens.chain_reaches(token, session_at(tokens, after(tokens, token, steps)))
 
 
 def test_a_token_of_a_later_generation_is_never_genuine(tokens: RefreshTokens) -> None:
     token = tokens.first(SessionId(an_id()))
 
-    assert not tokens.leads_to(tokens.successor(token), session_at(tokens, token))
+    assert not tokens.chain_reaches(tokens.successor(token), session_at(tokens, token))
 
 
 @pytest.mark.parametrize("steps", [0, 1, 7])
@@ -78,20 +78,20 @@ def test_a_forged_token_leads_nowhere(tokens: RefreshTokens, steps: int) -> None
     token = tokens.first(SessionId(an_id()))
     forged = RefreshToken(token.session_id, 0, bytes(32))
 
-    assert not tokens.leads_to(forged, session_at(tokens, after(tokens, token, steps)))
+    assert not tokens.chain_reaches(forged, session_at(tokens, after(tokens, token, steps)))
 
 
 def test_a_right_secret_under_a_wrong_generation_leads_nowhere(tokens: RefreshTokens) -> None:
     token = after(tokens, tokens.first(SessionId(an_id())), 5)
     session = session_at(tokens, after(tokens, token, 2))
 
-    assert not tokens.leads_to(RefreshToken(token.session_id, 4, token.secret), session)
+    assert not tokens.chain_reaches(RefreshToken(token.session_id, 4, token.secret), session)
 
 
 def test_the_secret_of_another_session_leads_nowhere(tokens: RefreshTokens) -> None:
     ours, theirs = tokens.first(SessionId(an_id())), tokens.first(SessionId(an_id()))
 
-    assert not tokens.leads_to(RefreshToken(ours.session_id, 0, theirs.secret), session_at(tokens, ours))
+    assert not tokens.chain_reaches(RefreshToken(ours.session_id, 0, theirs.secret), session_at(tokens, ours))
 
 
 @pytest.mark.parametrize("text", ["", "prt_", "a.b.c", "prt_" + "A" * 69, "prt_" + "A" * 71, "x" * 10_000, "prt_ä"])

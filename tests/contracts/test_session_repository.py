@@ -12,7 +12,7 @@ from domain.shared.ids import SessionId
 from entrypoints.storage import Storage
 from tests.aggregates import fields_of
 from tests.builders import NOW, a_hash, a_session, a_user, an_id
-from tests.contracts.stories import given, load_session
+from tests.contracts.scenarios import given, load_session
 
 LATER = NOW + timedelta(minutes=5, microseconds=7)
 
@@ -74,8 +74,8 @@ async def test_the_oldest_live_sessions_are_beyond_the_newest(storage: Storage) 
     await given(storage, alice, bob, *live, closed, expired, a_session(bob))
 
     async with storage.identity_units() as uow:
-        beyond = {session.id for session in await uow.sessions.beyond(alice.id, keep=3, at=NOW)}
-        none = await uow.sessions.beyond(alice.id, keep=5, at=NOW)
+        beyond = {session.id for session in await uow.sessions.oldest_beyond(alice.id, keep=3, at=NOW)}
+        none = await uow.sessions.oldest_beyond(alice.id, keep=5, at=NOW)
 
     assert (beyond, none) == ({live[0].id, live[1].id}, [])
 

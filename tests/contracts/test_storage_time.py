@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from entrypoints.storage import Storage
 from tests.builders import NOW, a_post, a_user
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 
 
 async def test_the_time_lies_between_asking_and_being_answered(storage: Storage) -> None:

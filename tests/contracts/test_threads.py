@@ -15,7 +15,7 @@ from domain.shared.errors import PosternError
 from domain.shared.ids import PostId
 from entrypoints.storage import Storage
 from tests.builders import a_post, a_user, an_actor
-from tests.contracts.stories import given, load_post, race, retried
+from tests.contracts.scenarios import given, load_post, race, retried
 from tests.contracts.test_votes import drift, vote
 from tests.fakes import CountedIds, SettableClock
 
@@ -151,20 +151,22 @@ async def test_answering_and_deleting_at_once_leaves_a_sound_thread(storage: Sto
     alice, bob = a_user(), a_user()
     await given(storage, alice, bob)
     answering = retried(
-        storage.grouped(PublishPost(uow=storage.posts_units, authors=storage.authors, ids=CountedIds(), clock=clock))
+        storage.group_commit(
+            PublishPost(uow=storage.posts_units, authors=storage.authors, ids=CountedIds(), clock=clock)
+        )
     )
 
     for _ in range(10):
         post = a_post(alice)
         await given(storage, post)
 
-        async def story(number: int, post: Post = post) -> None:
+        async def scenario(number: int, post: Post = post) -> None:
             if number == 3:
                 await delete(storage, post, alice, clock)
             else:
                 await answering.execute(PublishPostCommand(an_actor(bob), PostText(f"answer {number}"), post.id))
 
-        _, failures = await race(8, story)
+        _, failures = await race(8, scenario)
 
         assert {type(failure) for failure in failures} <= {ReplyTargetGone}
         stored, there = await look(storage, post), await replies(storage, post)

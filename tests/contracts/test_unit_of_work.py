@@ -20,8 +20,8 @@ from entrypoints.storage import Storage
 from tests.aggregates import fields_of
 from tests.builders import NOW, a_post, a_session, a_user, an_actor, an_id
 from tests.conftest import OpenStorage
-from tests.contracts.stories import changed, given, load_post, load_user
-from tests.contracts.test_grouping import Told
+from tests.contracts.scenarios import changed, given, load_post, load_user
+from tests.contracts.test_group_commit import FunctionUseCase
 from tests.fakes import ARequest
 
 
@@ -108,7 +108,7 @@ async def test_a_request_knows_whether_anything_was_committed_for_it(storage: St
             if commits:
                 await uow.commit()
 
-    grouped = storage.grouped(Told[User, None](lambda who: add(who, commits=True)))
+    group_commit = storage.group_commit(FunctionUseCase[User, None](lambda who: add(who, commits=True)))
     noted = []
     await add(known, commits=False)
     noted.append(asked.has_committed)
@@ -119,9 +119,9 @@ async def test_a_request_knows_whether_anything_was_committed_for_it(storage: St
     with pytest.raises(EmailTaken):
         await add(user, commits=True)
     with pytest.raises(EmailTaken):
-        await grouped.execute(user)
+        await group_commit.execute(user)
     noted.append(asked.has_committed)
-    await grouped.execute(a_user())
+    await group_commit.execute(a_user())
     noted.append(asked.has_committed)
 
     assert noted == [False, True, False, True]
@@ -141,7 +141,7 @@ async def test_a_request_knows_of_a_commit_although_who_is_told_of_it_fails(open
             await uow.posts.add(post)
             await uow.commit()
 
-    for way in (publish, storage.grouped(Told[Post, None](publish)).execute):
+    for way in (publish, storage.group_commit(FunctionUseCase[Post, None](publish)).execute):
         asked = ARequest()
         current.set(asked)
         post = Post.publish(id=PostId(an_id()), by=an_actor(alice), text=PostText("news"), at=NOW)

@@ -13,7 +13,7 @@ from domain.shared.ids import UserId
 from entrypoints.storage import Storage
 from tests.aggregates import fields_of
 from tests.builders import NOW, a_user, an_id
-from tests.contracts.stories import changed, given, load_user
+from tests.contracts.scenarios import changed, given, load_user
 
 SAME_TO_EVERYBODY = [
     pytest.param("alice", "ALICE", id="case"),
@@ -337,7 +337,7 @@ async def test_the_standing_of_an_account_is_its_role_and_status(storage: Storag
     await given(storage, user)
 
     async with storage.identity_units() as uow:
-        standing = await uow.users.standing(user.id)
+        standing = await uow.users.role_and_status(user.id)
 
     assert standing is not None
     assert (standing.role, standing.status) == (Role.MODERATOR, UserStatus.SUSPENDED)
@@ -345,4 +345,4 @@ async def test_the_standing_of_an_account_is_its_role_and_status(storage: Storag
 
 async def test_an_account_that_is_not_there_has_no_standing(storage: Storage) -> None:
     async with storage.identity_units() as uow:
-        assert await uow.users.standing(UserId(an_id())) is None
+        assert await uow.users.role_and_status(UserId(an_id())) is None

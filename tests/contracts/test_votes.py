@@ -21,7 +21,7 @@ from domain.shared.ids import PostId, UserId
 from entrypoints.storage import Storage
 from tests.backends import BACKENDS, LOCKING
 from tests.builders import a_post, a_user, an_actor, an_id
-from tests.contracts.stories import given, race, retried
+from tests.contracts.scenarios import given, race, retried
 from tests.fakes import SettableClock
 
 pytestmark = pytest.mark.parametrize("backend", [*BACKENDS, *LOCKING], indirect=True)
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.parametrize("backend", [*BACKENDS, *LOCKING], indirect=
 
 async def vote(storage: Storage, clock: SettableClock, voter: User, post: Post, dir: int) -> VoteView:
     command = CastVoteCommand(an_actor(voter), post.id, Direction(dir))
-    return await retried(storage.grouped(CastVote(uow=storage.posts_units, clock=clock))).execute(command)
+    return await retried(storage.group_commit(CastVote(uow=storage.posts_units, clock=clock))).execute(command)
 
 
 async def counters(storage: Storage, post: Post, viewer: User | None = None) -> tuple[int, int, int, object]:
@@ -166,11 +166,11 @@ async def test_five_hundred_votes_of_one_user_at_once_are_one(storage: Storage, 
     # As many at once as one process lets through; more would wait for a connection, and be refused at last.
     door = asyncio.Semaphore(50)
 
-    async def story(_: int) -> VoteView:
+    async def scenario(_: int) -> VoteView:
         async with door:
             return await vote(storage, clock, bob, post, 1)
 
-    answers, failures = await race(500, story)
+    answers, failures = await race(500, scenario)
 
     assert failures == []
     assert {(answer.upvotes, answer.score) for answer in answers} == {(1, 1)}
@@ -192,11 +192,11 @@ async def test_a_thousand_users_vote_on_one_post(storage: Storage, clock: Settab
 
     door = asyncio.Semaphore(50)
 
-    async def story(number: int) -> VoteView:
+    async def scenario(number: int) -> VoteView:
         async with door:
             return await vote(storage, clock, voters[number], post, directions[number])
 
-    answers, failures = await race(len(voters), story)
+    answers, failures = await race(len(voters), scenario)
 
     assert failures == []
     assert len(answers) == 1000
@@ -212,12 +212,12 @@ async def test_random_votes_of_eight_at_once_leave_no_drift(storage: Storage, cl
     posts = [a_post(users[n % 3]) for n in range(6)]
     await given(storage, *users, *posts)
 
-    async def story(number: int) -> None:
+    async def scenario(number: int) -> None:
         rng = random.Random(number)
         for _ in range(60):
             await vote(storage, clock, rng.choice(users), rng.choice(posts), rng.choice([1, 1, 0, -1]))
 
-    _, failures = await race(8, story)
+    _, failures = await race(8, scenario)
 
     assert failures == []
     assert await drift(storage) == []

@@ -26,7 +26,7 @@ from entrypoints.storage import Storage
 from tests.aggregates import fields_of
 from tests.builders import NOW, a_delivery, a_user, a_webhook, an_actor, an_id
 from tests.conftest import OpenStorage
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 from tests.fakes import CountedIds, SettableClock
 
 LATER = NOW + timedelta(seconds=7, microseconds=1)
@@ -204,7 +204,7 @@ async def test_what_happens_is_queued_for_those_who_want_it_from_their_time_on(
     author = a_user()
     await given(storage, author)
     await publish(storage, author)
-    await storage.events.settle()
+    await storage.events.assign_positions()
     begun = await storage.events.head()
     late = a_webhook(from_position=begun)
     early = a_webhook("https://a.example", "post.published")
@@ -455,7 +455,7 @@ async def test_what_no_relay_has_handed_out_or_sent_waits(storage: Storage, cloc
     webhook = a_webhook()
     await stored(storage, webhook)
     assert await reader.waiting_since(LATER) == NOW
-    await storage.events.settle()
+    await storage.events.assign_positions()
     assert await reader.waiting_since(LATER) == NOW
 
     await a_fan_out(storage, clock).step()

@@ -12,12 +12,12 @@ from adapters.security.secret_box import AesGcmSecretBox
 from adapters.security.totp import PyotpTotpCodes
 from application.identity.log_in import LogInCommand
 from application.identity.note_session_use import NoteSessionUseCommand
-from application.identity.ports import PasswordHasher, PasswordVerdict
+from application.identity.ports import PasswordCheck, PasswordHasher
 from application.identity.refresh_session import RefreshSessionCommand
 from application.identity.revocations import generation_of
-from application.identity.second_factor import SecondFactorDesk
+from application.identity.second_factor import SecondFactorVerifier
 from application.identity.sign_up import SignUpCommand
-from application.identity.tokens import TokenDesk
+from application.identity.tokens import TokenIssuer
 from application.identity.use_cases import IdentityUseCases
 from application.identity.views import SignedUpView, TokenPairView
 from application.posts.list_feed import ListFeed
@@ -25,7 +25,7 @@ from application.posts.list_my_posts import StoredMyPosts
 from application.posts.read_feed import StoredExactFeed, StoredPublicFeed
 from application.posts.use_cases import PostsUseCases
 from application.shared.background import Background
-from application.shared.threads import AT_ONCE
+from application.shared.threads import INLINE_THREADS
 from application.shared.use_case import UseCase
 from application.shared.writing import Writing
 from domain.identity.reserved import ReservedUsernames
@@ -62,7 +62,7 @@ class Interrupted(PasswordHasher):
     async def hash(self, password: Password) -> str:
         return await self._hasher.hash(password)
 
-    async def verify(self, password_hash: str | None, password: Password) -> PasswordVerdict:
+    async def verify(self, password_hash: str | None, password: Password) -> PasswordCheck:
         verdict = await self._hasher.verify(password_hash, password)
         await self._meanwhile()
         return verdict
@@ -103,9 +103,9 @@ class World:
         self.totp = PyotpTotpCodes(issuer="Postern")
         self.box = AesGcmSecretBox(keys=DerivedKeys("a key that everybody knows"))
         self.recovery_codes = RandomRecoveryCodes()
-        self.second_factor = SecondFactorDesk(totp=self.totp, box=self.box, recovery_codes=self.recovery_codes)
+        self.second_factor = SecondFactorVerifier(totp=self.totp, box=self.box, recovery_codes=self.recovery_codes)
         self.mails = TemplatedAccountMails(MailQueue(NoTransport()), public_url="https://example.org")
-        self.desk = TokenDesk(ids=self.ids, access_tokens=self.access_tokens, refresh_tokens=self.refresh_tokens)
+        self.issuer = TokenIssuer(ids=self.ids, access_tokens=self.access_tokens, refresh_tokens=self.refresh_tokens)
 
         storage = self.storage
         self.list_feed = ListFeed(reader=storage.posts, cursors=self.cursors, clock=self.clock)
@@ -121,7 +121,7 @@ class World:
             ids=self.ids,
             clock=self.clock,
             cursors=self.cursors,
-            threads=AT_ONCE,
+            threads=INLINE_THREADS,
             writing=Undecorated(),
         )
 
@@ -142,7 +142,7 @@ class World:
             common_passwords=self.common_passwords,
             usernames=self.usernames,
             reserved=self.reserved,
-            desk=self.desk,
+            issuer=self.issuer,
             refresh_tokens=self.refresh_tokens,
             one_time_tokens=RandomOneTimeTokens(),
             totp=self.totp,

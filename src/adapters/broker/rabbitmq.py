@@ -49,12 +49,12 @@ class RabbitMqPublisher(EventPublisher, Probe):
                 )
         except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
             await self._drop()
-            raise _away(error) from error
+            raise _unavailable(error) from error
         for outcome in outcomes:
             # A cancellation too: the library ends so what waits on a connection that is lost.
             if isinstance(outcome, BaseException) and not isinstance(outcome, DeliveryError):
                 await self._drop()
-                raise _away(outcome) from outcome
+                raise _unavailable(outcome) from outcome
         return [_refusal(outcome) for outcome in outcomes]
 
     async def check(self) -> None:
@@ -66,7 +66,7 @@ class RabbitMqPublisher(EventPublisher, Probe):
                     await self._channel.declare_exchange(self._name, ExchangeType.TOPIC, durable=True)
         except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
             await self._drop()
-            raise _away(error) from error
+            raise _unavailable(error) from error
 
     async def close(self) -> None:
         await self._drop()
@@ -107,6 +107,6 @@ def _refusal(outcome: object) -> str | None:
     return f"not acknowledged: {outcome}" if isinstance(outcome, DeliveryError) else None
 
 
-def _away(error: BaseException) -> Unavailable:
+def _unavailable(error: BaseException) -> Unavailable:
     # Without the address, which may hold a password.
     return Unavailable(f"RabbitMQ does not answer ({type(error).__name__})")

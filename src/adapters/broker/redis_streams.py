@@ -47,7 +47,7 @@ class RedisStreamsPublisher(EventPublisher, Probe):
             async with asyncio.timeout(self._timeout):
                 await pipeline.execute(raise_on_error=True)
         except (RedisError, OSError, TimeoutError) as error:
-            raise _away(error) from error
+            raise _unavailable(error) from error
         return [None] * len(messages)
 
     async def check(self) -> None:
@@ -55,11 +55,11 @@ class RedisStreamsPublisher(EventPublisher, Probe):
             async with asyncio.timeout(self._timeout):
                 await self._redis.ping()
         except (RedisError, OSError, TimeoutError) as error:
-            raise _away(error) from error
+            raise _unavailable(error) from error
 
     async def close(self) -> None:
         await self._redis.aclose()
 
 
-def _away(error: BaseException) -> Unavailable:
+def _unavailable(error: BaseException) -> Unavailable:
     return Unavailable(f"Redis does not take events ({type(error).__name__})")

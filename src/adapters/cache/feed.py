@@ -11,7 +11,7 @@ from adapters.cache.pages import Loaded, RevisedPages, boot_time, size_of
 from application.posts.list_feed import ListFeedQuery
 from application.posts.ports import Period
 from application.posts.read_feed import ExactFeed, PublicFeed, PublicFeedQuery
-from application.shared.commits import CommitMarks
+from application.shared.commit_counter import CommitCounter
 from application.shared.pending import Pending, settled
 from application.shared.views import EncodedPage
 from domain.posts.ranking import Sort
@@ -83,7 +83,7 @@ class CachedPublicFeed(PublicFeed):
     def _begin(self, query: PublicFeedQuery) -> asyncio.Task[EncodedPage]:
         load = asyncio.create_task(self._load(query, self._timer() + self._ttl))
         self._flights[query] = load  # The loop itself holds tasks weakly.
-        load.add_done_callback(_look_at_failure)
+        load.add_done_callback(_retrieve_exception)
         return load
 
     async def _load(self, query: PublicFeedQuery, expires_at: float) -> EncodedPage:
@@ -96,7 +96,7 @@ class CachedPublicFeed(PublicFeed):
         return entry.page
 
 
-def _look_at_failure(load: asyncio.Task[EncodedPage]) -> None:
+def _retrieve_exception(load: asyncio.Task[EncodedPage]) -> None:
     # Everybody who waited may have gone, and then nobody else looks at it; asyncio would call that an error.
     if not load.cancelled():
         load.exception()
@@ -127,7 +127,7 @@ class CheckedFeed(ExactFeed):
         self,
         inner: ExactFeed,
         *,
-        commits: CommitMarks,
+        commits: CommitCounter,
         ttl_seconds: float,
         max_bytes: int = FEED_CACHE_BYTES,
         timer: Callable[[], float] = boot_time,
@@ -157,12 +157,12 @@ class CheckedFeed(ExactFeed):
     def page(self, query: ListFeedQuery) -> Pending[EncodedPage]:
         if self._ttl <= 0:
             return self._inner.page(query)
-        mark = self._commits.current()
-        if mark is None:
+        version = self._commits.current()
+        if version is None:
             self._bypasses += 1
             return self._inner.page(query)
         name = _name(query)
-        page = self._pages.kept(name, mark)
+        page = self._pages.kept(name, version)
         if page is not None:
             self._hits += 1
             return page
@@ -171,7 +171,7 @@ class CheckedFeed(ExactFeed):
         async def load(expires_at: float) -> Loaded:
             return Loaded(await settled(self._inner.page(query)), expires_at)
 
-        return self._pages.loaded(name, mark, self._ttl, load)
+        return self._pages.loaded(name, version, self._ttl, load)
 
 
 _Name = tuple[int | None, int | None, Sort, int, str | None, Period]

@@ -42,7 +42,7 @@ class _Entry:
         self.size = size_of(page)
 
 
-class _Flight(NamedTuple):
+class _PendingLoad(NamedTuple):
     """A load under way, and the revision that was current before it began."""
 
     revision: int
@@ -70,7 +70,7 @@ class RevisedPages(Generic[K]):
         self._entries: OrderedDict[K, _Entry] = OrderedDict()
         """The least recently used first. A cache of cachetools takes two calls in Python for each look."""
         self._bytes = 0
-        self._flights: dict[K, _Flight] = {}
+        self._flights: dict[K, _PendingLoad] = {}
         self._tasks: set[asyncio.Task[object]] = set()
 
     def __len__(self) -> int:
@@ -102,9 +102,9 @@ class RevisedPages(Generic[K]):
         under_way = None if flight is None or flight.revision != revision else flight.page
         if under_way is None:
             under_way = self.spawn(self._load(key, revision, load, self._timer() + ttl_seconds))
-            under_way.add_done_callback(_look_at_failure)
+            under_way.add_done_callback(_retrieve_exception)
             # Takes the place of a flight under an older revision, which from then on keeps nothing.
-            self._flights[key] = _Flight(revision, under_way)
+            self._flights[key] = _PendingLoad(revision, under_way)
         # Shielded: a reader that is cancelled would cancel the load that the others wait for.
         return await asyncio.shield(under_way)
 
@@ -145,7 +145,7 @@ class RevisedPages(Generic[K]):
         return task
 
 
-def _look_at_failure(load: asyncio.Task[EncodedPage]) -> None:
+def _retrieve_exception(load: asyncio.Task[EncodedPage]) -> None:
     # Everybody who waited may have gone, and then nobody else looks at it; asyncio would call that an error.
     if not load.cancelled():
         load.exception()

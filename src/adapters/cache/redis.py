@@ -55,7 +55,7 @@ from adapters.cache.pages import boot_time
 from adapters.shared.redis import Command, RedisConnection
 from adapters.shared.supervision import supervise
 from adapters.shared.tasks import end
-from application.events.own_posts import changed_author
+from application.events.changed_authors import changed_author
 from application.posts.ports import AuthorRevisions
 from application.shared.errors import StorageUnavailable, TransientFailure, Unavailable
 from application.shared.fence import CacheFence
@@ -162,7 +162,7 @@ class RedisAuthorRevisions(AuthorRevisions, CommitListener):
     async def start(self) -> None:
         """Look at the fence once, and then every quarter of a lease in the background. Twice is once."""
         if self._watcher is None:
-            await self._look()
+            await self._poll()
             # Without it `current` knows nothing, which is slow and safe.
             self._watcher = asyncio.create_task(supervise(_WATCH, self._watch), name=_WATCH)
 
@@ -209,7 +209,7 @@ class RedisAuthorRevisions(AuthorRevisions, CommitListener):
         announcement = asyncio.create_task(self._announce(authors), name="an announcement")
         self._announcements.add(announcement)
         announcement.add_done_callback(self._announcements.discard)
-        announcement.add_done_callback(_look_at_failure)
+        announcement.add_done_callback(_log_failure)
         await asyncio.shield(announcement)
 
     async def _announce(self, authors: set[UserId]) -> None:
@@ -250,9 +250,9 @@ class RedisAuthorRevisions(AuthorRevisions, CommitListener):
         while True:
             await asyncio.sleep(self._lease / LOOKS_A_LEASE)
             await self._recover()
-            await self._look()
+            await self._poll()
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         began = self._timer()
         try:
             up = await self._fence.is_up()
@@ -276,7 +276,7 @@ class RedisAuthorRevisions(AuthorRevisions, CommitListener):
             self._must_lower = False
 
 
-def _look_at_failure(task: asyncio.Task[None]) -> None:
+def _log_failure(task: asyncio.Task[None]) -> None:
     # The caller of an announcement may have gone.
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("%s of the cache's revisions failed", task.get_name(), exc_info=error)

@@ -22,8 +22,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from adapters.live.bell import CommitBell
-from adapters.live.stream import SWEEP_SECONDS, LiveStream, Piece
+from adapters.live.commit_signal import CommitSignal
+from adapters.live.stream import SWEEP_SECONDS, Chunk, LiveStream
 from adapters.shared.supervision import Failures
 from adapters.shared.tasks import end
 from application.events.live import Reader, TooManyStreams
@@ -48,11 +48,11 @@ CATCHING_UP: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class EventFormat:
     """How things are said on the wire."""
 
     event: Callable[[LoggedEvent], bytes]
-    beat: Callable[[int], bytes]
+    heartbeat: Callable[[int], bytes]
     """A sign of life, with the position to resume from."""
     greeting: Callable[[int], bytes]
     """The first words of a stream, with the position that it begins after."""
@@ -66,8 +66,8 @@ class LiveHub:
     def __init__(
         self,
         log: EventLog,
-        bell: CommitBell,
-        wording: Wording,
+        commit_signal: CommitSignal,
+        event_format: EventFormat,
         *,
         max_streams: int,
         max_streams_of_one: int,
@@ -79,8 +79,8 @@ class LiveHub:
         self.position = 0
         """Up to where the log was handed out."""
         self._events = log
-        self._bell = bell
-        self._wording = wording
+        self._commit_signal = commit_signal
+        self._format = event_format
         self._max_streams = max_streams
         self._max_streams_of_one = max_streams_of_one
         self._poll_seconds = poll_seconds
@@ -125,11 +125,11 @@ class LiveHub:
         try:
             await self._follow()
             if after is None:
-                stream.begin(self.position, self._wording.greeting(self.position))
+                stream.begin(self.position, self._format.greeting(self.position))
             elif await self._is_lost(after):
-                stream.begin(self.position, self._wording.greeting(self.position) + self._wording.reset(self.position))
+                stream.begin(self.position, self._format.greeting(self.position) + self._format.reset(self.position))
             else:
-                stream.begin(after, self._wording.greeting(after))
+                stream.begin(after, self._format.greeting(after))
         except BaseException:
             stream.close()
             raise
@@ -158,53 +158,53 @@ class LiveHub:
         self.hang_up()
         await end([task for task in (self._handing_out, self._sweeping) if task is not None])
 
-    async def missed_by(self, stream: LiveStream) -> Piece:
+    async def events_after(self, stream: LiveStream) -> Chunk:
         """Read a page of the log after the position of `stream`, as its reader sees it. Ends it when that fails."""
         try:
             async with self._catching_up:
                 events = await self._events.read(after=stream.position, limit=PAGE)
         except Unavailable:
             stream.finish()  # It may come back when the storage has.
-            return Piece(b"", 0, stream.position)
-        said = [self._wording.event(seen) for event in events if (seen := stream.reader.view(event)) is not None]
-        return Piece(b"".join(said), len(said), events[-1].position if events else stream.position)
+            return Chunk(b"", 0, stream.position)
+        said = [self._format.event(seen) for event in events if (seen := stream.reader.view(event)) is not None]
+        return Chunk(b"".join(said), len(said), events[-1].position if events else stream.position)
 
     async def _is_lost(self, after: int) -> bool:
         """Tell whether what came after a position is no longer kept, or is too much, or never was of this log."""
         if after > self.position:
             return after > await self._events.head()
-        return self.position - after > CATCH_UP_EVENTS or after < await self._events.tail()
+        return self.position - after > CATCH_UP_EVENTS or after < await self._events.position_before_oldest()
 
     async def _follow(self) -> None:
         """Begin to follow the log, from its end, unless it is being followed."""
         async with self._starting:
             if self._handing_out is None or self._handing_out.done():
                 # What nobody has looked at since has no position yet: it would be told as if it happened now.
-                while await self._events.settle(limit=_SETTLED) == _SETTLED:
+                while await self._events.assign_positions(limit=_SETTLED) == _SETTLED:
                     pass
                 self.position = await self._events.head()
-                self._handing_out = self._started(self._hand_out(), _HANDING_OUT)
+                self._handing_out = self._started(self._broadcast(), _HANDING_OUT)
             if self._sweeping is None or self._sweeping.done():
                 self._sweeping = self._started(self._sweep(), _SWEEPING)
 
     def _started(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
-        task.add_done_callback(self._look_at_failure)
+        task.add_done_callback(self._log_failure)
         return task
 
-    def _look_at_failure(self, task: asyncio.Task[None]) -> None:
+    def _log_failure(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             # Streams that nobody fills would be silent for ever. Their readers come back, and it is begun anew.
             self._failures[task.get_name()].note(error)
             for stream in list(self._streams):
                 stream.finish()
 
-    async def _hand_out(self) -> None:
+    async def _broadcast(self) -> None:
         while self._streams:
-            self._bell.silence()
+            self._commit_signal.clear()
             settled = 0
             try:
-                settled = await self._events.settle()
+                settled = await self._events.assign_positions()
                 await self._read()
             except Unavailable as error:
                 if not self._is_stalled:
@@ -214,7 +214,7 @@ class LiveHub:
                 self._is_stalled = False
             await asyncio.sleep(max(GATHER_AT_LEAST_SECONDS, GATHER_SECONDS * len(self._streams)))
             if settled == 0:
-                await self._bell.wait(self._poll_seconds)
+                await self._commit_signal.wait(self._poll_seconds)
 
     async def _read(self) -> None:
         while self._streams:
@@ -229,32 +229,32 @@ class LiveHub:
         """Hand a page to every stream that has joined."""
         owners = {event.owner_id for event in events} - {None}
         worded: dict[tuple[int, bool], bytes] = {}
-        shared: dict[frozenset[str] | None, Piece] = {}
+        shared: dict[frozenset[str] | None, Chunk] = {}
 
-        def piece(reader: Reader, after: int) -> Piece:
+        def piece(reader: Reader, after: int) -> Chunk:
             said: list[bytes] = []
             for event in events:
                 if event.position <= after or (seen := reader.view(event)) is None:
                     continue
                 key = event.position, seen is event
                 if key not in worded:
-                    worded[key] = self._wording.event(seen)
+                    worded[key] = self._format.event(seen)
                 said.append(worded[key])
-            return Piece(b"".join(said), len(said), events[-1].position)
+            return Chunk(b"".join(said), len(said), events[-1].position)
 
         for stream in list(self._joined):
             reader = stream.reader
             if reader.user_id in owners or stream.position >= events[0].position:
-                stream.offer(piece(reader, stream.position))
+                stream.enqueue(piece(reader, stream.position))
                 continue
             if reader.types not in shared:
                 shared[reader.types] = piece(reader, 0)
-            stream.offer(shared[reader.types])
+            stream.enqueue(shared[reader.types])
         self.position = events[-1].position
 
     async def _sweep(self) -> None:
         while self._streams:
-            beat = Piece(self._wording.beat(self.position), 0, self.position)
+            heartbeat = Chunk(self._format.heartbeat(self.position), 0, self.position)
             for stream in list(self._streams):
-                stream.look_after(beat)
+                stream.on_tick(heartbeat)
             await asyncio.sleep(SWEEP_SECONDS)

@@ -7,22 +7,22 @@ that is how a stream says where it begins, and how far it has come while nothing
 from collections.abc import Callable
 from typing import Final
 
-from adapters.live.hub import Wording
+from adapters.live.hub import EventFormat
 from application.shared.event_log import LoggedEvent
 
 RETRY_MILLISECONDS: Final = 2_000
 """How long a reader waits before it comes back."""
 
 
-def wording(envelope: Callable[[LoggedEvent], bytes]) -> Wording:
+def event_format(envelope: Callable[[LoggedEvent], bytes]) -> EventFormat:
     """Return how events are said; `envelope` makes one line of JSON."""
 
     def event(event: LoggedEvent) -> bytes:
         return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.position, event.type.encode("ascii"), envelope(event))
 
-    return Wording(
+    return EventFormat(
         event=event,
-        beat=lambda position: b":\nid: %d\n\n" % position,
+        heartbeat=lambda position: b":\nid: %d\n\n" % position,
         greeting=lambda position: b"retry: %d\nid: %d\n\n" % (RETRY_MILLISECONDS, position),
         reset=lambda position: b'id: %d\nevent: reset\ndata: {"position":"%d"}\n\n' % (position, position),
     )

@@ -29,7 +29,7 @@ SWEEP_SECONDS: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Chunk:
     data: bytes
     events: int
     position: int
@@ -60,7 +60,7 @@ class Hub(Protocol):
         """Count it no more. Twice is once."""
         ...
 
-    async def missed_by(self, stream: "LiveStream") -> Piece:
+    async def events_after(self, stream: "LiveStream") -> Chunk:
         """Read what comes next after its position, as its reader sees it. Ends it when that fails."""
         ...
 
@@ -85,7 +85,7 @@ class LiveStream:
         self._hub = hub
         self._is_over = is_over
         self._abort = abort
-        self._queue: deque[Piece] = deque()
+        self._queue: deque[Chunk] = deque()
         self._bytes = 0
         self._events = 0
         self._woken = asyncio.Event()
@@ -101,7 +101,7 @@ class LiveStream:
     def begin(self, position: int, words: bytes) -> None:
         """Set where it begins, and what is said before any event."""
         self.position = position
-        self._put(Piece(words, 0, position))
+        self._put(Chunk(words, 0, position))
         self._join()
 
     async def next(self) -> bytes | None:
@@ -134,7 +134,7 @@ class LiveStream:
         goal = self._hub.position
         if self._join():
             return
-        missed = await self._hub.missed_by(self)
+        missed = await self._hub.events_after(self)
         if self._has_ended:
             return
         if missed.data:
@@ -149,7 +149,7 @@ class LiveStream:
             self._hub.join(self)
         return self._has_joined
 
-    def offer(self, piece: Piece) -> None:
+    def enqueue(self, piece: Chunk) -> None:
         """Give it a piece of what happens, or cut it when too much waits already."""
         if self._has_ended:
             return
@@ -161,13 +161,13 @@ class LiveStream:
         else:
             self._put(piece)
 
-    def _put(self, piece: Piece) -> None:
+    def _put(self, piece: Chunk) -> None:
         self._queue.append(piece)
         self._bytes += len(piece.data)
         self._events += piece.events
         self._woken.set()
 
-    def look_after(self, beat: Piece) -> None:
+    def on_tick(self, heartbeat: Chunk) -> None:
         """Do what time has made due: end it, cut it, or give a sign of life."""
         now = self._hub.now()
         writing = 0.0 if self._writing_since is None else now - self._writing_since
@@ -181,8 +181,8 @@ class LiveStream:
             self.cut("its reader takes too long")
         elif self._writing_since is None and now - self._idle_since >= BEAT_SECONDS and self._has_joined:
             self._idle_since = now
-            if beat.position >= self.position:  # It resumed ahead of the hub: its position must not go back.
-                self.offer(beat)
+            if heartbeat.position >= self.position:  # It resumed ahead of the hub: its position must not go back.
+                self.enqueue(heartbeat)
 
     def finish(self) -> None:
         """End it in good order. What waits is dropped: who comes back asks for it."""

@@ -56,4 +56,4 @@ class TemplatedAccountMails(AccountMails):
         subject = _SUBJECTS[name]
         safe = {key: escape(value) for key, value in values.items()}
         page = self._frame.substitute(subject=escape(subject), content=self._pages[name].substitute(safe))
-        self._queue.put(Mail(to.value, subject, self._texts[name].substitute(values), page))
+        self._queue.enqueue(Mail(to.value, subject, self._texts[name].substitute(values), page))

@@ -43,11 +43,11 @@ class MailQueue:
         self._closing = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def put(self, mail: Mail) -> None:
+    def enqueue(self, mail: Mail) -> None:
         """Take a mail and return at once. Raises `Overloaded` when too many wait already."""
         if self._closing.is_set() or len(self._tasks) >= self._capacity:
             raise Overloaded
-        task = asyncio.get_running_loop().create_task(self._carry(mail), name="mail")
+        task = asyncio.get_running_loop().create_task(self._deliver(mail), name="mail")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -61,7 +61,7 @@ class MailQueue:
             _log.error("gave up %d mails at shutdown", len(left))
         await end(left)
 
-    async def _carry(self, mail: Mail) -> None:
+    async def _deliver(self, mail: Mail) -> None:
         for wait in (*self._waits, None):
             is_last = wait is None or self._closing.is_set()
             try:

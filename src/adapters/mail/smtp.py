@@ -50,7 +50,7 @@ class SmtpTransport(MailTransport):
                 password=server.password,
                 timeout=self._timeout,
                 use_tls=server.implicit_tls,
-                start_tls=True if server.demands_starttls else None,
+                start_tls=True if server.requires_starttls else None,
                 tls_context=self._tls,
             )
         except (SMTPRecipientsRefused, SMTPRecipientRefused, SMTPResponseException) as error:

@@ -21,7 +21,7 @@ class SmtpServer:
     password: str | None = field(repr=False)
 
     @property
-    def demands_starttls(self) -> bool:
+    def requires_starttls(self) -> bool:
         return not self.implicit_tls and self.host not in _LOOPBACK
 
     @classmethod

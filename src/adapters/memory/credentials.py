@@ -38,7 +38,7 @@ class MemoryOneTimeTokenRepository(OneTimeTokenRepository):
             raise InvalidOneTimeToken
         return token
 
-    async def spend(self, token: OneTimeToken) -> None:
+    async def consume(self, token: OneTimeToken) -> None:
         await self._transaction.lock()
         if self._transaction.one_time_tokens.get(token.hash.digest) is None:
             raise InvalidOneTimeToken
@@ -69,16 +69,16 @@ class MemorySecondFactorRepository(SecondFactorRepository):
         return None if factor is None else copy_of(factor)
 
     async def save(self, factor: SecondFactor) -> None:
-        await self._demand_as_loaded(factor)
+        await self._require_unchanged(factor)
         factor.version += 1
         self._store(factor)
 
     async def remove(self, factor: SecondFactor) -> None:
-        await self._demand_as_loaded(factor)
+        await self._require_unchanged(factor)
         self._transaction.second_factors.remove(factor.user_id)
         self._transaction.track(factor)
 
-    async def _demand_as_loaded(self, factor: SecondFactor) -> None:
+    async def _require_unchanged(self, factor: SecondFactor) -> None:
         await self._transaction.lock()
         stored = self._transaction.second_factors.get(factor.user_id)
         if stored is None or stored.version != factor.version:

@@ -14,7 +14,7 @@ class MemoryEventLog(EventLog, EventRetention):
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
 
-    async def settle(self, *, limit: int = 1000) -> int:
+    async def assign_positions(self, *, limit: int = 1000) -> int:
         del limit
         return 0
 
@@ -26,7 +26,7 @@ class MemoryEventLog(EventLog, EventRetention):
     async def head(self) -> int:
         return self._store.events[-1].position if self._store.events else 0
 
-    async def tail(self) -> int:
+    async def position_before_oldest(self) -> int:
         return self._store.events[0].position - 1 if self._store.events else 0
 
     async def purge(self, *, before: datetime, delivered_only: bool, limit: int = 1000) -> int:

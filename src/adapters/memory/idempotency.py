@@ -6,12 +6,12 @@ from typing import TypeVar
 from adapters.memory.store import MemoryStore, Transaction
 from application.shared.idempotency import (
     CallerGone,
+    IdempotencyClaim,
     IdempotencyKey,
     IdempotencyKeys,
-    KeptAnswer,
-    KeptAnswers,
     KeyTaken,
-    Once,
+    StoredResponse,
+    StoredResponses,
 )
 from domain.shared.ids import UserId
 
@@ -22,41 +22,41 @@ class MemoryIdempotencyKeys(IdempotencyKeys):
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
-    async def claim(self, once: Once[V] | None, view: V) -> None:
-        if once is None:
+    async def claim(self, idempotency: IdempotencyClaim[V] | None, view: V) -> None:
+        if idempotency is None:
             return
         await self._transaction.lock()
-        place = once.owner, once.key.value
-        if self._transaction.kept_answers.get(place) is not None:
+        place = idempotency.owner, idempotency.key.value
+        if self._transaction.stored_responses.get(place) is not None:
             raise KeyTaken
-        if self._transaction.users.get(once.owner) is None:
+        if self._transaction.users.get(idempotency.owner) is None:
             raise CallerGone
-        self._transaction.kept_answers.put(place, KeptAnswer(once.seal(view), once.at))
+        self._transaction.stored_responses.put(place, StoredResponse(idempotency.seal(view), idempotency.at))
 
 
 def delete_keys_of(transaction: Transaction, user_id: UserId, *, at: datetime) -> None:
     """Delete the keys of an account that is about to go."""
     del at
-    transaction.kept_answers.remove_where(lambda place, _: place[0] == user_id)
+    transaction.stored_responses.remove_where(lambda place, _: place[0] == user_id)
 
 
-class MemoryKeptAnswers(KeptAnswers):
+class MemoryStoredResponses(StoredResponses):
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
 
-    async def find(self, owner: UserId, key: IdempotencyKey) -> KeptAnswer | None:
-        return self._store.kept_answers.get((owner, key.value))
+    async def find(self, owner: UserId, key: IdempotencyKey) -> StoredResponse | None:
+        return self._store.stored_responses.get((owner, key.value))
 
     async def forget(self, owner: UserId, key: IdempotencyKey, *, until: datetime) -> None:
-        kept = self._store.kept_answers.get((owner, key.value))
+        kept = self._store.stored_responses.get((owner, key.value))
         if kept is not None and kept.at <= until:
-            del self._store.kept_answers[owner, key.value]
+            del self._store.stored_responses[owner, key.value]
 
     async def count(self, owner: UserId, *, limit: int) -> int:
-        return min(limit, sum(1 for whose, _ in self._store.kept_answers if whose == owner))
+        return min(limit, sum(1 for whose, _ in self._store.stored_responses if whose == owner))
 
     async def purge(self, *, until: datetime, limit: int) -> int:
-        old = sorted((kept.at, place) for place, kept in self._store.kept_answers.items() if kept.at <= until)
+        old = sorted((kept.at, place) for place, kept in self._store.stored_responses.items() if kept.at <= until)
         for _, place in old[:limit]:
-            del self._store.kept_answers[place]
+            del self._store.stored_responses[place]
         return len(old[:limit])

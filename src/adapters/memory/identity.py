@@ -10,8 +10,8 @@ from application.identity.ports import (
     AccountReader,
     Credentials,
     CredentialsReader,
+    RoleAndStatus,
     SessionRepository,
-    Standing,
     UserRepository,
 )
 from application.identity.views import AccountView, account_view
@@ -61,9 +61,9 @@ class MemoryUserRepository(UserRepository):
         user.version += 1
         self._store(user)
 
-    async def standing(self, user_id: UserId) -> Standing | None:
+    async def role_and_status(self, user_id: UserId) -> RoleAndStatus | None:
         user = self._transaction.users.get(user_id)
-        return None if user is None else Standing(user.role, user.status)
+        return None if user is None else RoleAndStatus(user.role, user.status)
 
     async def lock_active_admins(self) -> list[UserId]:
         await self._transaction.lock()
@@ -131,7 +131,7 @@ class MemorySessionRepository(SessionRepository):
         live = [s for s in self._transaction.sessions.values() if s.user_id == user_id and s.is_live(at)]
         return [copy_of(session) for session in sorted(live, key=lambda s: (s.created_at, s.id))]
 
-    async def beyond(self, user_id: UserId, *, keep: int, at: datetime) -> list[Session]:
+    async def oldest_beyond(self, user_id: UserId, *, keep: int, at: datetime) -> list[Session]:
         live = await self.list_live(user_id, at=at)
         return live[: max(0, len(live) - keep)]
 

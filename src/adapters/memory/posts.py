@@ -20,7 +20,7 @@ from application.posts.ports import (
     PostReader,
     PostRepository,
     PostSlice,
-    RankedPlace,
+    RankedPosition,
     RankedSlice,
 )
 from application.posts.views import AuthorView, PostView
@@ -74,7 +74,7 @@ class MemoryPostRepository(PostRepository):
 
     async def remove(self, post: Post, *, owner: UserId | None) -> None:
         record = await self._as_loaded(post, owner)
-        if record.post.is_answered is not post.is_answered:
+        if record.post.has_replies is not post.has_replies:
             raise VersionConflict
         _delete_post(self._transaction, post.id)
         self._transaction.track(post)
@@ -208,7 +208,7 @@ class MemoryPostReader(PostReader):
         record = self._store.posts.get(post_id)
         return None if record is None else self._view(record, viewer)
 
-    def some(self, ids: Sequence[PostId], *, viewer: UserId | None) -> list[PostView]:
+    def by_ids(self, ids: Sequence[PostId], *, viewer: UserId | None) -> list[PostView]:
         """Read these posts, in the order given, without those that are gone."""
         records = (self._store.posts.get(post_id) for post_id in ids)
         return [self._view(record, viewer) for record in records if record is not None]
@@ -232,7 +232,7 @@ class MemoryPostReader(PostReader):
         sort: Sort,
         *,
         limit: int,
-        after: RankedPlace | None,
+        after: RankedPosition | None,
         as_of: datetime,
         viewer: UserId | None,
         author_id: UserId | None = None,
@@ -240,21 +240,21 @@ class MemoryPostReader(PostReader):
     ) -> RankedSlice:
         """Sort everything for each page: fit for a test or a trial, where nothing is kept anyway."""
         ids = self._store.feed if author_id is None else self._store.feeds.get(author_id, SortedIds())
-        moment = microseconds(as_of)
+        timestamp = microseconds(as_of)
         ranks: dict[PostId, int] = {}
         for post_id in self._newest(ids, None, period):
             record = self._store.posts[post_id]
-            score = record.score_at(moment)
+            score = record.score_at(timestamp)
             if score is not None:
                 ranks[post_id] = record.hot(score) if sort is Sort.HOT else score
         order = sorted(((rank, post_id) for post_id, rank in ranks.items()), reverse=True)
         if after is not None:
-            order = [place for place in order if place < (after.rank, after.post_id)]
+            order = [position for position in order if position < (after.rank, after.post_id)]
         found = self._slice((post_id for _, post_id in order), limit, viewer)
         if not found.items:
             return RankedSlice([], found.more, None)
         last = PostId(UUID(found.items[-1].id))
-        return RankedSlice(found.items, found.more, RankedPlace(ranks[last], last))
+        return RankedSlice(found.items, found.more, RankedPosition(ranks[last], last))
 
     @staticmethod
     def _newest(ids: SortedIds, before: PostId | None, period: Period) -> Iterator[PostId]:
@@ -284,7 +284,7 @@ class MemoryPostReader(PostReader):
             score=record.tally.score,
             upvotes=record.tally.upvotes,
             downvotes=record.tally.downvotes,
-            my_vote=UNSET if viewer is None else self._said(viewer, post.id).value,
+            my_vote=UNSET if viewer is None else self._direction_of(viewer, post.id).value,
             created_at=timestamp(post.created_at),
             updated_at=timestamp(post.updated_at),
             version=post.version,
@@ -293,7 +293,7 @@ class MemoryPostReader(PostReader):
             deleted=record.deleted,
         )
 
-    def _said(self, viewer: UserId, post_id: PostId) -> Direction:
+    def _direction_of(self, viewer: UserId, post_id: PostId) -> Direction:
         vote = self._store.votes.get((viewer, post_id))
         return Direction.NONE if vote is None else vote.direction
 

@@ -10,38 +10,38 @@ from adapters.memory.store import MemoryStore
 from application.events.ports import (
     NOTHING,
     Claim,
+    ClaimedBatch,
     Lag,
-    Letter,
     Outcome,
     RelayLedger,
     RelayQueue,
-    Taken,
-    first_of_each,
+    RetryEntry,
+    first_by_subject,
 )
 
 
 class _Claim(Claim):
-    def __init__(self, store: MemoryStore, taken: Taken) -> None:
+    def __init__(self, store: MemoryStore, batch: ClaimedBatch) -> None:
         self._store = store
-        self._taken = taken
+        self._batch = batch
 
     @property
-    def taken(self) -> Taken:
-        return self._taken
+    def batch(self) -> ClaimedBatch:
+        return self._batch
 
     async def finish(self, outcome: Outcome) -> None:
         store = self._store
-        upto = max((event.position for event in self._taken.events), default=store.handled_to)
+        upto = max((event.position for event in self._batch.events), default=store.handled_to)
         upto = min((event.position - 1 for event in outcome.unhandled), default=upto)
         store.handled_to = max(store.handled_to, upto)
-        for letter in outcome.delivered:
-            del store.letters[letter.event.position]
-        for letter in outcome.refused:
-            store.letters[letter.event.position] = letter
-        for letter in outcome.put_off:
+        for entry in outcome.delivered:
+            del store.retries[entry.event.position]
+        for entry in outcome.refused:
+            store.retries[entry.event.position] = entry
+        for entry in outcome.deferred:
             # Beyond what is passed, an event is still the log's, and will be met again.
-            if letter.event.position <= store.handled_to:
-                store.letters[letter.event.position] = letter
+            if entry.event.position <= store.handled_to:
+                store.retries[entry.event.position] = entry
 
 
 class MemoryRelay(RelayQueue, RelayLedger):
@@ -54,39 +54,39 @@ class MemoryRelay(RelayQueue, RelayLedger):
             yield _Claim(self._store, NOTHING)
             return
         async with self._store.relaying:
-            first = first_of_each(self._letters(dead=False))
+            first = first_by_subject(self._retry_entries(dead=False))
             due = {
                 subject
-                for subject, letter in first.items()
-                if letter.next_attempt_at is None or letter.next_attempt_at <= now
+                for subject, entry in first.items()
+                if entry.next_attempt_at is None or entry.next_attempt_at <= now
             }
-            letters = [letter for letter in self._letters(dead=False) if letter.event.subject in due][:limit]
+            entries = [entry for entry in self._retry_entries(dead=False) if entry.event.subject in due][:limit]
             events = [event for event in self._store.events if event.position > self._store.handled_to][:limit]
-            yield _Claim(self._store, Taken(letters, events, frozenset(first)))
+            yield _Claim(self._store, ClaimedBatch(entries, events, frozenset(first)))
 
     async def lag(self) -> Lag:
-        pending = await self.pending(limit=len(self._store.events) + len(self._store.letters))
-        times = [letter.event.time for letter in pending]
-        return Lag(len(pending), min(times, default=None), len(self._letters(dead=True)))
+        pending = await self.pending(limit=len(self._store.events) + len(self._store.retries))
+        times = [entry.event.time for entry in pending]
+        return Lag(len(pending), min(times, default=None), len(self._retry_entries(dead=True)))
 
     async def waiting_since(self, now: datetime) -> datetime | None:
         times = (event.time for event in self._store.events if event.position > self._store.handled_to)
         return min((time for time in times if time <= now), default=None)
 
-    async def dead(self, *, limit: int) -> Sequence[Letter]:
-        return self._letters(dead=True)[:limit]
+    async def dead(self, *, limit: int) -> Sequence[RetryEntry]:
+        return self._retry_entries(dead=True)[:limit]
 
-    async def pending(self, *, limit: int) -> Sequence[Letter]:
-        unhandled = [Letter(event) for event in self._store.events if event.position > self._store.handled_to]
-        return [*self._letters(dead=False), *unhandled][:limit]
+    async def pending(self, *, limit: int) -> Sequence[RetryEntry]:
+        unhandled = [RetryEntry(event) for event in self._store.events if event.position > self._store.handled_to]
+        return [*self._retry_entries(dead=False), *unhandled][:limit]
 
     async def replay(self, ids: Sequence[UUID] | None) -> int:
-        found = [letter for letter in self._letters(dead=True) if ids is None or letter.event.id in ids]
-        for letter in found:
-            self._store.letters[letter.event.position] = replace(
-                letter, dead=False, attempts=0, error="", next_attempt_at=None
+        found = [entry for entry in self._retry_entries(dead=True) if ids is None or entry.event.id in ids]
+        for entry in found:
+            self._store.retries[entry.event.position] = replace(
+                entry, dead=False, attempts=0, error="", next_attempt_at=None
             )
         return len(found)
 
-    def _letters(self, *, dead: bool) -> list[Letter]:
-        return [letter for _, letter in sorted(self._store.letters.items()) if letter.dead == dead]
+    def _retry_entries(self, *, dead: bool) -> list[RetryEntry]:
+        return [entry for _, entry in sorted(self._store.retries.items()) if entry.dead == dead]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from adapters.memory.posts import MemoryPostReader
 from adapters.memory.store import MemoryStore, PostRecord
-from application.posts.search import PostSearch, SearchCriteria, SearchHit, SearchPlace
+from application.posts.search import PostSearch, SearchCriteria, SearchHit, SearchPosition
 from application.posts.views import PostView
 from domain.posts.search import SearchableText
 from domain.shared.ids import PostId, UserId
@@ -15,19 +15,19 @@ class MemoryPostSearch(PostSearch):
         self._store = store
         self._reader = reader
 
-    async def find(self, criteria: SearchCriteria, *, limit: int, after: SearchPlace | None) -> list[SearchHit]:
+    async def find(self, criteria: SearchCriteria, *, limit: int, after: SearchPosition | None) -> list[SearchHit]:
         found = [
-            SearchHit(SearchPlace(score, record.post.id), record.text_bytes)
+            SearchHit(SearchPosition(score, record.post.id), record.text_bytes)
             for record in self._store.posts.values()
             if _is_asked_for(record, criteria)
             and (score := SearchableText.of(record.post.text.value).score(criteria.query)) > 0
             and (after is None or (score, record.post.id) < (after.score, after.post_id))
         ]
-        found.sort(key=lambda hit: (hit.place.score, hit.place.post_id), reverse=True)
+        found.sort(key=lambda hit: (hit.position.score, hit.position.post_id), reverse=True)
         return found[:limit]
 
     async def show(self, ids: Sequence[PostId], *, viewer: UserId | None) -> list[PostView]:
-        return self._reader.some(ids, viewer=viewer)
+        return self._reader.by_ids(ids, viewer=viewer)
 
 
 def _is_asked_for(record: PostRecord, criteria: SearchCriteria) -> bool:

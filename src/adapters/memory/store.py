@@ -16,13 +16,13 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from application.events.catalogue import logged
-from application.events.own_posts import changed_author
-from application.events.ports import Letter
+from application.events.changed_authors import changed_author
+from application.events.ports import RetryEntry
 from application.identity.audit import AuditRecord, Recorder
 from application.identity.revocations import Revocation, revocation_of
 from application.shared.errors import TransientFailure
 from application.shared.event_log import LoggedEvent
-from application.shared.idempotency import KeptAnswer
+from application.shared.idempotency import StoredResponse
 from domain.identity.api_key import ApiKey
 from domain.identity.one_time_token import OneTimeToken
 from domain.identity.second_factor import SecondFactor
@@ -56,7 +56,7 @@ def copy_of(aggregate: A) -> A:
 
 
 @dataclass(frozen=True, slots=True)
-class PastRank:
+class RankHistoryEntry:
     """A score that a post had from one moment until another (microseconds since 1970)."""
 
     valid_from: int
@@ -74,7 +74,7 @@ class PostRecord:
     tally: Tally = NO_VOTES
     ranked_at: int = 0
     """When votes last moved its rank; 0: never."""
-    past: tuple[PastRank, ...] = ()
+    past: tuple[RankHistoryEntry, ...] = ()
     deleted: bool = False
     """Whether it is a tombstone: then it has no author and no text."""
 
@@ -90,14 +90,14 @@ class PostRecord:
         until = max(microseconds(at), self.ranked_at + 1)
         horizon = until - 2 * _RANKS_KEPT
         past = tuple(rank for rank in self.past if rank.valid_until >= horizon)
-        past = (*past, PastRank(self.ranked_at, until, self.tally.score))
+        past = (*past, RankHistoryEntry(self.ranked_at, until, self.tally.score))
         return replace(self, tally=tally, ranked_at=until, past=past)
 
-    def score_at(self, moment: int) -> int | None:
+    def score_at(self, timestamp: int) -> int | None:
         """Return the score as of a moment; None when that is not known."""
-        if self.ranked_at <= moment:
+        if self.ranked_at <= timestamp:
             return self.tally.score
-        return next((rank.score for rank in self.past if rank.valid_from <= moment < rank.valid_until), None)
+        return next((rank.score for rank in self.past if rank.valid_from <= timestamp < rank.valid_until), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class MemoryStore:
         self.posts: dict[PostId, PostRecord] = {}
         self.votes: dict[tuple[UserId, PostId], VoteRecord] = {}
         self.orders: dict[OrderId, Order] = {}
-        self.kept_answers: dict[tuple[UserId, str], KeptAnswer] = {}
+        self.stored_responses: dict[tuple[UserId, str], StoredResponse] = {}
         """By whose and which idempotency key."""
         self.webhooks: dict[WebhookId, WebhookEndpoint] = {}
         self.deliveries: dict[DeliveryId, Delivery] = {}
@@ -173,7 +173,7 @@ class MemoryStore:
         """In the order of their positions."""
         self.handled_to = 0
         """Up to which position a relay has dealt with them."""
-        self.letters: dict[int, Letter] = {}
+        self.retries: dict[int, RetryEntry] = {}
         """Those that were refused, or wait, by position."""
         self.audit: list[AuditRecord] = []
         """In the order of their ids."""
@@ -247,7 +247,7 @@ class Transaction:
         self.webhooks = self._over(store.webhooks)
         self.deliveries = self._over(store.deliveries)
         self.handed_out = self._over(store.handed_out)
-        self.kept_answers = self._over(store.kept_answers)
+        self.stored_responses = self._over(store.stored_responses)
 
     def _over(self, table: dict[K, V]) -> Overlay[K, V]:
         overlay = Overlay(table)

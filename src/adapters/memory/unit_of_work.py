@@ -38,7 +38,7 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, We
         self._transaction = Transaction(store, recorder)
         self._recorder = recorder
         # Held here, since the event loop holds its tasks weakly.
-        self._telling: asyncio.Future[None] | None = None
+        self._notifying: asyncio.Future[None] | None = None
 
     @property
     def users(self) -> MemoryUserRepository:
@@ -105,9 +105,9 @@ class MemoryUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, We
         note_commit()
         if events and self._listeners:
             # It is committed: a caller who hangs up now must not keep the listeners from hearing of it.
-            self._telling = asyncio.ensure_future(self._tell(events))
-            await asyncio.shield(self._telling)
+            self._notifying = asyncio.ensure_future(self._notify(events))
+            await asyncio.shield(self._notifying)
 
-    async def _tell(self, events: Sequence[DomainEvent]) -> None:
+    async def _notify(self, events: Sequence[DomainEvent]) -> None:
         for listener in self._listeners:
             await listener.committed(events)

@@ -67,7 +67,7 @@ class MemoryWebhookRepository(WebhookRepository):
         found = (endpoint for endpoint in self._transaction.webhooks.values() if endpoint.enabled)
         return [copy_of(endpoint) for endpoint in sorted(found, key=lambda endpoint: endpoint.id)]
 
-    async def note_health(self, webhook_id: WebhookId, *, failing_since: datetime | None) -> None:
+    async def set_failing_since(self, webhook_id: WebhookId, *, failing_since: datetime | None) -> None:
         await self._transaction.lock()
         endpoint = self._transaction.webhooks.get(webhook_id)
         if endpoint is not None:

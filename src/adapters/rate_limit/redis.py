@@ -8,7 +8,7 @@ from limits.storage import RedisStorage
 
 from adapters.shared.redis import Command, RedisConnection
 from application.shared.errors import Unavailable
-from application.shared.rate_limit import Charge, Limit, RateLimiter, Standing
+from application.shared.rate_limit import Charge, Limit, LimitState, RateLimiter
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class RedisRateLimiter(RateLimiter):
         ((_, remaining, resets_in),) = await self.take((Charge(limit, subject),))
         return remaining, resets_in
 
-    async def take(self, charges: Sequence[Charge]) -> list[Standing]:
+    async def take(self, charges: Sequence[Charge]) -> list[LimitState]:
         commands: list[Command] = []
         for limit, subject, cost in charges:
             key = f"{self._prefix}{limit.name}:{subject}"
@@ -49,12 +49,12 @@ class RedisRateLimiter(RateLimiter):
             _, replies = await self._connection.ask(*commands)
         except Unavailable:
             return await self._fallback.take(charges)
-        standings = []
+        states = []
         for charge, count, milliseconds in zip(charges, replies[::2], replies[1::2], strict=True):
             if not isinstance(count, int) or not isinstance(milliseconds, int):
                 _log.error("Redis answers a count with %r and %r", count, milliseconds)
                 return await self._fallback.take(charges)
             # -2: it ended between the two commands.
             resets_in = max(0, milliseconds) / 1000
-            standings.append(Standing(charge.limit, charge.limit.amount - count, resets_in))
-        return standings
+            states.append(LimitState(charge.limit, charge.limit.amount - count, resets_in))
+        return states

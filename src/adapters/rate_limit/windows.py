@@ -11,7 +11,7 @@ from typing import Final
 
 from limits.storage import Storage
 
-from application.shared.rate_limit import Charge, Limit, RateLimiter, Standing
+from application.shared.rate_limit import Charge, Limit, LimitState, RateLimiter
 
 MAX_WINDOWS: Final = 50_000
 """Subjects of one limit that are remembered at once; some 10 MiB. Beyond that the oldest are forgotten."""
@@ -100,12 +100,12 @@ class MemoryRateLimiter(RateLimiter):
         self._most = max_windows
         self._storages: dict[str, WindowStorage] = {}
 
-    async def take(self, charges: Sequence[Charge]) -> list[Standing]:
-        standings = []
+    async def take(self, charges: Sequence[Charge]) -> list[LimitState]:
+        states = []
         for limit, subject, cost in charges:
             count, resets_in = self._storage(limit).count(subject, limit.seconds, cost)
-            standings.append(Standing(limit, limit.amount - count, resets_in))
-        return standings
+            states.append(LimitState(limit, limit.amount - count, resets_in))
+        return states
 
     def take_one(self, limit: Limit, subject: str) -> tuple[int, float]:
         name, amount, seconds = limit

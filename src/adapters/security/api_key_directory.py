@@ -25,7 +25,7 @@ REMEMBERED: Final = 10_000
 
 
 @dataclass(slots=True)
-class _Known:
+class _CachedKey:
     """What was read of a key, when, and the actor it makes; `grant` is None for a key that there is not."""
 
     read_at: float
@@ -52,8 +52,8 @@ class ApiKeyDirectory:
         self._clock = clock
         self._timer = timer
         self._capacity = remembered
-        self._known: dict[str, _Known] = {}
-        self._reading: dict[str, asyncio.Task[_Known]] = {}
+        self._known: dict[str, _CachedKey] = {}
+        self._reading: dict[str, asyncio.Task[_CachedKey]] = {}
 
     async def actor(self, text: str) -> Actor:
         """Return whom the key speaks for. Raises `InvalidToken`, or `Unavailable` when that cannot be read."""
@@ -79,7 +79,7 @@ class ApiKeyDirectory:
             if known.grant is not None and known.grant.key_id == key_id:
                 del self._known[text]
 
-    async def _read(self, text: str) -> _Known:
+    async def _read(self, text: str) -> _CachedKey:
         """Read a key once for all who ask at the same time."""
         task = self._reading.get(text)
         # One that has ended stays for a turn of the loop, and whoever asks in it may ask for a later one.
@@ -89,21 +89,21 @@ class ApiKeyDirectory:
             task.add_done_callback(partial(self._ended, text))
         return await asyncio.shield(task)
 
-    def _ended(self, text: str, task: asyncio.Task[_Known]) -> None:
+    def _ended(self, text: str, task: asyncio.Task[_CachedKey]) -> None:
         if self._reading.get(text) is task:
             del self._reading[text]
 
-    async def _load(self, text: str) -> _Known:
+    async def _load(self, text: str) -> _CachedKey:
         began = self._timer()
         grant = await self._reader.by_hash(self._keys.hash(text))
         if grant is None:
             # Not remembered: anybody can make up keys with a right checksum.
             self._known.pop(text, None)
-            return _Known(began, None, None)
+            return _CachedKey(began, None, None)
         actor = Actor(grant.user_id, grant.role, SessionId(grant.key_id), grant.scopes)
         if text not in self._known and len(self._known) >= self._capacity:
             del self._known[next(iter(self._known))]
-        self._known[text] = known = _Known(began, grant, actor)
+        self._known[text] = known = _CachedKey(began, grant, actor)
         now = self._clock.now()
         is_valid = grant.is_active and (grant.expires_at is None or now < grant.expires_at)
         if is_valid and (grant.last_used_at is None or now - grant.last_used_at >= USE_NOTED_EVERY):

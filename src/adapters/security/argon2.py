@@ -18,7 +18,7 @@ from argon2.exceptions import HashingError, InvalidHashError, VerificationError,
 from argon2.low_level import ARGON2_VERSION, Type
 
 from adapters.security.hashing import HashingSettings, available_cores
-from application.identity.ports import PasswordHasher, PasswordVerdict
+from application.identity.ports import PasswordCheck, PasswordHasher
 from application.shared.errors import Overloaded
 from domain.identity.values import PASSWORD_MAX_LENGTH, Password
 
@@ -59,7 +59,7 @@ class Argon2PasswordHasher(PasswordHasher):
         self._dummy = _hash_of_nothing(settings)
         self._threads = settings.threads_at_once
         self._capacity = self._threads + settings.queue
-        self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="argon2", initializer=_give_way)
+        self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="argon2", initializer=_lower_priority)
         # Then what the loop spares, the hashes get.
         self._shares_a_core = available_cores() <= self._threads
         self._lock = threading.Lock()
@@ -80,7 +80,7 @@ class Argon2PasswordHasher(PasswordHasher):
         secret = _encode(password)
         return await self._run(lambda: self._argon2.hash(secret))
 
-    async def verify(self, password_hash: str | None, password: Password) -> PasswordVerdict:
+    async def verify(self, password_hash: str | None, password: Password) -> PasswordCheck:
         secret = _encode(password)
         # Nothing longer was ever accepted, so it matches nothing; the work is done all the same.
         stored = password_hash if len(password.value) <= PASSWORD_MAX_LENGTH else None
@@ -91,20 +91,20 @@ class Argon2PasswordHasher(PasswordHasher):
         self._closed.set()
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
 
-    def _verdict(self, stored: str | None, secret: bytes) -> PasswordVerdict:
+    def _verdict(self, stored: str | None, secret: bytes) -> PasswordCheck:
         if stored is not None:
             try:
                 self._argon2.verify(stored, secret)
-                return PasswordVerdict(matches=True, outdated=self._argon2.check_needs_rehash(stored))
+                return PasswordCheck(matches=True, outdated=self._argon2.check_needs_rehash(stored))
             except VerifyMismatchError:
-                return PasswordVerdict(matches=False, outdated=False)
+                return PasswordCheck(matches=False, outdated=False)
             except (InvalidHashError, VerificationError, UnicodeEncodeError):
                 # Not a hash that can be read, so no work was done yet. (Or there was no memory for it, in which case
                 # the next attempt fails too, and says so.)
                 pass
         with contextlib.suppress(VerifyMismatchError):
             self._argon2.verify(self._dummy, secret)
-        return PasswordVerdict(matches=False, outdated=False)
+        return PasswordCheck(matches=False, outdated=False)
 
     async def _run(self, work: Callable[[], T]) -> T:
         with self._lock:
@@ -148,14 +148,14 @@ class Argon2PasswordHasher(PasswordHasher):
         with self._lock:
             self._admitted -= 1
             self._ended.append(ended)
-            if len(self._ended) < _TOLD_TOGETHER and not self._closed.is_set() and self._gains_by_waiting():
+            if len(self._ended) < _TOLD_TOGETHER and not self._closed.is_set() and self._batching_pays():
                 return
             told, self._ended = self._ended, []
         for loop in {each.get_loop() for each in told}:
             with contextlib.suppress(RuntimeError):  # It is closed, and nobody waits any more.
-                loop.call_soon_threadsafe(_tell, [each for each in told if each.get_loop() is loop])
+                loop.call_soon_threadsafe(_notify, [each for each in told if each.get_loop() is loop])
 
-    def _gains_by_waiting(self) -> bool:
+    def _batching_pays(self) -> bool:
         """Whether those who wait for a hash gain, all together, more than those lose who wait to be told."""
         lost = (_TOLD_TOGETHER - 1) / 2 * self._seconds_each / self._threads
         return self._shares_a_core and self._admitted * _SPARED_SECONDS >= lost
@@ -167,7 +167,7 @@ class Argon2PasswordHasher(PasswordHasher):
         return error
 
 
-def _tell(waiting: Sequence["asyncio.Future[None]"]) -> None:
+def _notify(waiting: Sequence["asyncio.Future[None]"]) -> None:
     for each in waiting:
         if not each.done():  # Its caller hung up.
             each.set_result(None)
@@ -188,7 +188,7 @@ def _hash_of_nothing(settings: HashingSettings) -> str:
     return f"$argon2id$v={ARGON2_VERSION}${costs}${salt}${digest}"
 
 
-def _give_way() -> None:
+def _lower_priority() -> None:
     """Lower this thread's priority: on Linux, niceness belongs to the thread, not to the process."""
     if sys.platform == "linux":
         thread = threading.get_native_id()

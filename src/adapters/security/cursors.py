@@ -29,15 +29,15 @@ class HmacCursorCodec(CursorCodec):
         return self.seal(scope, position.bytes)
 
     def decode(self, scope: str, cursor: str) -> UUID:
-        place = self.unseal(scope, cursor)
-        if len(place) != _POSITION_BYTES:
+        position = self.unseal(scope, cursor)
+        if len(position) != _POSITION_BYTES:
             raise InvalidCursor
-        return UUID(bytes=place)
+        return UUID(bytes=position)
 
-    def seal(self, scope: str, place: bytes) -> str:
-        if len(place) > _PLACE_MAX_BYTES:
+    def seal(self, scope: str, position: bytes) -> str:
+        if len(position) > _PLACE_MAX_BYTES:
             raise ValueError(f"a place takes at most {_PLACE_MAX_BYTES} bytes")
-        return base64url.encode(place + _seal(self._keys[0], scope, place))
+        return base64url.encode(position + _seal(self._keys[0], scope, position))
 
     def unseal(self, scope: str, cursor: str) -> bytes:
         if len(cursor) > _LENGTH_MAX:
@@ -46,12 +46,12 @@ class HmacCursorCodec(CursorCodec):
             octets = base64url.decode(cursor)
         except ValueError:
             raise InvalidCursor from None
-        place, seal = octets[:-_SEAL_BYTES], octets[-_SEAL_BYTES:]
-        if not any(hmac.compare_digest(seal, _seal(key, scope, place)) for key in self._keys):
+        position, seal = octets[:-_SEAL_BYTES], octets[-_SEAL_BYTES:]
+        if not any(hmac.compare_digest(seal, _seal(key, scope, position)) for key in self._keys):
             raise InvalidCursor
-        return place
+        return position
 
 
-def _seal(key: bytes, scope: str, place: bytes) -> bytes:
+def _seal(key: bytes, scope: str, position: bytes) -> bytes:
     # The length goes first, so no two pairs of scope and place run together to the same text.
-    return hmac.digest(key, len(place).to_bytes(1, "big") + scope.encode() + place, "sha256")[:_SEAL_BYTES]
+    return hmac.digest(key, len(position).to_bytes(1, "big") + scope.encode() + position, "sha256")[:_SEAL_BYTES]

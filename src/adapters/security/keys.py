@@ -30,11 +30,11 @@ class DerivedKeys:
     another than the first. The secrets themselves are not kept.
     """
 
-    __slots__ = ("access_tokens", "cursors", "kept_answers", "pseudonyms", "refresh_chains", "secret_boxes")
+    __slots__ = ("access_tokens", "cursors", "pseudonyms", "refresh_chains", "secret_boxes", "stored_responses")
 
     access_tokens: tuple[Key, ...]
     cursors: tuple[Key, ...]
-    kept_answers: tuple[Key, ...]
+    stored_responses: tuple[Key, ...]
     pseudonyms: tuple[Key, ...]
     refresh_chains: tuple[Key, ...]
     secret_boxes: tuple[Key, ...]
@@ -45,7 +45,7 @@ class DerivedKeys:
         secrets = [secret.encode() for secret in dict.fromkeys((secret_key, *also_accepted))]
         self.access_tokens = tuple(_derive(secret, "access-token") for secret in secrets)
         self.cursors = tuple(_derive(secret, "cursor") for secret in secrets)
-        self.kept_answers = tuple(_derive(secret, "kept-answer") for secret in secrets)
+        self.stored_responses = tuple(_derive(secret, "kept-answer") for secret in secrets)
         self.pseudonyms = tuple(_derive(secret, "pseudonym") for secret in secrets)
         self.refresh_chains = tuple(_derive(secret, "refresh-chain") for secret in secrets)
         self.secret_boxes = tuple(_derive(secret, "secret-box") for secret in secrets)

@@ -69,7 +69,7 @@ class ChainedRefreshTokens(RefreshTokens):
             octets[_ID_BYTES + _GENERATION_BYTES :],
         )
 
-    def leads_to(self, token: RefreshToken, session: Session) -> bool:
+    def chain_reaches(self, token: RefreshToken, session: Session) -> bool:
         """Follow the chain for as many steps as the session is ahead, and compare hashes at its end.
 
         A token that claims to be more than `MAX_STEPS` behind is believed without proof. It can't be the current

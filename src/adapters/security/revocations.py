@@ -78,7 +78,7 @@ class KnownRevocations(CommitListener):
             generation = revocation.generation if known is None else max(known[0], revocation.generation)
             self._known[session] = generation, now
 
-    def cover(self, session_id: SessionId, generation: int) -> bool:
+    def is_revoked(self, session_id: SessionId, generation: int) -> bool:
         known = self._known.get(session_id.int)
         return known is not None and generation <= known[0]
 
@@ -128,17 +128,17 @@ class PolledRevocations(Revocations):
         watcher, self._watcher = self._watcher, None
         await end(task for task in (watcher, self._reading) if task is not None)
 
-    def are_known(self) -> bool:
+    def are_current(self) -> bool:
         return self._timer() - self._up_to <= self._trust
 
-    def cover(self, session_id: SessionId, generation: int) -> bool:
-        return self._known.cover(session_id, generation)
+    def is_revoked(self, session_id: SessionId, generation: int) -> bool:
+        return self._known.is_revoked(session_id, generation)
 
-    async def catch_up(self) -> None:
+    async def refresh(self) -> None:
         with contextlib.suppress(Unavailable, TimeoutError):
             async with asyncio.timeout(CATCH_UP_SECONDS):
                 # The reading under way may have begun too long ago to settle it; the one after it has not.
-                while not self.are_known():
+                while not self.are_current():
                     await self._read()
 
     async def _watch(self) -> None:
@@ -191,7 +191,7 @@ class PolledRevocations(Revocations):
             raise
         self._up_to = began
 
-    def distrust(self) -> None:
+    def invalidate(self) -> None:
         """Read everything the next time: storage's clock has stepped, so its last minute may be another one."""
         self._reads_all = True
 

@@ -45,11 +45,11 @@ class CancellationKept:
             raise asyncio.CancelledError from exc
 
 
-def go_on_alone(work: "asyncio.Future[Any]") -> None:
+def detach(work: "asyncio.Future[Any]") -> None:
     """Let `work` end without anybody who waits for it: asyncio would report a failure that is never looked at."""
-    work.add_done_callback(_look_at)
+    work.add_done_callback(_retrieve_exception)
 
 
-def _look_at(work: "asyncio.Future[Any]") -> None:
+def _retrieve_exception(work: "asyncio.Future[Any]") -> None:
     if not work.cancelled():
         work.exception()

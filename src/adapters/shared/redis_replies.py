@@ -6,7 +6,7 @@ Command: TypeAlias = tuple[str | bytes | int, ...]
 Reply: TypeAlias = bytes | int | list["Reply"] | None
 
 
-class Answer(NamedTuple):
+class Replies(NamedTuple):
     """The replies to one caller's commands, and the `run_id` of the server process that gave them."""
 
     server: bytes

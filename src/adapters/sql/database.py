@@ -14,11 +14,11 @@ from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.base import Dialect, Limits
 from adapters.sql.engine.opening import open_engine
 from adapters.sql.engine.port import PoolState, Unit
-from adapters.sql.errors import CAUGHT, translated
+from adapters.sql.errors import CAUGHT, application_error
 from adapters.sql.rows import AnyRow, Parameters
 from adapters.sql.settings import DatabaseSettings
 from adapters.sql.sqlite_file import FileGuard, FileId
-from adapters.sql.write_watch import WriteWatch
+from adapters.sql.write_health import WriteHealth
 from application.shared.errors import StorageUnavailable
 
 __all__ = ["AnyRow", "Database", "DatabaseSettings", "Parameters"]
@@ -48,26 +48,26 @@ class Database:
         self._engine = open_engine(settings, url, self.dialect, limits, self.sqlite_guard)
         self.optimistic = self._engine.optimistic
         """Whether what can be read without a lock, and demanded as it was seen by the write, is best done so."""
-        self.writes = WriteWatch()
+        self.writes = WriteHealth()
 
     async def fetch_all(
-        self, statement: Executable, parameters: Parameters, *, brief: bool = False
+        self, statement: Executable, parameters: Parameters, *, on_loop: bool = False
     ) -> Sequence[AnyRow]:
-        """Read rows outside of any transaction; `brief` when they are few, and found by an index alone.
+        """Read rows outside of any transaction; `on_loop` when they are few, and found by an index alone.
 
         Raises `StorageUnavailable`, `TransientFailure`.
         """
         try:
-            return await self._engine.fetch_all(statement, parameters, brief=brief)
+            return await self._engine.fetch_all(statement, parameters, on_loop=on_loop)
         except CAUGHT as error:
-            raise translated(error, self.dialect) from error
+            raise application_error(error, self.dialect) from error
 
-    async def fetch_one(self, statement: Executable, parameters: Parameters, *, brief: bool = False) -> AnyRow | None:
+    async def fetch_one(self, statement: Executable, parameters: Parameters, *, on_loop: bool = False) -> AnyRow | None:
         """Read the first row, if there is one, outside of any transaction. See `fetch_all`."""
         try:
-            return await self._engine.fetch_one(statement, parameters, brief=brief)
+            return await self._engine.fetch_one(statement, parameters, on_loop=on_loop)
         except CAUGHT as error:
-            raise translated(error, self.dialect) from error
+            raise application_error(error, self.dialect) from error
 
     def pools(self) -> Sequence[PoolState]:
         """Tell how many connections there are, and how many of them are in use."""
@@ -77,31 +77,31 @@ class Database:
         """Return what runs the statements of one unit of work."""
         return self._engine.unit()
 
-    async def grouped(self, story: Callable[[], Coroutine[Any, Any, R]]) -> R:
+    async def run_in_group(self, work: Callable[[], Coroutine[Any, Any, R]]) -> R:
         """Run a use case that waits for nothing but this database, where it pays under one commit with others.
 
         Raises what it raises, and what committing does: `StorageUnavailable`, `TransientFailure`.
         """
         try:
-            result = await self._engine.grouped(story)
+            result = await self._engine.run_in_group(work)
         except CAUGHT as error:
             raise self._write_failed(error) from error
         note_commit()
         return result
 
-    async def demand_room(self) -> None:
+    async def require_disk_space(self) -> None:
         """Raise `StorageUnavailable` where this can be told without a write: the disk is full.
 
         On a server it cannot.
         """
         if self.sqlite_file is not None:
             try:
-                await asyncio.to_thread(_demand_room, self.sqlite_file.absolute().parent)
+                await asyncio.to_thread(_require_disk_space, self.sqlite_file.absolute().parent)
             except OSError as error:
                 raise self._write_failed(error) from error
 
     def _write_failed(self, error: Exception) -> Exception:
-        meant = translated(error, self.dialect)
+        meant = application_error(error, self.dialect)
         if isinstance(meant, StorageUnavailable):
             self.writes.failed(meant)
         return meant
@@ -111,7 +111,7 @@ class Database:
         await self._engine.dispose()
 
 
-def _demand_room(folder: Path) -> None:
+def _require_disk_space(folder: Path) -> None:
     """Raise `OSError` when the disk is full."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:

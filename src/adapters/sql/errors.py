@@ -6,10 +6,10 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from adapters.sql.dialects.base import Dialect, Verdict
+from adapters.sql.dialects.base import Dialect, ErrorKind
 from application.shared.errors import OutcomeUnknown, StorageUnavailable, TransientFailure
 
-Named = Mapping[str, type[Exception]]
+ConstraintErrors = Mapping[str, type[Exception]]
 """Which error a violated constraint means, by the constraint's name."""
 
 CAUGHT = (SQLAlchemyError, OSError, MemoryError)
@@ -23,29 +23,31 @@ class CannotConnect(OSError):
     """Connecting failed in a way that its driver has no error for."""
 
 
-class InDoubt(OSError):
+class CommitInDoubt(OSError):
     """The commit was sent, and what became of it is not known. The cause is what happened."""
 
 
-def translated(error: Exception, dialect: Dialect, named: Named | None = None) -> Exception:
+def application_error(
+    error: Exception, dialect: Dialect, constraint_errors: ConstraintErrors | None = None
+) -> Exception:
     """Return the application's error for `error`, or `error` itself: a defect, which nobody should hide."""
-    if isinstance(error, InDoubt):
+    if isinstance(error, CommitInDoubt):
         return OutcomeUnknown(_reason(error.__cause__ or error))
     if isinstance(error, (OSError, PoolTimeoutError, MemoryError)):
         return StorageUnavailable(_reason(error))
     if not isinstance(error, DBAPIError):
         return error
-    meant = None if named is None else _meant(error, dialect, named)
+    meant = None if constraint_errors is None else _meant(error, dialect, constraint_errors)
     return _judged(error, dialect) if meant is None else meant()
 
 
 def _judged(error: DBAPIError, dialect: Dialect) -> Exception:
-    verdict = Verdict.UNAVAILABLE if error.connection_invalidated else dialect.verdict(error)
-    if verdict is None:
+    kind = ErrorKind.UNAVAILABLE if error.connection_invalidated else dialect.classify(error)
+    if kind is None:
         return error
-    if verdict is Verdict.TRANSIENT:
+    if kind is ErrorKind.TRANSIENT:
         return TransientFailure()
-    return StorageUnavailable(f"{verdict.value} ({_reason(error)})")
+    return StorageUnavailable(f"{kind.value} ({_reason(error)})")
 
 
 def _reason(error: BaseException) -> str:
@@ -56,12 +58,12 @@ def _reason(error: BaseException) -> str:
     return f"{name}: {words}"[:_REASON_LENGTH] if name else words[:_REASON_LENGTH]
 
 
-def _meant(error: DBAPIError, dialect: Dialect, named: Named) -> type[Exception] | None:
+def _meant(error: DBAPIError, dialect: Dialect, constraint_errors: ConstraintErrors) -> type[Exception] | None:
     violation = dialect.violation(error)
     if violation is None:
         return None
     if violation.name is not None:
-        return named.get(violation.name)
+        return constraint_errors.get(violation.name)
     # SQLite does not name foreign keys; with one in question, that is the one.
-    candidates = [meaning for name, meaning in named.items() if name.startswith(f"{violation.kind}_")]
+    candidates = [meaning for name, meaning in constraint_errors.items() if name.startswith(f"{violation.kind}_")]
     return candidates[0] if len(candidates) == 1 else None

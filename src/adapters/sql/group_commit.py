@@ -1,4 +1,4 @@
-"""Use cases that share their commit on SQLite; see `adapters.sql.engine.fast.sqlite.groups`."""
+"""Use cases that share their commit on SQLite; see `adapters.sql.engine.fast.sqlite.group_commit`."""
 
 from typing import Generic, TypeVar
 
@@ -15,4 +15,4 @@ class GroupCommitted(Generic[C, R]):
         self._use_case = use_case
 
     async def execute(self, command: C, /) -> R:
-        return await self._database.grouped(lambda: self._use_case.execute(command))
+        return await self._database.run_in_group(lambda: self._use_case.execute(command))

@@ -57,7 +57,7 @@ class SqlProbe(Probe):
         """Write a row. What fails is noted where every failed write is."""
         try:
             if self._database.writes.is_failing:
-                await self._database.demand_room()
+                await self._database.require_disk_space()
             await write(self._database, self._database.dialect.raise_fence, {"process_id": _ROW, "microseconds": 0})
         except PosternError as error:
             if not isinstance(error, StorageUnavailable):

@@ -6,18 +6,18 @@ from typing import TypeVar
 from sqlalchemy import Integer, bindparam, delete, func, insert, select
 
 from adapters.sql.database import Database
-from adapters.sql.errors import Named
+from adapters.sql.errors import ConstraintErrors
 from adapters.sql.tables import IdempotencyKeyRow, table_of
 from adapters.sql.transaction import SqlRepository, write, write_each
 from application.shared.idempotency import (
     CallerGone,
+    IdempotencyClaim,
     IdempotencyKey,
     IdempotencyKeys,
-    KeptAnswer,
-    KeptAnswers,
     KeyContended,
     KeyTaken,
-    Once,
+    StoredResponse,
+    StoredResponses,
 )
 from domain.shared.ids import UserId
 
@@ -44,7 +44,7 @@ _OLDEST = (
     .limit(bindparam("rows"))
 )
 
-_OF_A_CALLER: Named = {
+_OF_A_CALLER: ConstraintErrors = {
     "fk_idempotency_keys_owner_id_users": CallerGone,
     # SQLite and MySQL do not name a primary key; `pk_` tells the kind, which is enough with one in question.
     "pk_idempotency_keys": KeyTaken,
@@ -57,27 +57,27 @@ class SqlIdempotencyKeys(SqlRepository, IdempotencyKeys):
     On servers it is the first of what is sent together, so a key costs no round trip of its own.
     """
 
-    async def claim(self, once: Once[V] | None, view: V) -> None:
-        if once is None:
+    async def claim(self, idempotency: IdempotencyClaim[V] | None, view: V) -> None:
+        if idempotency is None:
             return
         row = {
-            "owner_id": once.owner,
-            "idempotency_key": once.key.value,
-            "created_at": once.at,
-            "answer": once.seal(view),
+            "owner_id": idempotency.owner,
+            "idempotency_key": idempotency.key.value,
+            "created_at": idempotency.at,
+            "answer": idempotency.seal(view),
         }
         # Where there is one writer, whoever lost waited to write at all.
         lost = None if self._transaction.dialect.single_writer else KeyContended
-        await self._transaction.put(_CLAIM, row, _OF_A_CALLER, lost=lost)
+        await self._transaction.enqueue(_CLAIM, row, _OF_A_CALLER, on_conflict=lost)
 
 
-class SqlKeptAnswers(KeptAnswers):
+class SqlStoredResponses(StoredResponses):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, owner: UserId, key: IdempotencyKey) -> KeptAnswer | None:
+    async def find(self, owner: UserId, key: IdempotencyKey) -> StoredResponse | None:
         row = await self._database.fetch_one(_FIND, {"of_owner": owner, "at_key": key.value})
-        return None if row is None else KeptAnswer(row.answer, row.created_at)
+        return None if row is None else StoredResponse(row.answer, row.created_at)
 
     async def forget(self, owner: UserId, key: IdempotencyKey, *, until: datetime) -> None:
         await write(self._database, _FORGET, {"of_owner": owner, "at_key": key.value, "until": until})

@@ -8,12 +8,12 @@ from uuid import UUID
 from sqlalchemy import Select, bindparam, case, insert, null, select, tuple_, type_coerce, update
 
 from adapters.sql.database import AnyRow, Database
-from adapters.sql.errors import Named
+from adapters.sql.errors import ConstraintErrors
 from adapters.sql.keyset import BEFORE, ROWS, newest_first, page_parameters
 from adapters.sql.mapping import new_order_values, order_from, order_line_values, order_values
 from adapters.sql.tables import OrderLineRow, OrderRow, table_of
 from adapters.sql.transaction import SqlRepository, Transaction
-from adapters.sql.types import Id, IdText, MomentText
+from adapters.sql.types import Id, IdText, TimestampText
 from application.orders.ports import OrderReader, OrderRepository, OrderSlice
 from application.orders.views import OrderItemView, OrderView, ShippingAddressView
 from domain.orders.errors import CustomerGone, OrderNotFound
@@ -24,7 +24,7 @@ from domain.shared.ids import OrderId, UserId
 _ORDERS = table_of(OrderRow)
 _LINES = table_of(OrderLineRow)
 
-_OF_A_CUSTOMER: Named = {"fk_orders_user_id_users": CustomerGone}
+_OF_A_CUSTOMER: ConstraintErrors = {"fk_orders_user_id_users": CustomerGone}
 
 _LOAD = select(_ORDERS).where(_ORDERS.c.id == bindparam("at_id")).with_for_update()
 _LOAD_LINES = (
@@ -60,8 +60,8 @@ _VIEWS: Select[*tuple[Any, ...]] = select(
     _ORDERS.c.zip,
     _ORDERS.c.country,
     _ORDERS.c.status,
-    type_coerce(_ORDERS.c.created_at, MomentText),
-    type_coerce(_ORDERS.c.updated_at, MomentText),
+    type_coerce(_ORDERS.c.created_at, TimestampText),
+    type_coerce(_ORDERS.c.updated_at, TimestampText),
     _ORDERS.c.version,
 )
 _ONE = _VIEWS.where(_ORDERS.c.id == bindparam("at_id"))
@@ -111,7 +111,7 @@ class SqlOrderReader(OrderReader):
         self._database = database
 
     async def get(self, order_id: OrderId) -> OrderView | None:
-        row = await self._database.fetch_one(_ONE, {"at_id": order_id}, brief=True)
+        row = await self._database.fetch_one(_ONE, {"at_id": order_id}, on_loop=True)
         return None if row is None else (await self._views([row]))[0]
 
     async def newest(self, *, limit: int, before: OrderId | None, customer: UserId | None) -> OrderSlice:
@@ -120,7 +120,7 @@ class SqlOrderReader(OrderReader):
         if customer is not None:
             statement = _OF_USER_BY_ROWS if self._database.dialect.keyset_by_rows else _OF_USER
             parameters["of_user"] = customer
-        rows = await self._database.fetch_all(statement, parameters, brief=True)
+        rows = await self._database.fetch_all(statement, parameters, on_loop=True)
         return OrderSlice(await self._views(rows[:limit]), more=len(rows) > limit)
 
     async def _views(self, rows: Sequence[AnyRow]) -> list[OrderView]:

@@ -69,6 +69,6 @@ class OutboxWriter(CommitParticipant):
         rows = rows_for(transaction.dialect, events, self._new_id)
         statement = statement_for(transaction.dialect)
         if len(rows) == 1:
-            await transaction.put(statement, rows[0])
+            await transaction.enqueue(statement, rows[0])
         else:
             await transaction.run_many(statement, rows)

@@ -32,7 +32,7 @@ class FileGuard:
         """Whether it was gone at the last look."""
         self._users: list[Callable[[], None]] = []
 
-    def demand(self) -> None:
+    def require_same_file(self) -> None:
         """Raise `FileGone` unless the path leads to the file; the first that is found is taken for it."""
         try:
             status = os.stat(self._where)  # noqa: PTH116 - half the time of the other way, for each commit

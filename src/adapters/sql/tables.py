@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from adapters.sql.types import ASCII_TEXT, LONG_BYTES, LONG_TEXT, CanonicalKey, Digest, Id, Moment, Octets
+from adapters.sql.types import ASCII_TEXT, LONG_BYTES, LONG_TEXT, CanonicalKey, Digest, Id, Octets, Timestamp
 from application.shared.idempotency import IDEMPOTENCY_KEY_MAX_LENGTH
 from domain.identity.api_key import API_KEY_NAME_MAX_LENGTH
 from domain.identity.session import MAX_EARLIER_EXCHANGES
@@ -89,8 +89,8 @@ class UserRow(Row):
     # By the index the few administrators are found, and locked, without a look at everybody else.
     role: Mapped[str] = mapped_column(String(16), index=True)
     status: Mapped[str] = mapped_column(String(16))
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    updated_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Timestamp)
+    updated_at: Mapped[datetime] = mapped_column(Timestamp)
     version: Mapped[int] = mapped_column(Integer)
 
 
@@ -110,15 +110,15 @@ class SessionRow(Row):
     current_hash: Mapped[bytes] = mapped_column(Digest)
     generation: Mapped[int] = mapped_column(Integer)
     spent_hash: Mapped[bytes | None] = mapped_column(Digest)
-    spent_at: Mapped[datetime | None] = mapped_column(Moment)
+    spent_at: Mapped[datetime | None] = mapped_column(Timestamp)
     earlier_exchanges: Mapped[bytes | None] = mapped_column(Octets(8 * MAX_EARLIER_EXCHANGES))
     """Of the tokens before the spent one, eight bytes each."""
     used_generation: Mapped[int | None] = mapped_column(Integer)
     """The generation, if its access token has been used."""
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    last_used_at: Mapped[datetime] = mapped_column(Moment)
-    expires_at: Mapped[datetime] = mapped_column(Moment)
-    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Timestamp)
+    last_used_at: Mapped[datetime] = mapped_column(Timestamp)
+    expires_at: Mapped[datetime] = mapped_column(Timestamp)
+    revoked_at: Mapped[datetime | None] = mapped_column(Timestamp)
     version: Mapped[int] = mapped_column(Integer)
 
 
@@ -131,7 +131,7 @@ class RevocationRow(Row):
     id: Mapped[UUID] = mapped_column(Id, primary_key=True)
     session_id: Mapped[UUID] = mapped_column(Id)
     generation: Mapped[int] = mapped_column(Integer)
-    created_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, index=True)
     """By the database's clock, which all processes share."""
 
 
@@ -142,7 +142,7 @@ class AuditRow(Row):
     __table_args__ = (Index(None, "actor_id", "id"), Index(None, "subject_id", "id"), _SMALL_ROWS)
 
     id: Mapped[UUID] = mapped_column(Id, primary_key=True)
-    at: Mapped[datetime] = mapped_column(Moment)
+    at: Mapped[datetime] = mapped_column(Timestamp)
     event: Mapped[str] = mapped_column(String(64))
     actor_id: Mapped[UUID | None] = mapped_column(Id)
     subject_id: Mapped[UUID | None] = mapped_column(Id)
@@ -167,8 +167,8 @@ class OneTimeTokenRow(Row):
     user_id: Mapped[UUID] = mapped_column(Id, ForeignKey("users.id", ondelete="CASCADE"))
     purpose: Mapped[str] = mapped_column(String(16))
     email_key: Mapped[str] = mapped_column(CanonicalKey(EMAIL_KEY_BYTES))
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    created_at: Mapped[datetime] = mapped_column(Timestamp)
+    expires_at: Mapped[datetime] = mapped_column(Timestamp, index=True)
 
 
 class SecondFactorRow(Row):
@@ -183,12 +183,12 @@ class SecondFactorRow(Row):
 
     user_id: Mapped[UUID] = mapped_column(Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     sealed_secret: Mapped[bytes] = mapped_column(Octets(255))
-    confirmed_at: Mapped[datetime | None] = mapped_column(Moment)
+    confirmed_at: Mapped[datetime | None] = mapped_column(Timestamp)
     last_step: Mapped[int | None] = mapped_column(Integer)
     recovery: Mapped[bytes] = mapped_column(Octets(32 * 16))
     failures: Mapped[int] = mapped_column(Integer)
-    blocked_until: Mapped[datetime | None] = mapped_column(Moment)
-    created_at: Mapped[datetime] = mapped_column(Moment)
+    blocked_until: Mapped[datetime | None] = mapped_column(Timestamp)
+    created_at: Mapped[datetime] = mapped_column(Timestamp)
     version: Mapped[int] = mapped_column(Integer)
 
 
@@ -204,9 +204,9 @@ class ApiKeyRow(Row):
     scopes: Mapped[str] = mapped_column(String(255))
     key_hash: Mapped[bytes] = mapped_column(Digest, unique=True)
     hint: Mapped[str] = mapped_column(String(8))
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    expires_at: Mapped[datetime | None] = mapped_column(Moment)
-    last_used_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Timestamp)
+    expires_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    last_used_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
 
 class PostRow(Row):
@@ -251,8 +251,8 @@ class PostRow(Row):
     score: Mapped[int] = mapped_column(Integer)
     upvotes: Mapped[int] = mapped_column(Integer)
     downvotes: Mapped[int] = mapped_column(Integer)
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    updated_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Timestamp)
+    updated_at: Mapped[datetime] = mapped_column(Timestamp)
     version: Mapped[int] = mapped_column(Integer)
     # Last: SQLite stores a row in the order of its columns, and what follows a long text is read through all of it.
     text: Mapped[str] = mapped_column(LONG_TEXT)
@@ -290,11 +290,11 @@ class VoteRow(Row):
     user_id: Mapped[UUID] = mapped_column(Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     post_id: Mapped[UUID] = mapped_column(Id, ForeignKey("posts.id", ondelete="CASCADE"), primary_key=True, index=True)
     direction: Mapped[int] = mapped_column(SmallInteger)
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    updated_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Timestamp)
+    updated_at: Mapped[datetime] = mapped_column(Timestamp)
 
 
-class PastRankRow(Row):
+class RankHistoryRow(Row):
     """Which ranks a post had from `valid_from` until `valid_until`, in microseconds since 1970.
 
     Without a foreign key, which would lock and index for nothing: ranks of posts that are gone are found with nothing
@@ -338,8 +338,8 @@ class OrderRow(Row):
     zip: Mapped[str | None] = mapped_column(String(ZIP_MAX_LENGTH))
     country: Mapped[str | None] = mapped_column(String(COUNTRY_MAX_LENGTH))
     status: Mapped[str] = mapped_column(String(16))
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    updated_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Timestamp)
+    updated_at: Mapped[datetime] = mapped_column(Timestamp)
     version: Mapped[int] = mapped_column(Integer)
 
 
@@ -368,7 +368,7 @@ class IdempotencyKeyRow(Row):
     owner_id: Mapped[UUID] = mapped_column(Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     # Not `key`, which is a word of MySQL's own.
     idempotency_key: Mapped[str] = mapped_column(CanonicalKey(IDEMPOTENCY_KEY_MAX_LENGTH), primary_key=True)
-    created_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, index=True)
     answer: Mapped[bytes] = mapped_column(LONG_BYTES)
 
 
@@ -389,7 +389,7 @@ class CacheFenceRow(Row):
     __table_args__ = (_SMALL_ROWS,)
 
     process_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
-    expires_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Timestamp)
 
 
 class _EventColumns:
@@ -403,7 +403,7 @@ class _EventColumns:
     """From the subject: what must stay in order shares one, and relays share the work by it."""
     owner_id: Mapped[UUID | None] = mapped_column(Id)
     public: Mapped[bool]
-    time: Mapped[datetime] = mapped_column(Moment)
+    time: Mapped[datetime] = mapped_column(Timestamp)
     data: Mapped[bytes] = mapped_column(Octets(2048))
 
 
@@ -447,10 +447,10 @@ class RelayShardRow(Row):
     handled_to: Mapped[int] = mapped_column(BigInteger)
     lease_id: Mapped[UUID | None] = mapped_column(Id)
     """Whose it is until `leased_until`: on SQLite, where the row cannot be locked without all others."""
-    leased_until: Mapped[datetime | None] = mapped_column(Moment)
+    leased_until: Mapped[datetime | None] = mapped_column(Timestamp)
 
 
-class RelayLetterRow(_EventColumns, Row):
+class RelayRetryRow(_EventColumns, Row):
     """An event that was refused, or that waits behind one: a copy, since the log is purged."""
 
     __tablename__ = "relay_letters"
@@ -460,7 +460,7 @@ class RelayLetterRow(_EventColumns, Row):
     dead: Mapped[bool]
     """Given up; it no longer holds up what comes after it."""
     attempts: Mapped[int] = mapped_column(Integer)
-    next_attempt_at: Mapped[datetime] = mapped_column(Moment)
+    next_attempt_at: Mapped[datetime] = mapped_column(Timestamp)
     error: Mapped[str] = mapped_column(String(500))
 
 
@@ -480,11 +480,11 @@ class WebhookEndpointRow(Row):
     disabled_reason: Mapped[str | None] = mapped_column(String(16))
     secret: Mapped[bytes] = mapped_column(Octets(255))
     previous_secret: Mapped[bytes | None] = mapped_column(Octets(255))
-    previous_until: Mapped[datetime | None] = mapped_column(Moment)
+    previous_until: Mapped[datetime | None] = mapped_column(Timestamp)
     from_position: Mapped[int] = mapped_column(BigInteger)
-    failing_since: Mapped[datetime | None] = mapped_column(Moment)
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    updated_at: Mapped[datetime] = mapped_column(Moment)
+    failing_since: Mapped[datetime | None] = mapped_column(Timestamp)
+    created_at: Mapped[datetime] = mapped_column(Timestamp)
+    updated_at: Mapped[datetime] = mapped_column(Timestamp)
     version: Mapped[int] = mapped_column(Integer)
 
 
@@ -513,12 +513,12 @@ class WebhookDeliveryRow(Row):
     body: Mapped[str] = mapped_column(LONG_TEXT)
     status: Mapped[str] = mapped_column(String(16))
     attempts: Mapped[int] = mapped_column(SmallInteger)
-    next_attempt_at: Mapped[datetime | None] = mapped_column(Moment)
+    next_attempt_at: Mapped[datetime | None] = mapped_column(Timestamp)
     claim: Mapped[UUID | None] = mapped_column(Id)
-    last_attempt_at: Mapped[datetime | None] = mapped_column(Moment)
+    last_attempt_at: Mapped[datetime | None] = mapped_column(Timestamp)
     last_status_code: Mapped[int | None] = mapped_column(SmallInteger)
     last_error: Mapped[str | None] = mapped_column(String(32))
-    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Timestamp)
 
 
 class WebhookCursorRow(Row):

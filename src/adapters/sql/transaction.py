@@ -9,8 +9,8 @@ from sqlalchemy import Executable
 
 from adapters.sql.database import Database, Parameters
 from adapters.sql.dialects.base import Dialect
-from adapters.sql.engine.port import Step, StepFailed
-from adapters.sql.errors import CAUGHT, Named, translated
+from adapters.sql.engine.port import BatchedStatement, BatchedStatementFailed
+from adapters.sql.errors import CAUGHT, ConstraintErrors, application_error
 from adapters.sql.rows import Rows
 from application.shared.errors import StorageUnavailable, TransientFailure, VersionConflict
 from domain.shared.events import Aggregate, DomainEvent
@@ -40,56 +40,60 @@ class Transaction:
     ) -> None:
         await self.end()
 
-    async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:
+    async def run(
+        self, statement: Executable, parameters: Parameters, constraint_errors: ConstraintErrors | None = None
+    ) -> Rows:
         """Run one statement.
 
-        A violated constraint that `named` knows raises what it means there; `TransientFailure` and
+        A violated constraint that `constraint_errors` knows raises what it means there; `TransientFailure` and
         `StorageUnavailable` as everywhere.
         """
         if self._ended:
             raise RuntimeError(_ENDED)
         try:
-            return await self._unit.run(statement, parameters, named)
-        except StepFailed as failed:
+            return await self._unit.run(statement, parameters, constraint_errors)
+        except BatchedStatementFailed as failed:
             raise self._meant(failed) from failed.__cause__
         except CAUGHT as error:
-            raise self._translated(error, named) from error
+            raise self._translated(error, constraint_errors) from error
 
-    async def put(
+    async def enqueue(
         self,
         statement: Executable,
         parameters: Parameters,
-        named: Named | None = None,
+        constraint_errors: ConstraintErrors | None = None,
         *,
-        missed: Callable[[], Exception] | None = None,
-        lost: Callable[[], Exception] | None = None,
+        on_no_match: Callable[[], Exception] | None = None,
+        on_conflict: Callable[[], Exception] | None = None,
         row: UUID | None = None,
     ) -> None:
         """Have one statement run whose answer nobody needs before the commit.
 
         It is sent at once, or where that saves round trips with the next one whose answer is needed, at the latest
         with the commit: in order, and raising there what `run` would have raised; where it matched no row what
-        `missed` returns, and where it lost a race what `lost` does. Some databases do not tell who of those that are
-        sent together lost one: then it is taken for the first that has a `lost`. For `row` see `Step`.
+        `on_no_match` returns, and where it lost a race what `on_conflict` does. Some databases do not tell who of those
+        that are sent together lost one: then it is taken for the first that has a `on_conflict`. For `row` see `Step`.
         """
         if self._ended:
             raise RuntimeError(_ENDED)
         try:
-            await self._unit.enqueue(Step(statement, parameters, named, missed, lost, row))
-        except StepFailed as failed:
+            await self._unit.enqueue(
+                BatchedStatement(statement, parameters, constraint_errors, on_no_match, on_conflict, row)
+            )
+        except BatchedStatementFailed as failed:
             raise self._meant(failed) from failed.__cause__
 
-    def _meant(self, failed: StepFailed) -> Exception:
+    def _meant(self, failed: BatchedStatementFailed) -> Exception:
         cause = failed.__cause__
         if not isinstance(cause, CAUGHT):
             raise TypeError("a failed step without its cause") from failed
-        meant = self._translated(cause, None if failed.step is None else failed.step.named)
+        meant = self._translated(cause, None if failed.step is None else failed.step.constraint_errors)
         if isinstance(meant, TransientFailure):
-            return next((step.lost() for step in failed.among if step.lost is not None), meant)
+            return next((step.on_conflict() for step in failed.among if step.on_conflict is not None), meant)
         return meant
 
-    def _translated(self, error: Exception, named: Named | None = None) -> Exception:
-        meant = translated(error, self.dialect, named)
+    def _translated(self, error: Exception, constraint_errors: ConstraintErrors | None = None) -> Exception:
+        meant = application_error(error, self.dialect, constraint_errors)
         if isinstance(meant, StorageUnavailable):
             self._database.writes.failed(meant)
         return meant
@@ -105,26 +109,28 @@ class Transaction:
             return
         try:
             await self._unit.run_many(statement, rows)
-        except StepFailed as failed:
+        except BatchedStatementFailed as failed:
             raise self._meant(failed) from failed.__cause__
         except CAUGHT as error:
             raise self._translated(error) from error
 
-    async def run_guarded(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> None:
+    async def run_guarded(
+        self, statement: Executable, parameters: Parameters, constraint_errors: ConstraintErrors | None = None
+    ) -> None:
         """Run a statement whose WHERE demands what was loaded. Raises `VersionConflict` when nothing matched."""
-        if (await self.run(statement, parameters, named)).count != 1:
+        if (await self.run(statement, parameters, constraint_errors)).count != 1:
             raise VersionConflict
 
-    def when_durable(self, news: Callable[[], Awaitable[None]]) -> None:
-        """Have `news` run when this transaction, grouped and committed by now, is durable."""
-        self._unit.when_durable(news)
+    def on_durable(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Have `callback` run when this transaction, grouped and committed by now, is durable."""
+        self._unit.on_durable(callback)
 
     async def commit(self) -> None:
         if self._ended:
             raise RuntimeError(_ENDED)
         try:
             await self._unit.commit()
-        except StepFailed as failed:
+        except BatchedStatementFailed as failed:
             raise self._meant(failed) from failed.__cause__
         except CAUGHT as error:
             raise self._translated(error) from error
@@ -139,7 +145,7 @@ class Transaction:
         except CAUGHT as error:
             # What was not committed is rolled back by the loss of the connection just as well; but after a pool that
             # is broken otherwise, going on would hide it.
-            failure = translated(error, self.dialect)
+            failure = application_error(error, self.dialect)
             if failure is error:
                 raise
 

@@ -99,7 +99,7 @@ class Id(TypeDecorator[UUID]):
         return _BinaryUuid(16) if dialect.name == "mysql" else _BlobUuid(16)
 
 
-class _AsDriven(TypeEngine[Any]):
+class _NoConversion(TypeEngine[Any]):
     """Nothing is converted."""
 
 
@@ -121,7 +121,7 @@ class StoredId(TypeDecorator[bytes | UUID]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         del dialect
-        return _AsDriven()
+        return _NoConversion()
 
 
 def _number_in_bytes(value: bytes) -> int:
@@ -150,10 +150,10 @@ class IdNumber(TypeDecorator[int]):
         return _NumberOfUuid()
 
 
-def _utc_naive(moment: datetime) -> datetime:
-    if moment.tzinfo is None:
+def _utc_naive(timestamp: datetime) -> datetime:
+    if timestamp.tzinfo is None:
         raise ValueError("a time without a zone is no moment")
-    return moment.astimezone(UTC).replace(tzinfo=None)
+    return timestamp.astimezone(UTC).replace(tzinfo=None)
 
 
 def _as_utc(stored: datetime) -> datetime:
@@ -175,7 +175,7 @@ def _iso_utc(value: datetime | None) -> str | None:
     return timestamp(value if value.tzinfo is UTC else _utc_naive(value))
 
 
-class _MysqlMoment(DATETIME):
+class _MysqlTimestamp(DATETIME):
     """DATETIME(6) in UTC. The driver drops an offset without a word, so it is converted here."""
 
     fsp = 6  # what the compiler asks `mysql.DATETIME` for
@@ -189,7 +189,7 @@ class _MysqlMoment(DATETIME):
         return _if_present(_as_utc)
 
 
-class _TextMoment(String):
+class _TextTimestamp(String):
     """RFC 3339 in UTC with six digits and `Z`: of fixed width, so that text order is time order."""
 
     def bind_processor(self, dialect: Dialect) -> Process:
@@ -201,14 +201,14 @@ class _TextMoment(String):
         return _if_present(datetime.fromisoformat)
 
 
-class _MomentText(TypeEngine[str]):
+class _TimestampText(TypeEngine[str]):
     # Not a DateTime: dialects exchange the types they know for their own, which would lose this processor.
     def result_processor(self, dialect: Dialect, coltype: object) -> Process:
         del dialect, coltype
         return _iso
 
 
-class Moment(TypeDecorator[datetime]):
+class Timestamp(TypeDecorator[datetime]):
     """An aware time in UTC, to the microsecond: DATETIME(6), `timestamptz`, or text of 27 characters on SQLite."""
 
     impl = DateTime
@@ -217,17 +217,17 @@ class Moment(TypeDecorator[datetime]):
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if dialect.name == "postgresql":
             return dialect.type_descriptor(TIMESTAMP(timezone=True))
-        return _MysqlMoment() if dialect.name == "mysql" else _TextMoment(27)
+        return _MysqlTimestamp() if dialect.name == "mysql" else _TextTimestamp(27)
 
 
-class MomentText(TypeDecorator[str]):
-    """A `Moment` column, read as the text that views show."""
+class TimestampText(TypeDecorator[str]):
+    """A `Timestamp` column, read as the text that views show."""
 
     impl = DateTime
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return Text() if dialect.name == "sqlite" else _MomentText()
+        return Text() if dialect.name == "sqlite" else _TimestampText()
 
 
 class CanonicalKey(TypeDecorator[str]):

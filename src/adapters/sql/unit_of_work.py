@@ -6,7 +6,7 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from adapters.shared.cancellation import CancelledInCommit, go_on_alone
+from adapters.shared.cancellation import CancelledInCommit, detach
 from adapters.shared.request import Request, current, note_commit
 from adapters.sql.database import Database
 from adapters.sql.idempotency import SqlIdempotencyKeys
@@ -129,7 +129,7 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, Webho
             # Nobody hangs up in the middle of what is run in one go; and it is not durable yet.
             events = await self._commit_events()
             if events and self._listeners:
-                self.transaction.when_durable(partial(self._tell_durable, current.get(), events))
+                self.transaction.on_durable(partial(self._tell_durable, current.get(), events))
             return
         # A caller who hangs up in the middle must not keep the listeners from hearing of what is committed: a shared
         # cache would go on serving what it has. So from here on it runs to its end, whoever waits for it.
@@ -139,7 +139,7 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, Webho
         except asyncio.CancelledError:
             if self._committing.cancelled():
                 raise
-            go_on_alone(self._committing)
+            detach(self._committing)
             raise CancelledInCommit from None
 
     async def _commit_events(self) -> Sequence[DomainEvent]:
@@ -157,14 +157,14 @@ class SqlUnitOfWork(IdentityUnitOfWork, PostsUnitOfWork, OrdersUnitOfWork, Webho
         events = await self._commit_events()
         note_commit()
         if events:
-            await self._tell(events)
+            await self._notify(events)
 
     async def _tell_durable(self, request: Request | None, events: Sequence[DomainEvent]) -> None:
         # In the task of the group, which works for no request.
         if request is not None:
             request.has_committed = True
-        await self._tell(events)
+        await self._notify(events)
 
-    async def _tell(self, events: Sequence[DomainEvent]) -> None:
+    async def _notify(self, events: Sequence[DomainEvent]) -> None:
         for listener in self._listeners:
             await listener.committed(events)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from application.shared.clock import Clock, TimeReading
-from domain.shared.ids import moment_of
+from domain.shared.ids import timestamp_of
 
 _IGNORED_SECONDS: Final = 1.0
 """By how much the newest id may be ahead of storage's clock before that means anything: what clocks that were read
@@ -57,11 +57,11 @@ class SharedClock(Clock):
         self._last = _NEVER
 
     def now(self) -> datetime:
-        moment = datetime.fromtimestamp(self.timestamp(), UTC)
-        if moment < self._last:  # By rounding.
+        timestamp = datetime.fromtimestamp(self.timestamp(), UTC)
+        if timestamp < self._last:  # By rounding.
             return self._last
-        self._last = moment
-        return moment
+        self._last = timestamp
+        return timestamp
 
     def timestamp(self) -> float:
         if self._ahead:
@@ -69,11 +69,11 @@ class SharedClock(Clock):
         return self._timer() + self._offset
 
     def _slowed(self) -> float:
-        moment = self._timer()
-        left = self._ahead - (moment - self._ahead_since) / 2
+        timestamp = self._timer()
+        left = self._ahead - (timestamp - self._ahead_since) / 2
         if left <= 0.0:
             self._ahead = left = 0.0
-        return moment + self._offset + left
+        return timestamp + self._offset + left
 
     @property
     def timer(self) -> Callable[[], float]:
@@ -89,7 +89,7 @@ class SharedClock(Clock):
         """How far the clock of this machine is ahead of the database's (negative: behind), as of the last reading."""
         return self._host.timestamp() - self._timer() - self._offset
 
-    def steer(self, reading: TimeReading, *, asked_at: float, answered_at: float) -> float:
+    def adjust(self, reading: TimeReading, *, asked_at: float, answered_at: float) -> float:
         """Follow a reading, with when it was taken by the timer. Return by how many seconds the database has moved.
 
         That is 0 unless its time is another than this clock assumed, whichever way.
@@ -97,12 +97,12 @@ class SharedClock(Clock):
         told = reading.now.timestamp()
         least, most = told - answered_at, told + reading.resolution_seconds - asked_at
         offset = min(max(self._offset, least), most) if self._is_read else (least + most) / 2
-        moment = self._timer()
-        wanted = moment + offset
+        timestamp = self._timer()
+        wanted = timestamp + offset
         # What it said before the first reading binds nobody: nothing was stored by it.
         present = self.timestamp() if self._is_read else wanted
         if reading.newest is not None:
-            newest = moment_of(reading.newest).timestamp()
+            newest = timestamp_of(reading.newest).timestamp()
             if _IGNORED_SECONDS < newest - wanted < _FOLLOWED_SECONDS:
                 present = max(present, newest)
         moved = 0.0
@@ -111,5 +111,5 @@ class SharedClock(Clock):
         else:
             self._is_read, self._last = True, _NEVER
         self._offset = offset
-        self._ahead, self._ahead_since = max(0.0, present - wanted), moment
+        self._ahead, self._ahead_since = max(0.0, present - wanted), timestamp
         return moved

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.system.connections import abort_descriptor
-from adapters.system.listening import foreign_socket, keep_out
+from adapters.system.listening import drop_new_connections, foreign_socket
 from adapters.system.periodic import Periodic
 
 _log = logging.getLogger("postern.connections")
@@ -58,7 +58,7 @@ _INFO_BYTES: Final = 160
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
-    """What this process takes. One address is what `place_of` makes of it."""
+    """What this process takes. One address is what `network_of` makes of it."""
 
     most: int
     """Connections that the server accepts."""
@@ -79,7 +79,7 @@ class Connection:
     inode: int
     borrowed: socket.socket
     peer: tuple[str, int]
-    place: str
+    network: str
     """Its address, or network; empty for a proxy's, which stands for many."""
     seen: float
     """When it was seen first."""
@@ -94,7 +94,7 @@ class Connection:
 
 
 @dataclass(slots=True)
-class Ended:
+class EndedConnections:
     """How many connections were ended, by reason."""
 
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -109,14 +109,14 @@ class ConnectionGuard:
         listener: int,
         limits: ConnectionLimits,
         *,
-        place_of: Callable[[str], str],
+        network_of: Callable[[str], str],
         is_exempt: Callable[[str], bool],
         streams: "set[tuple[str, int]]",
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._listener = listener
         self._limits = limits
-        self._place_of = place_of
+        self._network_of = network_of
         self._is_exempt = is_exempt
         self._streams = streams
         self._now = now
@@ -124,11 +124,11 @@ class ConnectionGuard:
         self._others: dict[int, int] = {}
         """Inodes of sockets that are no connections of clients, by their descriptors."""
         self._port = 0
-        self._ended = Ended()
+        self._ended = EndedConnections()
         self._logged_at = -_LOG_SECONDS
         self._reserve: int | None = None
         """A descriptor by which the others can be listed when there is no other."""
-        self._accepting: _Accepting | None = None
+        self._accepting: _AcceptSwitch | None = None
         self._looking = Periodic("looking after connections", self.look, seconds=LOOK_SECONDS)
 
     async def start(self) -> None:
@@ -142,7 +142,7 @@ class ConnectionGuard:
             milliseconds = int((self._limits.answer_seconds + USER_TIMEOUT_SECONDS) * 1000)
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         self._reserve = _spare()
-        self._accepting = _Accepting(self._listener)
+        self._accepting = _AcceptSwitch(self._listener)
         await self._looking.start()
 
     async def close(self) -> None:
@@ -171,7 +171,7 @@ class ConnectionGuard:
         self._end_surplus_of_addresses()
         self._end_silent(len(self._known) - self._limits.most * 9 // 10, "nearly full")
         await self._free_descriptors(free)
-        self._tell()
+        self._report()
 
     def _descriptors(self) -> tuple[list[int], int]:
         """List what is open, and tell how many descriptors are free."""
@@ -241,8 +241,8 @@ class ConnectionGuard:
                 and borrowed.getsockname()[1] == self._port
             ):
                 peer = borrowed.getpeername()[:2]
-                place = "" if self._is_exempt(peer[0]) else self._place_of(peer[0])
-                return Connection(descriptor, inode, borrowed, peer, place, self._now())
+                network = "" if self._is_exempt(peer[0]) else self._network_of(peer[0])
+                return Connection(descriptor, inode, borrowed, peer, network, self._now())
         except OSError:  # Not connected, or not any more.
             pass
         borrowed.detach()
@@ -285,8 +285,8 @@ class ConnectionGuard:
             return
         stuck.sort(key=lambda connection: connection.rate, reverse=True)
         kept: list[Connection] = []
-        for place, of_one in _by_place(stuck).items():
-            most = limits.stuck_per_address if place else len(of_one)
+        for network, of_one in _by_place(stuck).items():
+            most = limits.stuck_per_address if network else len(of_one)
             kept += of_one[:most]
             for connection in of_one[most:]:
                 self._end(connection, "too many answers not taken")
@@ -300,9 +300,9 @@ class ConnectionGuard:
             return
         ordinary = [connection for connection in self._known.values() if connection.peer not in self._streams]
         before = self._now() - LOOK_SECONDS / 2
-        for place, of_one in _by_place(ordinary).items():
+        for network, of_one in _by_place(ordinary).items():
             surplus = len(of_one) - most
-            if place and surplus > 0:
+            if network and surplus > 0:
                 # What has just come may be asked and answered in a moment.
                 seen_before = [connection for connection in of_one if connection.seen < before]
                 seen_before.sort(key=lambda connection: (connection.silent, connection.seen), reverse=True)
@@ -342,7 +342,7 @@ class ConnectionGuard:
             if free <= 0:
                 await self._pause(accepting)
 
-    async def _pause(self, accepting: "_Accepting") -> None:
+    async def _pause(self, accepting: "_AcceptSwitch") -> None:
         accepting.pause()
         # The kernel wants a descriptor before it says that nobody waits: the server gets one to hear that by.
         if self._reserve is not None:
@@ -357,7 +357,7 @@ class ConnectionGuard:
         self._forget(connection.descriptor)
         self._others[connection.descriptor] = connection.inode  # until the server has closed it
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         """Log what was ended, once a minute."""
         counts, told = self._ended.counts, self._ended.told
         now = self._now()
@@ -369,7 +369,7 @@ class ConnectionGuard:
         told.update(counts)
 
 
-class _Accepting:
+class _AcceptSwitch:
     """Lets the server accept, or has it wait while connections stay in the backlog.
 
     While it pauses, the server's descriptor is another socket, where nothing comes. It is woken by each connection to
@@ -383,7 +383,7 @@ class _Accepting:
         self._kept = socket.socket(fileno=os.dup(listener))
         self._nothing = socket.socket()
         self._nothing.bind(("127.0.0.1", 0))
-        keep_out(self._nothing.fileno())
+        drop_new_connections(self._nothing.fileno())
         self._nothing.listen(1)
         self._nothing.setblocking(False)
 
@@ -436,7 +436,7 @@ class _Accepting:
 def _by_place(connections: Iterable[Connection]) -> dict[str, list[Connection]]:
     by_place: dict[str, list[Connection]] = defaultdict(list)
     for connection in connections:
-        by_place[connection.place].append(connection)
+        by_place[connection.network].append(connection)
     return by_place
 
 

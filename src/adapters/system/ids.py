@@ -6,7 +6,7 @@ from threading import Lock
 from uuid import UUID
 
 from application.shared.ids import IdGenerator, UsernameGenerator
-from domain.shared.ids import moment_of, smallest_number_at
+from domain.shared.ids import smallest_number_at, timestamp_of
 
 _TAIL_BITS = 62
 _STEP_BITS = 32
@@ -42,12 +42,12 @@ class Uuid7Generator(IdGenerator):
                 self._last += 1 + secrets.randbits(_STEP_BITS)
                 if self._last >> _TAIL_BITS == self._last_head >> _TAIL_BITS:
                     return UUID(int=self._last)
-                head = smallest_number_at(moment_of(UUID(int=self._last_head)) + _MICROSECOND)
+                head = smallest_number_at(timestamp_of(UUID(int=self._last_head)) + _MICROSECOND)
             self._last_head = head
             self._last = head | secrets.randbits(_TAIL_BITS - 1)
             return UUID(int=self._last)
 
-    def stay_above(self, id: UUID) -> None:
+    def raise_floor(self, id: UUID) -> None:
         """Make no id below this one, which another process made."""
         if id.version != _VERSION:
             return

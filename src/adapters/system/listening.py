@@ -79,7 +79,7 @@ def renewed(listener: socket.socket) -> socket.socket:
     return fresh
 
 
-def keep_out(descriptor: int) -> bool:
+def drop_new_connections(descriptor: int) -> bool:
     """Have the kernel ignore new connections at a socket that goes on to listen; tell whether it can.
 
     Clients ask again a second later, by when the socket is closed, and they are refused or another takes them. What was
@@ -96,7 +96,7 @@ def keep_out(descriptor: int) -> bool:
     return True
 
 
-def leave_to_others(descriptor: int) -> None:
+def stop_accepting(descriptor: int) -> None:
     """Have this process accept no more at a socket whose backlog another process goes on with.
 
     What the server holds is from now on a socket where nothing comes, under the same descriptor: it goes on to wait
@@ -104,13 +104,13 @@ def leave_to_others(descriptor: int) -> None:
     """
     with socket.socket() as nothing:
         nothing.bind(("127.0.0.1", 0))
-        keep_out(nothing.fileno())
+        drop_new_connections(nothing.fileno())
         nothing.listen(1)
         nothing.setblocking(False)
         os.dup2(nothing.fileno(), descriptor, inheritable=False)
 
 
-def hang_up_on_silent(port: int) -> int:
+def close_silent_connections(port: int) -> int:
     """End what can be read from the connections of this process at `port`; return how many they are.
 
     For when no request is under way: the server then closes them, and has nothing to wait for. Those with bytes of an

@@ -222,7 +222,7 @@ class MetricsBoard:
         gone = {name: snapshot for name, (snapshot, is_alive) in kept.items() if not is_alive}
         if len(gone) > _GONE:
             try:
-                _absorb(directory, gone)
+                _merge_finished_workers(directory, gone)
             except OSError as error:
                 self.lose("file", error)
         return kept.values()
@@ -260,7 +260,7 @@ def _sound(sample: Sample) -> Sample:
     return str(name), tuple((str(label), str(text)) for label, text in labels), number
 
 
-def _absorb(directory: Path, gone: Mapping[str, Snapshot]) -> None:
+def _merge_finished_workers(directory: Path, gone: Mapping[str, Snapshot]) -> None:
     """Put the numbers of workers that are gone into one file, so that a server of any age has few of them.
 
     It counts from the moment that it has its name, and those that it names count no more from then on.

@@ -282,6 +282,6 @@ def logged(event: DomainEvent, *, id: UUID, position: int = 0) -> LoggedEvent | 
     )
 
 
-def is_told(event: DomainEvent) -> bool:
+def is_external(event: DomainEvent) -> bool:
     """Tell whether `event` leaves the house."""
     return type(event) in CATALOGUE

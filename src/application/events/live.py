@@ -33,10 +33,10 @@ class Reader:
             return None
         if self.user_id is not None and event.owner_id == self.user_id:
             return event
-        return as_anybody_sees(event)
+        return public_view(event)
 
 
-def as_anybody_sees(event: LoggedEvent) -> LoggedEvent | None:
+def public_view(event: LoggedEvent) -> LoggedEvent | None:
     """Return the public side of an event; None: it has none."""
     if not event.public:
         return None

@@ -35,7 +35,7 @@ class EventPublisher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class RetryEntry:
     """An event that was refused, or that waits behind one of the same subject.
 
     Dead: given up after too many attempts; what comes after it goes on, and it stays until it is replayed.
@@ -50,10 +50,10 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ClaimedBatch:
     """What a relay has for itself until it lets go."""
 
-    letters: Sequence[Letter]
+    retries: Sequence[RetryEntry]
     """Of subjects whose first letter is due; all letters of each, or its first ones."""
     events: Sequence[LoggedEvent]
     """Undelivered ones, in order of their positions within each shard."""
@@ -61,18 +61,18 @@ class Taken:
     """Subjects that have letters which are not dead, due or not."""
 
     def __len__(self) -> int:
-        return len(self.letters) + len(self.events)
+        return len(self.retries) + len(self.events)
 
 
 @dataclass(slots=True)
 class Outcome:
     """What became of what was taken. What is named nowhere stays as it is."""
 
-    delivered: list[Letter] = field(default_factory=list)
+    delivered: list[RetryEntry] = field(default_factory=list)
     """Letters that arrived."""
-    refused: list[Letter] = field(default_factory=list)
+    refused: list[RetryEntry] = field(default_factory=list)
     """Letters as they are from now on: one attempt older, or dead."""
-    put_off: list[Letter] = field(default_factory=list)
+    deferred: list[RetryEntry] = field(default_factory=list)
     """Events that become letters."""
     unhandled: list[LoggedEvent] = field(default_factory=list)
     """Events of which nobody knows; their shards go on at the first of them."""
@@ -82,7 +82,7 @@ class Claim(Protocol):
     """A batch that nobody else has. Left without `finish`, everything is as before."""
 
     @property
-    def taken(self) -> Taken: ...
+    def batch(self) -> ClaimedBatch: ...
 
     async def finish(self, outcome: Outcome) -> None:
         """Record what became of it, at once or not at all. Raises as storage does; then others take it again."""
@@ -117,11 +117,11 @@ class RelayLedger(Protocol):
         """Return when the oldest event happened that no relay has taken; None without one. A look-up for each shard."""
         ...
 
-    async def dead(self, *, limit: int) -> Sequence[Letter]:
+    async def dead(self, *, limit: int) -> Sequence[RetryEntry]:
         """Return dead letters, the oldest first."""
         ...
 
-    async def pending(self, *, limit: int) -> Sequence[Letter]:
+    async def pending(self, *, limit: int) -> Sequence[RetryEntry]:
         """Return what was not delivered, the oldest first; what was not tried yet has no attempts."""
         ...
 
@@ -130,12 +130,12 @@ class RelayLedger(Protocol):
         ...
 
 
-NOTHING = Taken((), (), frozenset())
+NOTHING = ClaimedBatch((), (), frozenset())
 
 
-def first_of_each(found: Sequence[Letter]) -> Mapping[UUID, Letter]:
+def first_by_subject(found: Sequence[RetryEntry]) -> Mapping[UUID, RetryEntry]:
     """Return the first letter of each subject; `found` is in order of positions."""
-    first: dict[UUID, Letter] = {}
-    for letter in found:
-        first.setdefault(letter.event.subject, letter)
+    first: dict[UUID, RetryEntry] = {}
+    for entry in found:
+        first.setdefault(entry.event.subject, entry)
     return first

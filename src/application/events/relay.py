@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from application.events.ports import Claim, EventPublisher, Letter, Message, Outcome, RelayQueue, Taken
+from application.events.ports import Claim, ClaimedBatch, EventPublisher, Message, Outcome, RelayQueue, RetryEntry
 from application.shared.clock import Clock
 from application.shared.errors import Unavailable
 from application.shared.event_log import EventLog, LoggedEvent
@@ -54,20 +54,20 @@ class Relay:
 
         Raises `Unavailable` when the broker or the storage does not answer.
         """
-        await self.log.settle()
+        await self.log.assign_positions()
         async with self.queue.claim(limit=self.batch, now=self.clock.now()) as claim:
-            return await self._deliver(claim) if len(claim.taken) else 0
+            return await self._deliver(claim) if len(claim.batch) else 0
 
     async def close(self) -> None:
         await self.publisher.close()
 
     async def _deliver(self, claim: Claim) -> int:
-        work = _Work(claim.taken, self.policy, self.random)
+        work = _Work(claim.batch, self.policy, self.random)
         until = self.clock.now() + _PATIENCE
         try:
-            while (heads := work.heads()) and self.clock.now() < until:
-                refusals = await self.publisher.publish([self._message(head.event) for head in heads])
-                work.note(heads, refusals, now=self.clock.now())
+            while (entries := work.next_entries()) and self.clock.now() < until:
+                refusals = await self.publisher.publish([self._message(head.event) for head in entries])
+                work.note(entries, refusals, now=self.clock.now())
         except Unavailable:
             await claim.finish(work.outcome())
             raise
@@ -80,53 +80,53 @@ class Relay:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    letter: Letter
+    entry: RetryEntry
     is_new: bool
     """It comes from the log, and is no letter yet."""
 
     @property
     def event(self) -> LoggedEvent:
-        return self.letter.event
+        return self.entry.event
 
 
 class _Work:
     """What of a batch is still to be sent, a line for each subject."""
 
-    def __init__(self, taken: Taken, policy: RetryPolicy, random: Callable[[], float]) -> None:
+    def __init__(self, batch: ClaimedBatch, policy: RetryPolicy, random: Callable[[], float]) -> None:
         self._policy = policy
         self._random = random
         self._lines: dict[UUID, deque[_Item]] = {}
         self._outcome = Outcome()
         self.dealt_with = 0
-        for letter in taken.letters:
-            self._lines.setdefault(letter.event.subject, deque()).append(_Item(letter, is_new=False))
+        for entry in batch.retries:
+            self._lines.setdefault(entry.event.subject, deque()).append(_Item(entry, is_new=False))
         # Behind letters that are not here, or not all of them: only the queue knows when those are through.
-        behind = taken.waiting
-        for event in taken.events:
+        behind = batch.waiting
+        for event in batch.events:
             if event.subject in behind:
-                self._outcome.put_off.append(Letter(event))
+                self._outcome.deferred.append(RetryEntry(event))
                 self.dealt_with += 1
             else:
-                self._lines.setdefault(event.subject, deque()).append(_Item(Letter(event), is_new=True))
+                self._lines.setdefault(event.subject, deque()).append(_Item(RetryEntry(event), is_new=True))
 
-    def heads(self) -> list[_Item]:
+    def next_entries(self) -> list[_Item]:
         """Return the next of each subject."""
         return [line[0] for line in self._lines.values() if line]
 
-    def note(self, heads: Sequence[_Item], refusals: Sequence[str | None], *, now: datetime) -> None:
+    def note(self, entries: Sequence[_Item], refusals: Sequence[str | None], *, now: datetime) -> None:
         """Take in what became of the heads."""
-        for head, refusal in zip(heads, refusals, strict=True):
+        for head, refusal in zip(entries, refusals, strict=True):
             line = self._lines[head.event.subject]
             line.popleft()
             self.dealt_with += 1
             if refusal is None:
                 if not head.is_new:
-                    self._outcome.delivered.append(head.letter)
+                    self._outcome.delivered.append(head.entry)
                 continue
-            letter = self._refused(head.letter, refusal, now)
-            (self._outcome.put_off if head.is_new else self._outcome.refused).append(letter)
-            if not letter.dead:
-                self._put_off(line)
+            entry = self._refused(head.entry, refusal, now)
+            (self._outcome.deferred if head.is_new else self._outcome.refused).append(entry)
+            if not entry.dead:
+                self._defer(line)
 
     def outcome(self) -> Outcome:
         """Return what is to be recorded."""
@@ -134,18 +134,18 @@ class _Work:
         self._outcome.unhandled = sorted(rest, key=lambda event: event.position)
         return self._outcome
 
-    def _refused(self, letter: Letter, refusal: str, now: datetime) -> Letter:
-        attempts = letter.attempts + 1
+    def _refused(self, entry: RetryEntry, refusal: str, now: datetime) -> RetryEntry:
+        attempts = entry.attempts + 1
         return replace(
-            letter,
+            entry,
             attempts=attempts,
             next_attempt_at=now + self._policy.after(attempts, self._random()),
             error=refusal[:_ERROR_LENGTH],
             dead=attempts >= self._policy.attempts,
         )
 
-    def _put_off(self, line: "deque[_Item]") -> None:
+    def _defer(self, line: "deque[_Item]") -> None:
         waiting: Iterable[_Item] = [item for item in line if item.is_new]
-        self._outcome.put_off += [item.letter for item in waiting]
+        self._outcome.deferred += [item.entry for item in waiting]
         self.dealt_with += sum(1 for _ in waiting)
         line.clear()

@@ -5,7 +5,7 @@ from domain.identity.errors import LastAdmin
 from domain.shared.ids import UserId
 
 
-async def keep_an_admin(uow: IdentityUnitOfWork, leaving: UserId) -> None:
+async def require_another_admin(uow: IdentityUnitOfWork, leaving: UserId) -> None:
     """Raise `LastAdmin` when `leaving`, as stored, is the only active administrator.
 
     The administrators stay locked until the unit of work ends: of two who remove each other, one finds themselves

@@ -35,7 +35,7 @@ from domain.shared.events import AuditedEvent, DomainEvent
 from domain.shared.ids import SessionId, UserId
 
 
-class Unchanging(StrEnum):
+class AuditOnlyEvent(StrEnum):
     """Security events that change nothing, and so are no events of the domain."""
 
     LOG_IN_FAILED = "login.failed"

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from application.identity.confirming import confirm_password
+from application.identity.password_confirmation import confirm_password
 from application.identity.ports import CommonPasswords, CredentialsReader, IdentityUnits, PasswordHasher
 from application.shared.clock import Clock
 from application.shared.errors import VersionConflict
 from domain.identity.errors import AccountChanged, InvalidToken, UserNotFound
 from domain.identity.one_time_token import Purpose
-from domain.identity.policies import demand_fit_password
+from domain.identity.policies import require_acceptable_password
 from domain.identity.session import RevocationReason
 from domain.identity.values import Password
 from domain.shared.actor import Actor
@@ -42,7 +42,7 @@ class ChangePassword:
             hasher=self.hasher,
             clock=self.clock,
         )
-        demand_fit_password(
+        require_acceptable_password(
             command.new,
             email=found.email,
             username=found.username,

@@ -6,7 +6,7 @@ from application.identity.ports import CommonPasswords, IdentityUnits, PasswordH
 from application.identity.views import AccountView, account_view
 from application.shared.clock import Clock
 from application.shared.ids import IdGenerator
-from domain.identity.policies import demand_fit_password
+from domain.identity.policies import require_acceptable_password
 from domain.identity.user import User
 from domain.identity.values import EmailAddress, Password, PersonName, Username
 from domain.shared.actor import Role
@@ -32,7 +32,7 @@ class CreateAdmin:
     clock: Clock
 
     async def execute(self, command: CreateAdminCommand) -> AccountView:
-        demand_fit_password(
+        require_acceptable_password(
             command.password,
             email=command.email,
             username=command.username,

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from application.identity.ports import CommonPasswords, IdentityUnits, PasswordHasher
 from application.identity.views import UserView, user_view
 from application.shared.clock import Clock
-from application.shared.idempotency import Once
+from application.shared.idempotency import IdempotencyClaim
 from application.shared.ids import IdGenerator
 from application.shared.views import Versioned
-from domain.identity.policies import demand_fit_password
+from domain.identity.policies import require_acceptable_password
 from domain.identity.user import User
 from domain.identity.values import EmailAddress, Password, PersonName, PhoneNumber, Username
 from domain.shared.actor import Actor, Permission, Role
@@ -25,7 +25,7 @@ class CreateUserCommand:
     name: PersonName | None
     phone: PhoneNumber | None
     role: Role
-    once: Once[Versioned[UserView]] | None = None
+    idempotency: IdempotencyClaim[Versioned[UserView]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class CreateUser:
 
     async def execute(self, command: CreateUserCommand) -> Versioned[UserView]:
         command.actor.require(Permission.MANAGE_USERS)
-        demand_fit_password(
+        require_acceptable_password(
             command.password,
             email=command.email,
             username=command.username,
@@ -62,7 +62,7 @@ class CreateUser:
         )
         view = Versioned(user_view(user, full=True), user.version)
         async with self.uow() as uow:
-            await uow.idempotency.claim(command.once, view)
+            await uow.idempotency.claim(command.idempotency, view)
             await uow.users.add(user)
             await uow.commit()
         return view

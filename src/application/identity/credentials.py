@@ -26,7 +26,7 @@ class OneTimeTokenRepository(Protocol):
         """Read a token without locking it, expired or not. Raises `InvalidOneTimeToken`."""
         ...
 
-    async def spend(self, token: OneTimeToken) -> None:
+    async def consume(self, token: OneTimeToken) -> None:
         """Take the token away; of several who try, one succeeds. Raises `InvalidOneTimeToken` for the others."""
         ...
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from application.identity.administration import keep_an_admin
-from application.identity.closing import close_sessions
-from application.identity.confirming import confirm_password
+from application.identity.administration import require_another_admin
+from application.identity.password_confirmation import confirm_password
 from application.identity.ports import CredentialsReader, IdentityUnits, PasswordHasher
+from application.identity.session_revocation import close_sessions
 from application.shared.clock import Clock
 from application.shared.errors import VersionConflict
 from domain.identity.errors import AccountChanged, InvalidToken, UserNotFound
@@ -56,7 +56,7 @@ class DeleteAccount:
             if user.password_hash != found.password_hash:
                 raise VersionConflict  # Changed meanwhile: what was verified is no longer the current password.
             if user.is_active_admin:
-                await keep_an_admin(uow, user.id)
+                await require_another_admin(uow, user.id)
             user.delete(by=actor, at=now)
             await close_sessions(uow, user.id, RevocationReason.ACCOUNT_DELETED, at=now, by=actor.user_id)
             await uow.users.remove(user, at=now)

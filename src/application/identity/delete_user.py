@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from application.identity.administration import keep_an_admin
-from application.identity.closing import close_sessions
+from application.identity.administration import require_another_admin
 from application.identity.ports import IdentityUnits
+from application.identity.session_revocation import close_sessions
 from application.shared.clock import Clock
 from domain.identity.errors import AccountChanged, OwnAccount
 from domain.identity.session import RevocationReason
@@ -41,7 +41,7 @@ class DeleteUser:
             if command.if_version not in (None, user.version):
                 raise AccountChanged
             if user.is_active_admin:
-                await keep_an_admin(uow, user.id)
+                await require_another_admin(uow, user.id)
             user.delete(by=actor, at=now)
             await close_sessions(uow, user.id, RevocationReason.ACCOUNT_DELETED, at=now, by=actor.user_id)
             await uow.users.remove(user, at=now)

@@ -7,7 +7,7 @@ from application.identity.views import AccountView, account_view
 from application.shared.clock import Clock
 from application.shared.views import Versioned
 from domain.identity.errors import AccountChanged, InvalidToken, UserNotFound
-from domain.identity.policies import demand_unreserved
+from domain.identity.policies import require_unreserved
 from domain.identity.reserved import ReservedUsernames
 from domain.identity.user import UNSET, Unset
 from domain.identity.values import PersonName, PhoneNumber, Username
@@ -44,7 +44,7 @@ class EditProfile:
             if command.if_version not in (None, user.version):
                 raise AccountChanged
             if isinstance(command.username, Username) and command.username.key != user.username.key:
-                demand_unreserved(command.username, self.reserved)
+                require_unreserved(command.username, self.reserved)
             user.change_profile(username=command.username, name=command.name, phone=command.phone, at=self.clock.now())
             await uow.users.save(user)
             await uow.commit()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from application.identity.audit import AuditEntry, Unchanging
+from application.identity.audit import AuditEntry, AuditOnlyEvent
 from application.identity.credentials import ApiKeyReader
 from application.identity.ports import AccountReader, AuditReader, IdentityUnits, SessionReader
 from application.identity.views import totp_state_view
@@ -54,7 +54,7 @@ class ExportData:
 
     async def _record(self, user_id: UserId) -> None:
         async with self.uow() as uow:
-            entry = AuditEntry(event=Unchanging.DATA_EXPORTED, at=self.clock.now(), actor=user_id, subject=user_id)
+            entry = AuditEntry(event=AuditOnlyEvent.DATA_EXPORTED, at=self.clock.now(), actor=user_id, subject=user_id)
             await uow.audit.record(entry)
             await uow.commit()
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from application.identity.pages import next_cursor, place
+from application.identity.pages import decode_position, next_cursor
 from application.identity.ports import AuditReader
 from application.identity.views import AuditPageView
 from application.shared.paging import CursorCodec, PageRequest, scope_of
@@ -30,7 +30,7 @@ class ListAudit:
     async def execute(self, query: ListAuditQuery) -> AuditPageView:
         query.actor.require(Permission.READ_AUDIT)
         scope = scope_of("audit", {"user": str(query.involving) if query.involving else None})
-        before = place(self.cursors, scope, query.page)
+        before = decode_position(self.cursors, scope, query.page)
         found = await self.audit.newest(limit=query.page.limit, before=before, involving=query.involving)
         last = found.items[-1].id if found.more else None
         return AuditPageView(found.items, next_cursor(self.cursors, scope, last))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from application.identity.pages import next_cursor, place
+from application.identity.pages import decode_position, next_cursor
 from application.identity.ports import SessionReader
 from application.identity.views import SessionPageView
 from application.shared.clock import Clock
@@ -27,7 +27,7 @@ class ListSessions:
 
     async def execute(self, query: ListSessionsQuery) -> SessionPageView:
         scope = scope_of("sessions", {"of": str(query.actor.user_id)})
-        before = place(self.cursors, scope, query.page)
+        before = decode_position(self.cursors, scope, query.page)
         found = await self.sessions.live(
             query.actor.user_id,
             at=self.clock.now(),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from application.identity.pages import next_cursor, place
+from application.identity.pages import decode_position, next_cursor
 from application.identity.ports import UserReader
 from application.identity.views import UserPageView
 from application.shared.paging import CursorCodec, PageRequest, scope_of
@@ -34,7 +34,7 @@ class ListUsers:
         full = query.actor.may(Permission.READ_FULL_PROFILES)
         prefix = None if query.beginning is None else canonical_key(query.beginning)
         scope = scope_of("users", {"q": prefix, "full": "yes" if full else None})
-        before = place(self.cursors, scope, query.page)
+        before = decode_position(self.cursors, scope, query.page)
         found = await self.users.newest(
             limit=query.page.limit,
             before=None if before is None else UserId(before),

@@ -32,7 +32,7 @@ class LogOutByToken:
             except SessionNotFound:
                 return
             now = self.clock.now()
-            if not session.is_live(now) or not self.refresh_tokens.leads_to(token, session):
+            if not session.is_live(now) or not self.refresh_tokens.chain_reaches(token, session):
                 return
             session.revoke(RevocationReason.LOGGED_OUT, at=now)
             await uow.sessions.save(session)

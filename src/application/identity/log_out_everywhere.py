@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from application.identity.closing import close_sessions
 from application.identity.ports import IdentityUnits
+from application.identity.session_revocation import close_sessions
 from application.shared.clock import Clock
 from domain.identity.errors import UserNotFound
 from domain.identity.session import RevocationReason

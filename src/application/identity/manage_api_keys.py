@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from application.identity.confirming import confirm_password
 from application.identity.credentials import ApiKeyReader, ApiKeys
+from application.identity.password_confirmation import confirm_password
 from application.identity.ports import CredentialsReader, IdentityUnits, PasswordHasher
 from application.identity.views import ApiKeyListView, CreatedApiKeyView, api_key_view
 from application.shared.clock import Clock
 from application.shared.errors import VersionConflict
-from application.shared.idempotency import Once
+from application.shared.idempotency import IdempotencyClaim
 from application.shared.ids import IdGenerator
 from domain.identity.api_key import API_KEYS_PER_USER, ApiKey, ApiKeyName
 from domain.identity.errors import InvalidToken, TooManyApiKeys, UserNotFound
@@ -25,7 +25,7 @@ class CreateApiKeyCommand:
     name: ApiKeyName
     scopes: frozenset[Scope]
     expires_at: datetime | None
-    once: Once[CreatedApiKeyView] | None = None
+    idempotency: IdempotencyClaim[CreatedApiKeyView] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class CreateApiKey:
     clock: Clock
 
     async def execute(self, command: CreateApiKeyCommand) -> CreatedApiKeyView:
-        command.actor.demand_scope(None)
+        command.actor.require_scope(None)
         found = await confirm_password(
             command.actor,
             command.password,
@@ -75,7 +75,7 @@ class CreateApiKey:
                 raise InvalidToken from None
             if user.password_hash != found.password_hash:
                 raise VersionConflict  # Changed meanwhile, and a key made now would outlive a reset.
-            await uow.idempotency.claim(command.once, view)
+            await uow.idempotency.claim(command.idempotency, view)
             if await uow.api_keys.count(command.actor.user_id) >= API_KEYS_PER_USER:
                 raise TooManyApiKeys
             await uow.api_keys.add(key)
@@ -109,7 +109,7 @@ class ListApiKeys:
     reader: ApiKeyReader
 
     async def execute(self, query: ListApiKeysQuery) -> ApiKeyListView:
-        query.actor.demand_scope(None)
+        query.actor.require_scope(None)
         return ApiKeyListView(items=await self.reader.of_user(query.actor.user_id))
 
 
@@ -127,7 +127,7 @@ class RevokeApiKey:
     clock: Clock
 
     async def execute(self, command: RevokeApiKeyCommand) -> None:
-        command.actor.demand_scope(None)
+        command.actor.require_scope(None)
         async with self.uow() as uow:
             key = await uow.api_keys.get(command.actor.user_id, command.key_id)
             key.revoke(at=self.clock.now())

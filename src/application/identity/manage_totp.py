@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from application.identity.confirming import confirm_password
 from application.identity.credentials import RecoveryCodes, SecretBox, TotpCodes
+from application.identity.password_confirmation import confirm_password
 from application.identity.ports import CredentialsReader, IdentityUnits, PasswordHasher
-from application.identity.second_factor import Proof, SecondFactorDesk
+from application.identity.second_factor import Proof, SecondFactorVerifier
 from application.identity.views import RecoveryCodesView, TotpEnrolmentView, TotpStateView, totp_state_view
 from application.shared.clock import Clock
 from application.shared.errors import VersionConflict
@@ -16,7 +16,7 @@ from domain.identity.errors import (
     UserNotFound,
     WrongCode,
 )
-from domain.identity.second_factor import RECOVERY_CODES, CodeVerdict, SecondFactor
+from domain.identity.second_factor import RECOVERY_CODES, CodeResult, SecondFactor
 from domain.identity.values import Password
 from domain.shared.actor import Actor
 
@@ -42,7 +42,7 @@ class EnrolTotp:
     clock: Clock
 
     async def execute(self, command: EnrolTotpCommand) -> TotpEnrolmentView:
-        command.actor.demand_scope(None)
+        command.actor.require_scope(None)
         found = await confirm_password(
             command.actor,
             command.password,
@@ -85,12 +85,12 @@ class ConfirmTotp:
     """
 
     uow: IdentityUnits
-    desk: SecondFactorDesk
+    verifier: SecondFactorVerifier
     recovery_codes: RecoveryCodes
     clock: Clock
 
     async def execute(self, command: ConfirmTotpCommand) -> RecoveryCodesView:
-        command.actor.demand_scope(None)
+        command.actor.require_scope(None)
         user_id, now = command.actor.user_id, self.clock.now()
         codes = self.recovery_codes.new(RECOVERY_CODES)
         async with self.uow() as uow:
@@ -99,12 +99,12 @@ class ConfirmTotp:
                 raise TotpNotEnabled
             if factor.is_confirmed:
                 raise TotpAlreadyEnabled
-            verdict = self.desk.judge(factor, Proof(code=command.code), at=now)
-            if verdict is CodeVerdict.ACCEPTED:
+            verdict = self.verifier.judge(factor, Proof(code=command.code), at=now)
+            if verdict is CodeResult.ACCEPTED:
                 factor.confirm((self.recovery_codes.hash(code, owner=user_id) for code in codes), at=now)
             await uow.second_factors.save(factor)
             await uow.commit()
-        if verdict is CodeVerdict.REFUSED:
+        if verdict is CodeResult.REFUSED:
             raise WrongCode
         return RecoveryCodesView(recovery_codes=codes)
 
@@ -124,11 +124,11 @@ class DisableTotp:
     uow: IdentityUnits
     credentials: CredentialsReader
     hasher: PasswordHasher
-    desk: SecondFactorDesk
+    verifier: SecondFactorVerifier
     clock: Clock
 
     async def execute(self, command: DisableTotpCommand) -> None:
-        command.actor.demand_scope(None)
+        command.actor.require_scope(None)
         if command.password is not None:
             await confirm_password(
                 command.actor,
@@ -138,21 +138,21 @@ class DisableTotp:
                 hasher=self.hasher,
                 clock=self.clock,
             )
-        verdict = CodeVerdict.ACCEPTED
+        verdict = CodeResult.ACCEPTED
         now = self.clock.now()
         async with self.uow() as uow:
             factor = await uow.second_factors.find(command.actor.user_id)
             if factor is None:
                 raise TotpNotEnabled
             if command.password is None:
-                verdict = self.desk.judge(factor, command.proof, at=now)
-            if verdict is CodeVerdict.ACCEPTED:
+                verdict = self.verifier.judge(factor, command.proof, at=now)
+            if verdict is CodeResult.ACCEPTED:
                 factor.disable(at=now)
                 await uow.second_factors.remove(factor)
             else:
                 await uow.second_factors.save(factor)
             await uow.commit()
-        if verdict is CodeVerdict.REFUSED:
+        if verdict is CodeResult.REFUSED:
             raise WrongCode
 
 
@@ -168,7 +168,7 @@ class GetTotp:
     uow: IdentityUnits
 
     async def execute(self, query: GetTotpQuery) -> TotpStateView:
-        query.actor.demand_scope(None)
+        query.actor.require_scope(None)
         async with self.uow() as uow:
             factor = await uow.second_factors.find(query.actor.user_id)
         return totp_state_view(factor)

@@ -3,16 +3,16 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from application.identity.audit import AuditEntry, Unchanging
+from application.identity.audit import AuditEntry, AuditOnlyEvent
 from application.identity.ports import Credentials, IdentityUnitOfWork, IdentityUnits
-from application.identity.second_factor import Proof, SecondFactorDesk
-from application.identity.tokens import TokenDesk
+from application.identity.second_factor import Proof, SecondFactorVerifier
+from application.identity.tokens import TokenIssuer
 from application.identity.views import TokenPairView
 from application.shared.clock import Clock
-from application.shared.grouping import SharesCommit
+from application.shared.group_commit import SharesCommit
 from domain.identity.errors import InvalidCode, InvalidCredentials, SecondFactorRequired, UserNotFound
 from domain.identity.policies import SESSIONS_PER_USER
-from domain.identity.second_factor import CodeVerdict
+from domain.identity.second_factor import CodeResult
 from domain.identity.session import RevocationReason
 from domain.identity.user import User
 from domain.identity.values import Device
@@ -39,8 +39,8 @@ class OpenSession(SharesCommit):
     """
 
     uow: IdentityUnits
-    desk: TokenDesk
-    second_factor: SecondFactorDesk
+    issuer: TokenIssuer
+    second_factor: SecondFactorVerifier
     clock: Clock
     max_sessions: int = SESSIONS_PER_USER
 
@@ -52,20 +52,22 @@ class OpenSession(SharesCommit):
             user = await self._unchanged(uow, found) if found is not None and is_right else None
             if user is None:
                 subject = None if found is None else found.user_id
-                await uow.audit.record(AuditEntry(event=Unchanging.LOG_IN_FAILED, at=now, actor=None, subject=subject))
+                await uow.audit.record(
+                    AuditEntry(event=AuditOnlyEvent.LOG_IN_FAILED, at=now, actor=None, subject=subject)
+                )
                 await uow.commit()
                 raise InvalidCredentials
-            await self._demand_second_factor(uow, user, command.proof, at=now)
+            await self._require_second_factor(uow, user, command.proof, at=now)
             # The account is locked, so no other session of its is opened meanwhile.
-            for displaced in await uow.sessions.beyond(user.id, keep=self.max_sessions - 1, at=now):
+            for displaced in await uow.sessions.oldest_beyond(user.id, keep=self.max_sessions - 1, at=now):
                 displaced.revoke(RevocationReason.DISPLACED, at=now)
                 await uow.sessions.save(displaced)
-            session, token = self.desk.open_session(user.id, command.device, at=now)
+            session, token = self.issuer.open_session(user.id, command.device, at=now)
             await uow.sessions.add(session)
             await uow.commit()
-        return self.desk.pair(session, token, user.role, at=now)
+        return self.issuer.pair(session, token, user.role, at=now)
 
-    async def _demand_second_factor(self, uow: IdentityUnitOfWork, user: User, proof: Proof, *, at: datetime) -> None:
+    async def _require_second_factor(self, uow: IdentityUnitOfWork, user: User, proof: Proof, *, at: datetime) -> None:
         """Raise unless the proof is accepted or none is needed. That a code was wrong is committed, and counts."""
         factor = await uow.second_factors.find(user.id)
         if factor is None or not factor.is_confirmed:
@@ -74,8 +76,8 @@ class OpenSession(SharesCommit):
             raise SecondFactorRequired
         verdict = self.second_factor.judge(factor, proof, at=at)
         await uow.second_factors.save(factor)
-        if verdict is CodeVerdict.REFUSED:
-            await uow.audit.record(AuditEntry(event=Unchanging.LOG_IN_FAILED, at=at, actor=None, subject=user.id))
+        if verdict is CodeResult.REFUSED:
+            await uow.audit.record(AuditEntry(event=AuditOnlyEvent.LOG_IN_FAILED, at=at, actor=None, subject=user.id))
             await uow.commit()
             raise InvalidCode
 

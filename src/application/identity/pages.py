@@ -5,7 +5,7 @@ from uuid import UUID
 from application.shared.paging import CursorCodec, PageRequest
 
 
-def place(codec: CursorCodec, scope: str, request: PageRequest) -> UUID | None:
+def decode_position(codec: CursorCodec, scope: str, request: PageRequest) -> UUID | None:
     """Return the id before which the page begins; None: at the newest. Raises `InvalidCursor`."""
     return None if request.cursor is None else codec.decode(scope, request.cursor)
 

@@ -20,7 +20,7 @@ from domain.shared.ids import SessionId, UserId
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RoleAndStatus:
     role: Role
     status: UserStatus
 
@@ -41,7 +41,7 @@ class UserRepository(Protocol):
         """Store the changes. Raises `VersionConflict`, `EmailTaken`, `UsernameTaken`."""
         ...
 
-    async def standing(self, user_id: UserId) -> Standing | None:
+    async def role_and_status(self, user_id: UserId) -> RoleAndStatus | None:
         """Read role and status without locking; None when there is no such account."""
         ...
 
@@ -75,7 +75,7 @@ class SessionRepository(Protocol):
         """Load and lock a user's live sessions, oldest first."""
         ...
 
-    async def beyond(self, user_id: UserId, *, keep: int, at: datetime) -> list[Session]:
+    async def oldest_beyond(self, user_id: UserId, *, keep: int, at: datetime) -> list[Session]:
         """Load and lock a user's live sessions but for the newest `keep`.
 
         It is all of them until the commit as long as the user is locked: whoever opens a session locks them first.
@@ -220,21 +220,21 @@ class RevocationLog(Protocol):
 class Revocations(Protocol):
     """Revocations as one process knows them: a look into memory that is never more than a second behind."""
 
-    def are_known(self) -> bool:
+    def are_current(self) -> bool:
         """Tell whether everything is known that was committed up to a second ago."""
         ...
 
-    async def catch_up(self) -> None:
+    async def refresh(self) -> None:
         """Read what is new at once; if that fails, they stay unknown. Callers at the same time share one reading."""
         ...
 
-    def cover(self, session_id: SessionId, generation: int) -> bool:
+    def is_revoked(self, session_id: SessionId, generation: int) -> bool:
         """Tell whether a token of this session and generation was revoked, as far as is known."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class PasswordVerdict:
+class PasswordCheck:
     matches: bool
     outdated: bool
     """It matches, but under parameters weaker than today's."""
@@ -245,7 +245,7 @@ class PasswordHasher(Protocol):
 
     async def hash(self, password: Password) -> str: ...
 
-    async def verify(self, password_hash: str | None, password: Password) -> PasswordVerdict:
+    async def verify(self, password_hash: str | None, password: Password) -> PasswordCheck:
         """Compare in constant work: without a hash, or with one that cannot be read, it hashes all the same."""
         ...
 
@@ -322,6 +322,6 @@ class RefreshTokens(Protocol):
         """Read what a client sent. Raises `InvalidToken` when it cannot be one of ours."""
         ...
 
-    def leads_to(self, token: RefreshToken, session: Session) -> bool:
+    def chain_reaches(self, token: RefreshToken, session: Session) -> bool:
         """Tell whether the chain from `token` arrives at the session's current hash, in constant time at each step."""
         ...

@@ -14,7 +14,7 @@ from application.identity.views import TokenPairView
 from application.shared.background import Background
 from application.shared.errors import Overloaded
 from application.shared.origin import OriginReader
-from application.shared.rate_limit import Charge, Limit, RateLimited, RateLimiter, Standing, place_of
+from application.shared.rate_limit import Charge, Limit, LimitState, RateLimited, RateLimiter, client_network
 from application.shared.use_case import UseCase
 from domain.identity.errors import InvalidCode, InvalidCredentials
 from domain.identity.policies import SESSION_LIFETIME
@@ -62,7 +62,7 @@ class RateLimitedLogIn:
         self._background = background
 
     async def execute(self, command: LogInCommand, /) -> TokenPairView:
-        place, account = place_of(self._origins.current().address), self._pseudonym(command.email_key)
+        place, account = client_network(self._origins.current().address), self._pseudonym(command.email_key)
         here = f"{account}:{place}"
         charges = [Charge(self._here, here), Charge(self._address, place), Charge(self._account, account)]
         at_here, at_address, at_account, acquaintance = await self._limiter.take([*charges, Charge(_KNOWN, here, 0)])
@@ -111,10 +111,10 @@ class RateLimitedPasswordReset:
         self._pseudonym = pseudonym
 
     async def execute(self, command: RequestPasswordResetCommand, /) -> None:
-        standings: list[Standing] = await self._limiter.take(
+        standings: list[LimitState] = await self._limiter.take(
             [
                 Charge(self._account, self._pseudonym(command.email_key)),
-                Charge(self._address, place_of(self._origins.current().address)),
+                Charge(self._address, client_network(self._origins.current().address)),
             ]
         )
         if any(standing.is_exceeded for standing in standings):

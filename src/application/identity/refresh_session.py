@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 
 from application.identity.ports import IdentityUnits, RefreshTokens
-from application.identity.tokens import TokenDesk
+from application.identity.tokens import TokenIssuer
 from application.identity.views import TokenPairView
 from application.shared.clock import Clock
 from domain.identity.errors import InvalidToken, SessionNotFound, TokenReused
-from domain.identity.session import Presented, RevocationReason
+from domain.identity.session import RevocationReason, TokenStatus
 from domain.identity.values import UserStatus
 
 
@@ -28,7 +28,7 @@ class RefreshSession:
 
     uow: IdentityUnits
     refresh_tokens: RefreshTokens
-    desk: TokenDesk
+    issuer: TokenIssuer
     clock: Clock
 
     async def execute(self, command: RefreshSessionCommand) -> TokenPairView:
@@ -39,18 +39,18 @@ class RefreshSession:
             except SessionNotFound:
                 raise InvalidToken from None
             now = self.clock.now()
-            if not session.is_live(now) or not self.refresh_tokens.leads_to(token, session):
+            if not session.is_live(now) or not self.refresh_tokens.chain_reaches(token, session):
                 raise InvalidToken
-            standing = await uow.users.standing(session.user_id)
-            if standing is None or standing.status is not UserStatus.ACTIVE:
+            role_and_status = await uow.users.role_and_status(session.user_id)
+            if role_and_status is None or role_and_status.status is not UserStatus.ACTIVE:
                 raise InvalidToken
             presented = session.judge(self.refresh_tokens.hash(token), token.generation, at=now)
-            if presented is Presented.REUSED:
+            if presented is TokenStatus.REUSED:
                 session.revoke(RevocationReason.TOKEN_REUSED, at=now)
                 await uow.sessions.save(session)
                 await uow.commit()
                 raise TokenReused
-            if presented is Presented.CURRENT:
+            if presented is TokenStatus.CURRENT:
                 newest = self.refresh_tokens.successor(token)
                 session.rotate(self.refresh_tokens.hash(newest), at=now)
                 await uow.sessions.save(session)
@@ -59,4 +59,4 @@ class RefreshSession:
                 newest = token
                 while newest.generation < session.generation:
                     newest = self.refresh_tokens.successor(newest)
-        return self.desk.pair(session, newest, standing.role, at=now)
+        return self.issuer.pair(session, newest, role_and_status.role, at=now)

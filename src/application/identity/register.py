@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 
 from application.identity.ports import IdentityUnits
-from application.identity.tokens import TokenDesk
+from application.identity.tokens import TokenIssuer
 from application.identity.views import SignedUpView, account_view
 from application.shared.clock import Clock
-from application.shared.grouping import SharesCommit
+from application.shared.group_commit import SharesCommit
 from application.shared.ids import IdGenerator
 from domain.identity.user import User
 from domain.identity.values import Device, EmailAddress, PersonName, Username
@@ -31,7 +31,7 @@ class Register(SharesCommit):
     """
 
     uow: IdentityUnits
-    desk: TokenDesk
+    issuer: TokenIssuer
     ids: IdGenerator
     clock: Clock
 
@@ -45,12 +45,12 @@ class Register(SharesCommit):
             password_hash=command.password_hash,
             at=now,
         )
-        session, token = self.desk.open_session(user.id, command.device, at=now)
+        session, token = self.issuer.open_session(user.id, command.device, at=now)
         async with self.uow() as uow:
             await uow.users.add(user)
             await uow.sessions.add(session)
             await uow.commit()
-        pair = self.desk.pair(session, token, user.role, at=now)
+        pair = self.issuer.pair(session, token, user.role, at=now)
         return SignedUpView(
             access_token=pair.access_token,
             refresh_token=pair.refresh_token,

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from application.identity.administration import keep_an_admin
-from application.identity.closing import close_sessions, withdraw_access
+from application.identity.administration import require_another_admin
 from application.identity.ports import IdentityUnits
+from application.identity.session_revocation import close_sessions, withdraw_access
 from application.identity.views import UserView, user_view
 from application.shared.clock import Clock
 from application.shared.views import Versioned
@@ -61,7 +61,7 @@ class ReplaceUser:
                     user.suspend(by=actor, reason=None, at=now)
                     await close_sessions(uow, user.id, RevocationReason.SUSPENDED, at=now, by=actor.user_id)
             if was_admin and not user.is_active_admin:
-                await keep_an_admin(uow, user.id)
+                await require_another_admin(uow, user.id)
             await uow.users.save(user)
             await uow.commit()
         return Versioned(user_view(user, full=True), user.version)

@@ -8,7 +8,7 @@ from application.shared.clock import Clock
 from application.shared.errors import Overloaded
 from domain.identity.errors import InvalidOneTimeToken, UserNotFound
 from domain.identity.one_time_token import OneTimeToken, Purpose
-from domain.identity.policies import demand_fit_password
+from domain.identity.policies import require_acceptable_password
 from domain.identity.session import RevocationReason
 from domain.identity.values import Password
 
@@ -38,8 +38,8 @@ class ResetPassword:
     clock: Clock
 
     async def execute(self, command: ResetPasswordCommand) -> None:
-        token = await self._good(command.token)
-        await self._demand_fit(command.password, token)
+        token = await self._valid_token(command.token)
+        await self._require_acceptable(command.password, token)
         password_hash = await self.hasher.hash(command.password)
         now = self.clock.now()
         async with self.uow() as uow:
@@ -47,10 +47,10 @@ class ResetPassword:
                 user = await uow.users.get(token.user_id)
             except UserNotFound:
                 raise InvalidOneTimeToken from None
-            token.demand_good_for(user.email, at=now)
+            token.require_valid(user.email, at=now)
             if not user.is_active:
                 raise InvalidOneTimeToken
-            await uow.one_time_tokens.spend(token)
+            await uow.one_time_tokens.consume(token)
             user.change_password(password_hash, at=now)
             user.verify_email(at=now)
             await uow.users.save(user)
@@ -67,7 +67,7 @@ class ResetPassword:
         except Overloaded:
             return  # The password is changed, and a notice that cannot be queued must not say otherwise.
 
-    async def _good(self, text: str) -> OneTimeToken:
+    async def _valid_token(self, text: str) -> OneTimeToken:
         """Find the token before any hashing: whoever makes tokens up gets no work out of the hasher."""
         async with self.uow() as uow:
             token = await uow.one_time_tokens.find(self.tokens.hash(text), Purpose.RESET_PASSWORD)
@@ -75,10 +75,10 @@ class ResetPassword:
             raise InvalidOneTimeToken
         return token
 
-    async def _demand_fit(self, password: Password, token: OneTimeToken) -> None:
+    async def _require_acceptable(self, password: Password, token: OneTimeToken) -> None:
         owner = await self.credentials.by_id(token.user_id)
         if owner is None:
             raise InvalidOneTimeToken
-        demand_fit_password(
+        require_acceptable_password(
             password, email=owner.email, username=owner.username, is_common=self.common_passwords.__contains__
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from application.identity.credentials import RecoveryCodes, SecretBox, TotpCodes
-from domain.identity.second_factor import CodeVerdict, SecondFactor
+from domain.identity.second_factor import CodeResult, SecondFactor
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Proof:
         return self.code is None and self.recovery_code is None
 
 
-class SecondFactorDesk:
+class SecondFactorVerifier:
     """Opens the sealed secret and compares codes. What comes of it is the aggregate's to decide, and to be saved."""
 
     def __init__(self, *, totp: TotpCodes, box: SecretBox, recovery_codes: RecoveryCodes) -> None:
@@ -27,13 +27,13 @@ class SecondFactorDesk:
         self._box = box
         self._recovery_codes = recovery_codes
 
-    def judge(self, factor: SecondFactor, proof: Proof, *, at: datetime) -> CodeVerdict:
+    def judge(self, factor: SecondFactor, proof: Proof, *, at: datetime) -> CodeResult:
         """Judge a proof that is not empty. Save the factor whatever comes of it: failures are counted too."""
         if proof.recovery_code is not None:
             digest = self._recovery_codes.hash(proof.recovery_code, owner=factor.user_id)
             return factor.redeem(digest, at=at)
         secret = self._box.open(factor.sealed_secret, owner=factor.user_id)
         verdict = factor.present(self._totp.step(secret, proof.code or "", at=at), at=at)
-        if verdict is CodeVerdict.ACCEPTED and self._box.is_outdated(factor.sealed_secret):
+        if verdict is CodeResult.ACCEPTED and self._box.is_outdated(factor.sealed_secret):
             factor.reseal(self._box.seal(secret, owner=factor.user_id))
         return verdict

@@ -8,7 +8,7 @@ from application.identity.views import SignedUpView
 from application.shared.ids import UsernameGenerator
 from application.shared.use_case import UseCase
 from domain.identity.errors import UsernameTaken
-from domain.identity.policies import demand_fit_password, demand_unreserved
+from domain.identity.policies import require_acceptable_password, require_unreserved
 from domain.identity.reserved import ReservedUsernames
 from domain.identity.values import Device, EmailAddress, Password, PersonName, Username
 
@@ -42,8 +42,8 @@ class SignUp:
 
     async def execute(self, command: SignUpCommand) -> SignedUpView:
         if command.username is not None:
-            demand_unreserved(command.username, self.reserved)
-        demand_fit_password(
+            require_unreserved(command.username, self.reserved)
+        require_acceptable_password(
             command.password,
             email=command.email,
             username=command.username,

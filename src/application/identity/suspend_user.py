@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from application.identity.administration import keep_an_admin
-from application.identity.closing import close_sessions
+from application.identity.administration import require_another_admin
 from application.identity.ports import IdentityUnits
+from application.identity.session_revocation import close_sessions
 from application.shared.clock import Clock
 from domain.identity.session import RevocationReason
 from domain.shared.actor import Actor, Permission
@@ -38,7 +38,7 @@ class SuspendUser:
             if not user.suspend(by=actor, reason=command.reason, at=now):
                 return
             if was_admin:
-                await keep_an_admin(uow, user.id)
+                await require_another_admin(uow, user.id)
             await uow.users.save(user)
             await close_sessions(uow, user.id, RevocationReason.SUSPENDED, at=now, by=actor.user_id)
             await uow.commit()

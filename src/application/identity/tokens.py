@@ -15,7 +15,7 @@ from domain.shared.ids import SessionId, UserId
 SAME_PAIR: Final = timedelta(minutes=1)
 
 
-class TokenDesk:
+class TokenIssuer:
     """Hands out token pairs. A pair is a function of the session's state, so the same state gives the same pair."""
 
     def __init__(self, *, ids: IdGenerator, access_tokens: AccessTokens, refresh_tokens: RefreshTokens) -> None:

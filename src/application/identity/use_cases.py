@@ -58,11 +58,11 @@ from application.identity.replace_user import ReplaceUser
 from application.identity.request_password_reset import RequestPasswordReset, RequestPasswordResetCommand
 from application.identity.reset_password import ResetPassword
 from application.identity.revoke_session import RevokeSession
-from application.identity.second_factor import SecondFactorDesk
+from application.identity.second_factor import SecondFactorVerifier
 from application.identity.send_verification import SendVerification, SignUpWithVerification
 from application.identity.sign_up import SignUp
 from application.identity.suspend_user import SuspendUser
-from application.identity.tokens import TokenDesk
+from application.identity.tokens import TokenIssuer
 from application.identity.verify_email import VerifyEmail
 from application.identity.views import TokenPairView
 from application.shared.background import Background, Deferred
@@ -95,7 +95,7 @@ class IdentityUseCases:
         common_passwords: CommonPasswords,
         usernames: UsernameGenerator,
         reserved: ReservedUsernames,
-        desk: TokenDesk,
+        issuer: TokenIssuer,
         refresh_tokens: RefreshTokens,
         one_time_tokens: OneTimeTokens,
         totp: TotpCodes,
@@ -112,13 +112,13 @@ class IdentityUseCases:
         limit_password_reset: Decorator[RequestPasswordResetCommand, None],
     ) -> None:
         """`exports` are those of other contexts."""
-        second_factor = SecondFactorDesk(totp=totp, box=box, recovery_codes=recovery_codes)
+        second_factor = SecondFactorVerifier(totp=totp, box=box, recovery_codes=recovery_codes)
 
         # Accounts
         self.send_verification = Deferred(
             writing(SendVerification(uow=uow, tokens=one_time_tokens, mails=mails, clock=clock)), background
         )
-        register = writing(Register(uow=uow, desk=desk, ids=ids, clock=clock))
+        register = writing(Register(uow=uow, issuer=issuer, ids=ids, clock=clock))
         self.sign_up = SignUpWithVerification(
             SignUp(
                 hasher=hasher,
@@ -144,9 +144,11 @@ class IdentityUseCases:
         self.export_data = writing(ExportData(uow=uow, accounts=accounts, sources=sources, clock=clock))
 
         # Sessions
-        open_session = writing(OpenSession(uow=uow, desk=desk, second_factor=second_factor, clock=clock))
+        open_session = writing(OpenSession(uow=uow, issuer=issuer, second_factor=second_factor, clock=clock))
         self.log_in = limit_log_in(LogIn(uow=uow, credentials=credentials, hasher=hasher, open_session=open_session))
-        self.refresh_session = writing(RefreshSession(uow=uow, refresh_tokens=refresh_tokens, desk=desk, clock=clock))
+        self.refresh_session = writing(
+            RefreshSession(uow=uow, refresh_tokens=refresh_tokens, issuer=issuer, clock=clock)
+        )
         self.note_session_use = writing(NoteSessionUse(uow=uow))
         self.list_sessions = ListSessions(sessions=sessions, cursors=cursors, clock=clock)
         self.revoke_session = writing(RevokeSession(uow=uow, clock=clock))
@@ -180,10 +182,10 @@ class IdentityUseCases:
             EnrolTotp(uow=uow, credentials=credentials, hasher=hasher, totp=totp, box=box, clock=clock)
         )
         self.confirm_totp = writing(
-            ConfirmTotp(uow=uow, desk=second_factor, recovery_codes=recovery_codes, clock=clock)
+            ConfirmTotp(uow=uow, verifier=second_factor, recovery_codes=recovery_codes, clock=clock)
         )
         self.disable_totp = writing(
-            DisableTotp(uow=uow, credentials=credentials, hasher=hasher, desk=second_factor, clock=clock)
+            DisableTotp(uow=uow, credentials=credentials, hasher=hasher, verifier=second_factor, clock=clock)
         )
         self.create_api_key = writing(
             CreateApiKey(uow=uow, credentials=credentials, hasher=hasher, keys=keys, ids=ids, clock=clock)

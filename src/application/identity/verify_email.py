@@ -33,7 +33,7 @@ class VerifyEmail:
                 user = await uow.users.get(token.user_id)
             except UserNotFound:
                 raise InvalidOneTimeToken from None
-            token.demand_good_for(user.email, at=now)
+            token.require_valid(user.email, at=now)
             if user.email_verified:
                 return
             user.verify_email(at=now)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from application.orders.ports import OrdersUnits
 from application.orders.views import OrderView, order_view
 from application.shared.clock import Clock
-from application.shared.grouping import SharesCommit
+from application.shared.group_commit import SharesCommit
 from domain.orders.errors import OrderChanged
 from domain.shared.actor import Actor
 from domain.shared.ids import OrderId
@@ -29,7 +29,7 @@ class CancelOrder(SharesCommit):
     async def execute(self, command: CancelOrderCommand) -> OrderView:
         async with self.uow() as uow:
             order = await uow.orders.get(command.order_id)
-            order.show_to(command.actor)
+            order.require_visible_to(command.actor)
             if command.if_version not in (None, order.version):
                 raise OrderChanged
             order.cancel(by=command.actor, at=self.clock.now())

@@ -16,7 +16,7 @@ class ListOrdersQuery:
     page: PageRequest
     customer: UserId | None = None
     """Whose orders; None: the caller's own."""
-    everybodys: bool = False
+    all_customers: bool = False
     """All orders instead, those of deleted accounts among them."""
 
 
@@ -28,7 +28,7 @@ class ListOrders:
     cursors: CursorCodec
 
     async def execute(self, query: ListOrdersQuery) -> OrderPageView:
-        customer = None if query.everybodys else (query.customer or query.actor.user_id)
+        customer = None if query.all_customers else (query.customer or query.actor.user_id)
         if customer != query.actor.user_id:
             query.actor.require(Permission.MANAGE_ORDERS)
         scope = scope_of("orders", {"customer": None if customer is None else str(customer)})

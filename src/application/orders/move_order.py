@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from application.orders.ports import OrdersUnits
 from application.orders.views import OrderView, order_view
 from application.shared.clock import Clock
-from application.shared.grouping import SharesCommit
+from application.shared.group_commit import SharesCommit
 from domain.orders.errors import OrderChanged
 from domain.orders.status import OrderStatus
 from domain.shared.actor import Actor, Permission

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from application.orders.ports import OrdersUnits
 from application.orders.views import OrderView, order_view
 from application.shared.clock import Clock
-from application.shared.grouping import SharesCommit
-from application.shared.idempotency import Once
+from application.shared.group_commit import SharesCommit
+from application.shared.idempotency import IdempotencyClaim
 from application.shared.ids import IdGenerator
 from domain.orders.order import Order
 from domain.orders.values import OrderLines, ShippingAddress
@@ -19,7 +19,7 @@ class PlaceOrderCommand:
     actor: Actor
     lines: OrderLines
     address: ShippingAddress
-    once: Once[OrderView] | None = None
+    idempotency: IdempotencyClaim[OrderView] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class PlaceOrder(SharesCommit):
         )
         view = order_view(order)
         async with self.uow() as uow:
-            await uow.idempotency.claim(command.once, view)
+            await uow.idempotency.claim(command.idempotency, view)
             await uow.orders.add(order)
             await uow.commit()
         return view

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from application.posts.ports import PostsUnits
 from application.posts.views import VoteView
 from application.shared.clock import Clock
-from application.shared.grouping import SharesCommit
+from application.shared.group_commit import SharesCommit
 from domain.posts.errors import PostChanged
 from domain.posts.vote import Direction
 from domain.shared.actor import Actor

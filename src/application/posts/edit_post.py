@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from application.posts.ports import PostReader, PostsUnits
 from application.posts.views import PostView
 from application.shared.clock import Clock
-from application.shared.grouping import SharesCommit
+from application.shared.group_commit import SharesCommit
 from domain.posts.errors import PostChanged, PostNotFound
 from domain.posts.values import PostText
 from domain.shared.actor import Actor

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from application.posts.pages import page, place
+from application.posts.pages import decode_position, page
 from application.posts.ports import AuthorDirectory, PostReader
 from application.posts.views import PostPageView
 from application.shared.paging import CursorCodec, PageRequest, scope_of
@@ -27,7 +27,7 @@ class ListAuthorPosts:
 
     async def execute(self, query: ListAuthorPostsQuery) -> PostPageView:
         scope = scope_of("author", {"id": str(query.author)})
-        before = place(self.cursors, scope, query.page)
+        before = decode_position(self.cursors, scope, query.page)
         found = await self.reader.by_author(query.author, limit=query.page.limit, before=before, viewer=query.viewer)
         # Only an empty first page leaves open whether there is an author at all.
         if not found.items and await self.authors.find(query.author) is None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from application.posts.pages import page, place, ranked_page, ranked_place
+from application.posts.pages import decode_position, decode_ranked_position, page, ranked_page
 from application.posts.ports import ALWAYS, Period, PostReader
 from application.posts.views import PostPageView
 from application.shared.clock import Clock
@@ -39,7 +39,7 @@ class ListFeed:
         scope = _scope(query)
         limit, viewer, period = query.page.limit, query.viewer, query.period
         if query.sort is not Sort.NEW:
-            after, as_of = ranked_place(self.cursors, scope, query.page, now=self.clock.now())
+            after, as_of = decode_ranked_position(self.cursors, scope, query.page, now=self.clock.now())
             ranked = await self.reader.ranked(
                 query.sort,
                 limit=limit,
@@ -50,7 +50,7 @@ class ListFeed:
                 period=period,
             )
             return ranked_page(self.cursors, scope, ranked, as_of)
-        before = place(self.cursors, scope, query.page)
+        before = decode_position(self.cursors, scope, query.page)
         if query.author is None:
             found = await self.reader.newest(limit=limit, before=before, viewer=viewer, period=period)
         else:

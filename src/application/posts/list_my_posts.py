@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-from application.posts.pages import page, place
+from application.posts.pages import decode_position, page
 from application.posts.ports import MyPostsReader, PostReader
 from application.posts.views import encoded_page
 from application.shared.paging import CursorCodec, PageRequest, scope_of
 from application.shared.pending import Pending
-from application.shared.threads import AT_ONCE, Threads
+from application.shared.threads import INLINE_THREADS, Threads
 from application.shared.views import EncodedPage
 from domain.shared.actor import Actor
 from domain.shared.ids import UserId
@@ -34,13 +34,13 @@ class ListMyPosts:
 class StoredMyPosts(MyPostsReader):
     """Reads the page from storage each time: what a cache stands in front of."""
 
-    def __init__(self, *, reader: PostReader, cursors: CursorCodec, threads: Threads = AT_ONCE) -> None:
+    def __init__(self, *, reader: PostReader, cursors: CursorCodec, threads: Threads = INLINE_THREADS) -> None:
         self._reader = reader
         self._cursors = cursors
         self._threads = threads
 
     async def page(self, owner: UserId, request: PageRequest) -> EncodedPage:
         scope = scope_of("mine", {"owner": str(owner)})
-        before = place(self._cursors, scope, request)
+        before = decode_position(self._cursors, scope, request)
         found = await self._reader.by_author(owner, limit=request.limit, before=before, viewer=owner)
         return await encoded_page(page(self._cursors, scope, found), self._threads)

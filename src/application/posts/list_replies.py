@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from application.posts.pages import page, place
+from application.posts.pages import decode_position, page
 from application.posts.ports import PostReader
 from application.posts.views import PostPageView
 from application.shared.paging import CursorCodec, PageRequest, scope_of
@@ -30,7 +30,7 @@ class ListReplies:
 
     async def execute(self, query: ListRepliesQuery) -> PostPageView:
         scope = scope_of("replies", {"to": str(query.post_id)})
-        after = place(self.cursors, scope, query.page)
+        after = decode_position(self.cursors, scope, query.page)
         found = await self.reader.replies(query.post_id, limit=query.page.limit, after=after, viewer=query.viewer)
         # Only an empty first page leaves open whether there is a post at all.
         if not found.items and await self.reader.get(query.post_id, viewer=None) is None:

@@ -101,7 +101,7 @@ ALWAYS = Period()
 
 
 @dataclass(frozen=True, slots=True)
-class RankedPlace:
+class RankedPosition:
     """A place in a ranked list: just after this post, at this rank (a score, or a `hot_rank`)."""
 
     rank: int
@@ -112,7 +112,7 @@ class RankedPlace:
 class RankedSlice:
     items: list[PostView]
     more: bool
-    last: RankedPlace | None
+    last: RankedPosition | None
     """Where the last item stood; None without items."""
 
 
@@ -143,7 +143,7 @@ class PostReader(Protocol):
         sort: Sort,
         *,
         limit: int,
-        after: RankedPlace | None,
+        after: RankedPosition | None,
         as_of: datetime,
         viewer: UserId | None,
         author_id: UserId | None = None,

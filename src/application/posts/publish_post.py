@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from application.posts.ports import AuthorDirectory, PostsUnits
 from application.posts.views import PostView, new_post_view
 from application.shared.clock import Clock
-from application.shared.grouping import SharesCommit
-from application.shared.idempotency import Once
+from application.shared.group_commit import SharesCommit
+from application.shared.idempotency import IdempotencyClaim
 from application.shared.ids import IdGenerator
 from domain.posts.errors import AuthorGone
 from domain.posts.post import Post
@@ -21,7 +21,7 @@ class PublishPostCommand:
     text: PostText
     reply_to: PostId | None = None
     """The post to be answered."""
-    once: Once[PostView] | None = None
+    idempotency: IdempotencyClaim[PostView] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class PublishPost(SharesCommit):
         )
         view = new_post_view(post, author)
         async with self.uow() as uow:
-            await uow.idempotency.claim(command.once, view)
+            await uow.idempotency.claim(command.idempotency, view)
             await uow.posts.add(post)
             await uow.commit()
         return view

@@ -7,7 +7,7 @@ from application.posts.ports import ALWAYS
 from application.posts.views import encoded_page
 from application.shared.paging import PageRequest
 from application.shared.pending import Pending
-from application.shared.threads import AT_ONCE, Threads
+from application.shared.threads import INLINE_THREADS, Threads
 from application.shared.views import EncodedPage
 from domain.posts.ranking import Sort
 
@@ -33,7 +33,7 @@ class PublicFeed(Protocol):
 class StoredPublicFeed(PublicFeed):
     """Reads the page from storage each time: what a cache stands in front of."""
 
-    def __init__(self, *, list_feed: ListFeed, threads: Threads = AT_ONCE) -> None:
+    def __init__(self, *, list_feed: ListFeed, threads: Threads = INLINE_THREADS) -> None:
         self._list_feed = list_feed
         self._threads = threads
 
@@ -53,7 +53,7 @@ class ExactFeed(Protocol):
 class StoredExactFeed(ExactFeed):
     """Reads the page from storage each time."""
 
-    def __init__(self, *, list_feed: ListFeed, threads: Threads = AT_ONCE) -> None:
+    def __init__(self, *, list_feed: ListFeed, threads: Threads = INLINE_THREADS) -> None:
         self._list_feed = list_feed
         self._threads = threads
 

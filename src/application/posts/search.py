@@ -11,7 +11,7 @@ from domain.shared.ids import PostId, UserId
 
 
 @dataclass(frozen=True, slots=True)
-class SearchPlace:
+class SearchPosition:
     """A place in the order of what a search finds: by score, then by id, both descending."""
 
     score: int
@@ -20,7 +20,7 @@ class SearchPlace:
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    place: SearchPlace
+    position: SearchPosition
     text_bytes: int
     """UTF-8."""
 
@@ -37,7 +37,7 @@ class SearchCriteria:
 class PostSearch(Protocol):
     """Finds posts, answers to other posts included, by the words in them: the same ones on every storage."""
 
-    async def find(self, criteria: SearchCriteria, *, limit: int, after: SearchPlace | None) -> list[SearchHit]:
+    async def find(self, criteria: SearchCriteria, *, limit: int, after: SearchPosition | None) -> list[SearchHit]:
         """Return the best hits after the place `after`, best first, scored as `SearchableText.score` says.
 
         What is committed is found, and nothing else.

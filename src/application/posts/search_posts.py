@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from application.posts.search import PostSearch, SearchCriteria, SearchHit, SearchPlace
+from application.posts.search import PostSearch, SearchCriteria, SearchHit, SearchPosition
 from application.posts.views import PostPageView, PostView, with_excerpt
 from application.shared.paging import PAGE_TEXT_BUDGET, CursorCodec, InvalidCursor, PageRequest, scope_of
-from application.shared.threads import AT_ONCE, Threads
+from application.shared.threads import INLINE_THREADS, Threads
 from application.shared.views import timestamp
 from domain.posts.search import INDEXED_WORDS, SearchQuery, excerpt
 from domain.shared.ids import PostId, UserId
@@ -37,7 +37,7 @@ class SearchPosts:
 
     search: PostSearch
     cursors: CursorCodec
-    threads: Threads = AT_ONCE
+    threads: Threads = INLINE_THREADS
 
     async def execute(self, query: SearchPostsQuery) -> PostPageView:
         criteria = query.criteria
@@ -47,12 +47,12 @@ class SearchPosts:
             hits = await self.search.find(criteria, limit=query.page.limit + 1, after=after)
             shown = _within_budget(hits[: query.page.limit])
             more = len(shown) < len(hits)
-            posts = await self.search.show([hit.place.post_id for hit in shown], viewer=query.viewer)
+            posts = await self.search.show([hit.position.post_id for hit in shown], viewer=query.viewer)
             # All of them may have been deleted since: then the page after them is this one.
             if posts or not more:
                 items = await self._with_excerpts(posts, criteria.query)
-                return PostPageView(items, self._cursor(scope, shown[-1].place) if more else None)
-            after = shown[-1].place
+                return PostPageView(items, self._cursor(scope, shown[-1].position) if more else None)
+            after = shown[-1].position
 
     async def _with_excerpts(self, posts: Sequence[PostView], query: SearchQuery) -> list[PostView]:
         def shown() -> list[PostView]:
@@ -64,17 +64,17 @@ class SearchPosts:
             return shown()
         return await self.threads.run(shown)
 
-    def _place(self, scope: str, page: PageRequest) -> SearchPlace | None:
+    def _place(self, scope: str, page: PageRequest) -> SearchPosition | None:
         if page.cursor is None:
             return None
         octets = self.cursors.unseal(scope, page.cursor)
         if len(octets) != _PLACE_BYTES:
             raise InvalidCursor
         post_id = PostId(UUID(bytes=octets[_SCORE_BYTES:]))
-        return SearchPlace(int.from_bytes(octets[:_SCORE_BYTES], "big"), post_id)
+        return SearchPosition(int.from_bytes(octets[:_SCORE_BYTES], "big"), post_id)
 
-    def _cursor(self, scope: str, place: SearchPlace) -> str:
-        return self.cursors.seal(scope, place.score.to_bytes(_SCORE_BYTES, "big") + place.post_id.bytes)
+    def _cursor(self, scope: str, position: SearchPosition) -> str:
+        return self.cursors.seal(scope, position.score.to_bytes(_SCORE_BYTES, "big") + position.post_id.bytes)
 
 
 def _scope(criteria: SearchCriteria) -> str:

@@ -40,7 +40,7 @@ class LoggedEvent:
 class EventLog(Protocol):
     """Raises `StorageUnavailable` where the storage is gone, and `TransientFailure` where a lock took too long."""
 
-    async def settle(self, *, limit: int = 1000) -> int:
+    async def assign_positions(self, *, limit: int = 1000) -> int:
         """Give positions to what has been committed since, `limit` at the most; return how many got one.
 
         Any number of processes may do it at once. Where positions are given by the commit itself, there is nothing to
@@ -56,6 +56,6 @@ class EventLog(Protocol):
         """Return the last position given; 0: none was yet."""
         ...
 
-    async def tail(self) -> int:
+    async def position_before_oldest(self) -> int:
         """Return the position before the oldest event that is still kept: who has read less has missed some."""
         ...

@@ -37,7 +37,7 @@ class Notices:
         self._sources: list[NoticeSource] = []
         self._known: set[str] = set()
 
-    def put(self, notice: Notice) -> None:
+    def set(self, notice: Notice) -> None:
         """Let `notice` hold until it is cleared, in place of one with the same code."""
         self._standing[notice.code] = notice
 

@@ -7,7 +7,8 @@ How a use case that creates takes part:
    writes anything. That does nothing for None. What it locks to write to it later (the caller's own account, say) it
    locks before the claim: the key refers to the account, and of two who share a lock and both want more of it, one is
    a deadlock's victim.
-3. Its route has `idempotent=True` in its `Operation` and answers through `Creations.answer` (entrypoints/http).
+3. Its route has `idempotent=True` in its `Operation` and answers through `IdempotentCreation.answer`
+   (entrypoints/http).
 
 Tests walk all routes that answer 201, and demand the third.
 """
@@ -52,7 +53,7 @@ class IdempotencyInFlight(Conflict):
     retry_after_seconds: int = 1
 
 
-class IdempotentAnswerLost(Conflict):
+class IdempotentResponseLost(Conflict):
     """It was done, and how it was answered can no longer be read: the installation has another secret key by now."""
 
     slug = "idempotent-answer-lost"
@@ -86,7 +87,7 @@ class KeyContended(Exception):
     """
 
 
-class AnswerUnreadable(Exception):
+class ResponseUnreadable(Exception):
     """A kept answer was sealed under a key that is not known any more, or altered."""
 
 
@@ -106,7 +107,7 @@ class IdempotencyKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Once(Generic[V_contra]):
+class IdempotencyClaim(Generic[V_contra]):
     """Goes with a command that is to be carried out once: whose and which key, and how its answer is kept."""
 
     owner: UserId
@@ -116,7 +117,7 @@ class Once(Generic[V_contra]):
 
 
 @dataclass(frozen=True, slots=True)
-class KeptAnswer:
+class StoredResponse:
     """A committed answer, sealed."""
 
     sealed: bytes = field(repr=False)
@@ -127,7 +128,7 @@ class KeptAnswer:
 class IdempotencyKeys(Protocol):
     """The keys, within a unit of work: they are committed with what they stand for, or not at all."""
 
-    async def claim(self, once: Once[V] | None, view: V) -> None:
+    async def claim(self, idempotency: IdempotencyClaim[V] | None, view: V) -> None:
         """Take the key, and store under it what will be answered; for None do nothing.
 
         Raises `KeyTaken` when somebody has committed it, `KeyContended` when somebody is about to and it takes too
@@ -137,10 +138,10 @@ class IdempotencyKeys(Protocol):
         ...
 
 
-class KeptAnswers(Protocol):
+class StoredResponses(Protocol):
     """What was committed, outside of any unit of work. Each method raises `StorageUnavailable`."""
 
-    async def find(self, owner: UserId, key: IdempotencyKey) -> KeptAnswer | None: ...
+    async def find(self, owner: UserId, key: IdempotencyKey) -> StoredResponse | None: ...
 
     async def forget(self, owner: UserId, key: IdempotencyKey, *, until: datetime) -> None:
         """Free a key that was claimed at `until` or before; do nothing when it was claimed anew since."""
@@ -155,18 +156,18 @@ class KeptAnswers(Protocol):
         ...
 
 
-class AnswerVault(Protocol):
+class ResponseCipher(Protocol):
     """Encrypts answers at rest: they hold what is shown once (API keys), addresses, and texts deleted since."""
 
     def seal(self, answer: bytes, *, owner: UserId, key: IdempotencyKey) -> bytes: ...
 
     def open(self, sealed: bytes, *, owner: UserId, key: IdempotencyKey) -> bytes:
-        """Return the answer. Raises `AnswerUnreadable` for what was sealed otherwise, or for another key or owner."""
+        """Return the answer. Raises `ResponseUnreadable` for what was sealed otherwise, or for another key or owner."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class IdempotentResponse:
     """What to answer, and whether it is the answer of an earlier time."""
 
     answer: bytes
@@ -198,7 +199,9 @@ class Idempotency:
     reads the database try out guesses at what the body holds (a password), at the price of one SHA-256 each.
     """
 
-    def __init__(self, *, kept: KeptAnswers, vault: AnswerVault, clock: Clock, max_keys: int = KEYS_PER_USER) -> None:
+    def __init__(
+        self, *, kept: StoredResponses, vault: ResponseCipher, clock: Clock, max_keys: int = KEYS_PER_USER
+    ) -> None:
         self._kept = kept
         self._max_keys = max_keys
         self._counts: dict[UserId, _Count] = {}
@@ -206,19 +209,19 @@ class Idempotency:
         self._clock = clock
         self._in_flight: set[tuple[UserId, str]] = set()
 
-    async def carry_out(
+    async def run_once(
         self,
-        create: Callable[[Once[V]], Awaitable[V]],
+        create: Callable[[IdempotencyClaim[V]], Awaitable[V]],
         *,
         owner: UserId,
         key: IdempotencyKey,
         digest: bytes,
         render: Callable[[V], bytes],
-    ) -> Answered:
+    ) -> IdempotentResponse:
         """Carry `create` out, unless that was done under this key; `digest` (SHA-256) tells what is asked.
 
         Raises `IdempotencyKeyReused` when the key stands for another digest, `IdempotencyInFlight` while it is being
-        carried out elsewhere, `IdempotentAnswerLost`, `TooManyIdempotencyKeys`, and whatever `create` raises.
+        carried out elsewhere, `IdempotentResponseLost`, `TooManyIdempotencyKeys`, and whatever `create` raises.
         """
         if len(digest) != _DIGEST_BYTES:
             raise ValueError("not a SHA-256 digest")
@@ -227,19 +230,19 @@ class Idempotency:
             raise IdempotencyInFlight
         self._in_flight.add(place)
         try:
-            await self._demand_room(owner, key)
-            return await self._carry_out(create, owner, key, digest, render)
+            await self._require_free_key(owner, key)
+            return await self._run_once(create, owner, key, digest, render)
         finally:
             self._in_flight.discard(place)
 
-    async def _carry_out(
+    async def _run_once(
         self,
-        create: Callable[[Once[V]], Awaitable[V]],
+        create: Callable[[IdempotencyClaim[V]], Awaitable[V]],
         owner: UserId,
         key: IdempotencyKey,
         digest: bytes,
         render: Callable[[V], bytes],
-    ) -> Answered:
+    ) -> IdempotentResponse:
         began = self._clock.now()
 
         def seal(view: V) -> bytes:
@@ -247,7 +250,7 @@ class Idempotency:
 
         for _ in range(_ATTEMPTS):
             try:
-                view = await create(Once(owner, key, self._clock.now(), seal))
+                view = await create(IdempotencyClaim(owner, key, self._clock.now(), seal))
             except KeyTaken:
                 kept = await self._kept.find(owner, key)
                 if kept is None:
@@ -262,10 +265,10 @@ class Idempotency:
                 if self._clock.now() - began >= _PATIENCE:
                     raise IdempotencyInFlight from None
             else:
-                return Answered(render(view), replayed=False)
+                return IdempotentResponse(render(view), replayed=False)
         raise IdempotencyInFlight
 
-    async def _demand_room(self, owner: UserId, key: IdempotencyKey) -> None:
+    async def _require_free_key(self, owner: UserId, key: IdempotencyKey) -> None:
         """Raise `TooManyIdempotencyKeys` for one key more than an account may have; what is kept is replayed.
 
         Most accounts are never counted. One that is, is counted once a minute, and by this process in between; so
@@ -289,14 +292,14 @@ class Idempotency:
         else:
             count.kept += 1
 
-    def _replay(self, kept: KeptAnswer, owner: UserId, key: IdempotencyKey, digest: bytes) -> Answered:
+    def _replay(self, kept: StoredResponse, owner: UserId, key: IdempotencyKey, digest: bytes) -> IdempotentResponse:
         try:
             opened = self._vault.open(kept.sealed, owner=owner, key=key)
-        except AnswerUnreadable:
-            raise IdempotentAnswerLost from None
+        except ResponseUnreadable:
+            raise IdempotentResponseLost from None
         if opened[:_DIGEST_BYTES] != digest:
             raise IdempotencyKeyReused
-        return Answered(opened[_DIGEST_BYTES:], replayed=True)
+        return IdempotentResponse(opened[_DIGEST_BYTES:], replayed=True)
 
     async def purge(self) -> None:
         """Free all keys that are older than 24 hours, a bounded number a transaction."""

@@ -40,7 +40,7 @@ class CursorCodec(Protocol):
         """Return the position. Raises `InvalidCursor` for text that `encode` did not make for this `scope`."""
         ...
 
-    def seal(self, scope: str, place: bytes) -> str:
+    def seal(self, scope: str, position: bytes) -> str:
         """Return URL-safe text that names a place in a list which takes more than an id; up to 64 bytes."""
         ...
 

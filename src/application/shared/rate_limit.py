@@ -29,7 +29,7 @@ class Charge(NamedTuple):
     """How often it counts: 0 only looks, -1 takes back what turned out not to count."""
 
 
-class Standing(NamedTuple):
+class LimitState(NamedTuple):
     """How a subject stands with a limit, after the charge."""
 
     limit: Limit
@@ -47,17 +47,17 @@ class RateLimited(PosternError):
     slug = "rate-limited"
     title = "Too many requests"
 
-    def __init__(self, standings: Sequence[Standing] = ()) -> None:
-        """Raise for `standings`, of which at least one is exceeded."""
-        self.standings = tuple(standings)
-        longest = max((standing.resets_in for standing in standings if standing.is_exceeded), default=1.0)
+    def __init__(self, states: Sequence[LimitState] = ()) -> None:
+        """Raise for `states`, of which at least one is exceeded."""
+        self.states = tuple(states)
+        longest = max((state.resets_in for state in states if state.is_exceeded), default=1.0)
         self.retry_after_seconds = max(1, math.ceil(longest))
-        names = ", ".join(standing.limit.name for standing in standings if standing.is_exceeded)
+        names = ", ".join(state.limit.name for state in states if state.is_exceeded)
         super().__init__(f"Over the limit: {names}." if names else None)
 
 
 class RateLimiter(Protocol):
-    async def take(self, charges: Sequence[Charge]) -> list[Standing]:
+    async def take(self, charges: Sequence[Charge]) -> list[LimitState]:
         """Count every charge, also when another one is over its limit, and tell how each stands then.
 
         Never fails and never waits for what does not answer: a limiter that is down must not take the service along.
@@ -73,7 +73,7 @@ class RateLimiter(Protocol):
 
 
 @lru_cache(maxsize=10_000)
-def place_of(address: str) -> str:
+def client_network(address: str) -> str:
     """Return what counts as one place: an IPv4 address, or the /64 that one IPv6 subscriber has for himself.
 
     Whoever has one address of a /64 has all 2^64 of them. What is no address is a place of its own.

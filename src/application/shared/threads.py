@@ -20,11 +20,11 @@ class Threads(Protocol):
         ...
 
 
-class AtOnce(Threads):
+class InlineThreads(Threads):
     """Runs work where it is handed over: for tools and tests, where there is nothing else to go on."""
 
     async def run(self, work: Callable[[], T], /) -> T:
         return work()
 
 
-AT_ONCE: Final = AtOnce()
+INLINE_THREADS: Final = InlineThreads()

@@ -26,12 +26,12 @@ Id = Annotated[
 ]
 
 
-def timestamp(moment: datetime) -> str:
+def timestamp(time: datetime) -> str:
     """Format an aware UTC datetime as the contract has it: always six digits of microseconds, and `Z`.
 
     msgspec drops the fraction of a full second, which breaks clients that compare or slice the text.
     """
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return time.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 @dataclass(frozen=True, slots=True)

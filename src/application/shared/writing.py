@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from application.shared.deadline import Deadline
-from application.shared.grouping import Grouping, SharesCommit
+from application.shared.group_commit import GroupCommit, SharesCommit
 from application.shared.retry import Retried
 from application.shared.use_case import UseCase
 
@@ -20,17 +20,17 @@ class Writing:
 
     def __init__(
         self,
-        grouping: Grouping,
+        group_commit: GroupCommit,
         *,
         sleep: Callable[[float], Awaitable[None]],
         random: Callable[[], float],
         deadline: Deadline | None = None,
     ) -> None:
-        self._grouping = grouping
+        self._group_commit = group_commit
         self._sleep = sleep
         self._random = random
         self._deadline = deadline
 
     def __call__(self, use_case: UseCase[C, R], /) -> UseCase[C, R]:
-        attempt = self._grouping(use_case) if isinstance(use_case, SharesCommit) else use_case
+        attempt = self._group_commit(use_case) if isinstance(use_case, SharesCommit) else use_case
         return Retried(attempt, sleep=self._sleep, random=self._random, deadline=self._deadline)

@@ -110,12 +110,12 @@ class Deliver:
             await uow.deliveries.save(delivery)
             if outcome.is_success:
                 if endpoint.failing_since is not None:
-                    await uow.webhooks.note_health(endpoint.id, failing_since=None)
+                    await uow.webhooks.set_failing_since(endpoint.id, failing_since=None)
             elif outcome.is_gone:
                 endpoint.disable(DisabledReason.GONE, at=now)
                 await uow.webhooks.save(endpoint)
             elif endpoint.failing_since is None:
-                await uow.webhooks.note_health(endpoint.id, failing_since=now)
+                await uow.webhooks.set_failing_since(endpoint.id, failing_since=now)
             elif now - endpoint.failing_since >= FAILING_DISABLES_AFTER:
                 endpoint.disable(DisabledReason.FAILING, at=now)
                 await uow.webhooks.save(endpoint)

@@ -49,7 +49,7 @@ class EditWebhook:
         command.actor.require(Permission.MANAGE_WEBHOOKS)
         if command.url is not None:
             await self.guard.check(command.url)
-        await self.events.settle()
+        await self.events.assign_positions()
         position = await self.events.head()
         async with self.uow() as uow:
             endpoint = await uow.webhooks.get(command.webhook_id)

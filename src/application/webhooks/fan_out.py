@@ -38,7 +38,7 @@ class FanOut:
 
     async def step(self) -> int:
         """Queue the next events; return how many were read. Raises `TransientFailure` and `StorageUnavailable`."""
-        await self._events.settle()
+        await self._events.assign_positions()
         if await self._events.head() <= self._position:
             return 0  # Most times nothing happened, and nothing needs to be locked to know.
         async with self._uow() as uow:

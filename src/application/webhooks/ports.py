@@ -41,7 +41,7 @@ class WebhookRepository(Protocol):
         """Return every endpoint that is enabled, without locking."""
         ...
 
-    async def note_health(self, webhook_id: WebhookId, *, failing_since: datetime | None) -> None:
+    async def set_failing_since(self, webhook_id: WebhookId, *, failing_since: datetime | None) -> None:
         """Note that it answers (None), or that it has been failing since then, unless it was before."""
         ...
 

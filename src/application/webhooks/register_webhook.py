@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from application.shared.clock import Clock
 from application.shared.event_log import EventLog
-from application.shared.idempotency import Once
+from application.shared.idempotency import IdempotencyClaim
 from application.shared.ids import IdGenerator
 from application.webhooks.ports import TargetGuard, WebhookSecrets, WebhooksUnits
 from application.webhooks.views import CreatedWebhookView, created_view
@@ -22,7 +22,7 @@ class RegisterWebhookCommand:
     event_types: EventTypes
     description: Description | None
     enabled: bool = True
-    once: Once[CreatedWebhookView] | None = None
+    idempotency: IdempotencyClaim[CreatedWebhookView] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class RegisterWebhook:
         command.actor.require(Permission.MANAGE_WEBHOOKS)
         await self.guard.check(command.url)
         # What was committed before has its position by then, so that it is not taken for new.
-        await self.events.settle()
+        await self.events.assign_positions()
         now = self.clock.now()
         id = WebhookId(self.ids.new(now))
         secret = self.secrets.new(owner=id)
@@ -61,7 +61,7 @@ class RegisterWebhook:
         )
         view = created_view(endpoint, secret.text)
         async with self.uow() as uow:
-            await uow.idempotency.claim(command.once, view)
+            await uow.idempotency.claim(command.idempotency, view)
             # The lock is what makes the count hold.
             await uow.fan_out.lock()
             if await uow.webhooks.count() >= WEBHOOKS_MAX:

@@ -7,7 +7,7 @@ from application.shared.clock import Clock
 from application.shared.event_log import LoggedEvent
 from application.shared.ids import IdGenerator
 from application.webhooks.ports import WebhooksUnits
-from application.webhooks.views import DeliveryView, data_of_a_test, delivery_view
+from application.webhooks.views import DeliveryView, delivery_view, sample_event_data
 from domain.shared.actor import Actor, Permission
 from domain.shared.ids import DeliveryId, WebhookId
 from domain.webhooks.delivery import Delivery
@@ -44,7 +44,7 @@ class SendTestEvent:
             owner_id=None,
             public=False,
             time=now,
-            data=data_of_a_test(command.webhook_id),
+            data=sample_event_data(command.webhook_id),
         )
         delivery = Delivery.queue(
             id=DeliveryId(self.ids.new(now)),

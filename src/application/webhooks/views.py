@@ -138,6 +138,6 @@ class _TestData(msgspec.Struct, frozen=True):
     webhook_id: Id
 
 
-def data_of_a_test(webhook_id: WebhookId) -> bytes:
+def sample_event_data(webhook_id: WebhookId) -> bytes:
     """Return the data of a test event."""
     return msgspec.json.encode(_TestData(str(webhook_id)))

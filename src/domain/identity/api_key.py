@@ -9,7 +9,7 @@ from domain.shared.actor import Scope
 from domain.shared.errors import FieldError, Invalid
 from domain.shared.events import Aggregate
 from domain.shared.ids import ApiKeyId, UserId
-from domain.shared.text import demand_visible, has_control_characters, parse_normal_form
+from domain.shared.text import has_control_characters, parse_normal_form, require_visible
 
 API_KEY_NAME_MAX_LENGTH = 100
 API_KEYS_PER_USER = 100
@@ -28,7 +28,7 @@ class ApiKeyName:
         value = parse_normal_form(raw.strip(), "NFC", field="name", longest=API_KEY_NAME_MAX_LENGTH)
         if has_control_characters(value):
             raise Invalid([FieldError("name", "format", "takes no control characters")])
-        demand_visible(value, field="name")
+        require_visible(value, field="name")
         return cls(value)
 
 

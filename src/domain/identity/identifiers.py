@@ -54,7 +54,7 @@ def fault_of(name: str) -> tuple[str, str] | None:
         return "format", "takes at most 4 marks on one letter, and each of them once"
     if len({unicodedata.decimal(c) - ord(c) for c in name if c.isdecimal()}) > 1:
         return "mixed-digits", "takes digits of one script"
-    if not _is_of_one_writing(name):
+    if not _is_single_script(name):
         return "mixed-scripts", "takes letters of one script, or of Latin beside Chinese, Japanese or Korean"
     return None
 
@@ -124,7 +124,7 @@ def _has_odd_marks(name: str) -> bool:
     return False
 
 
-def _is_of_one_writing(name: str) -> bool:
+def _is_single_script(name: str) -> bool:
     """Tell whether one script, or one that goes with Latin, covers a whole name (UTS #39, section 5.1)."""
     sets = [_augmented(scripts) for c in name if not (scripts := _scripts(c)) & _ANY_SCRIPT and scripts]
     if not sets or frozenset.intersection(*sets):

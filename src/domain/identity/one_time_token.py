@@ -55,7 +55,7 @@ class OneTimeToken:
     ) -> Self:
         return cls(user_id, purpose, hash, email.key, at, at + LIFETIMES[purpose])
 
-    def demand_good_for(self, email: EmailAddress, *, at: datetime) -> None:
+    def require_valid(self, email: EmailAddress, *, at: datetime) -> None:
         """Raise `InvalidOneTimeToken` when its time is over or the account has another address by now."""
         if at >= self.expires_at or email.key != self.email_key:
             raise InvalidOneTimeToken

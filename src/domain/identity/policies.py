@@ -18,7 +18,7 @@ SESSION_LIFETIME = timedelta(days=30)
 """Absolute, from sign-in: refreshing does not extend it."""
 
 
-def demand_fit_password(
+def require_acceptable_password(
     password: Password,
     *,
     email: EmailAddress,
@@ -38,7 +38,7 @@ def demand_fit_password(
         raise Invalid([FieldError(field, "common", "is one of the passwords that are tried first")])
 
 
-def demand_unreserved(username: Username, reserved: ReservedUsernames) -> None:
+def require_unreserved(username: Username, reserved: ReservedUsernames) -> None:
     """Raise `Invalid` for a username that would be taken for the service. Only administrators give one of those."""
     if username in reserved:
         raise Invalid([FieldError("username", "reserved", "is reserved, or looks like a name that is")])

@@ -18,7 +18,7 @@ FIRST_BLOCK = timedelta(minutes=1)
 LONGEST_BLOCK = timedelta(days=1)
 
 
-class CodeVerdict(StrEnum):
+class CodeResult(StrEnum):
     ACCEPTED = "accepted"
     REFUSED = "refused"
 
@@ -86,34 +86,34 @@ class SecondFactor(Aggregate):
         self.recovery = frozenset(recovery)
         self._record(SecondFactorEnabled(at=at, user_id=self.user_id))
 
-    def present(self, step: int | None, *, at: datetime) -> CodeVerdict:
+    def present(self, step: int | None, *, at: datetime) -> CodeResult:
         """Judge a code by the time step it is right for; None: for none near enough.
 
         A code is accepted once, and none older than the last that was. After five wrong ones in a row every code is
         refused for a minute, then for twice as long each time, up to a day: six digits would be guessed otherwise.
         """
         if self.blocked_until is not None and at < self.blocked_until:
-            return CodeVerdict.REFUSED
+            return CodeResult.REFUSED
         if step is None or (self.last_step is not None and step <= self.last_step):
             self.failures += 1
             if self.failures >= FREE_FAILURES:
                 doublings = min(self.failures - FREE_FAILURES, 16)
                 self.blocked_until = at + min(FIRST_BLOCK * 2**doublings, LONGEST_BLOCK)
-            return CodeVerdict.REFUSED
+            return CodeResult.REFUSED
         self.last_step = step
         self.failures = 0
         self.blocked_until = None
-        return CodeVerdict.ACCEPTED
+        return CodeResult.ACCEPTED
 
-    def redeem(self, code: RecoveryCodeHash, *, at: datetime) -> CodeVerdict:
+    def redeem(self, code: RecoveryCodeHash, *, at: datetime) -> CodeResult:
         """Spend a recovery code. They are too long to be guessed, so wrong ones are not counted."""
         if code not in self.recovery:
-            return CodeVerdict.REFUSED
+            return CodeResult.REFUSED
         self.recovery -= {code}
         self.failures = 0
         self.blocked_until = None
         self._record(RecoveryCodeUsed(at=at, user_id=self.user_id, left=len(self.recovery)))
-        return CodeVerdict.ACCEPTED
+        return CodeResult.ACCEPTED
 
     def reseal(self, sealed_secret: bytes) -> None:
         """Keep the same secret under a newer key: nothing that anybody would call a change."""

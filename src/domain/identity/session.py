@@ -28,7 +28,7 @@ class RevocationReason(StrEnum):
     ACCOUNT_DELETED = "account-deleted"
 
 
-class Presented(StrEnum):
+class TokenStatus(StrEnum):
     """What a refresh token that names this session turns out to be."""
 
     CURRENT = "current"
@@ -95,27 +95,29 @@ class Session(Aggregate):
     def is_live(self, at: datetime) -> bool:
         return self.revoked_at is None and at < self.expires_at
 
-    def judge(self, presented: RefreshTokenHash, generation: int, *, at: datetime) -> Presented:
+    def judge(self, presented: RefreshTokenHash, generation: int, *, at: datetime) -> TokenStatus:
         """Say what a genuine token of this session is. Whether it is genuine is settled before.
 
         A spent one is forgiven within the grace of its exchange, however many exchanges have followed; and the one
         before the current one at any time, as long as the pair that it yielded was never used: its answer was lost.
         """
         if presented == self.current:
-            return Presented.CURRENT
+            return TokenStatus.CURRENT
         if self.spent is None or generation >= self.generation:
-            return Presented.REUSED
+            return TokenStatus.REUSED
         exchanges = (*self.earlier_exchanges, self.spent.at)
         behind = self.generation - generation
         within_grace = behind <= len(exchanges) and at - exchanges[-behind] <= REFRESH_GRACE
         answer_was_lost = presented == self.spent.hash and not self.newest_used
-        return Presented.FORGIVEN if within_grace or answer_was_lost else Presented.REUSED
+        return TokenStatus.FORGIVEN if within_grace or answer_was_lost else TokenStatus.REUSED
 
     def rotate(self, successor: RefreshTokenHash, *, at: datetime) -> None:
         """Spend the current refresh token for `successor`."""
         at = max(at, self.last_used_at)
         if self.spent is not None:
-            earlier = [moment for moment in (*self.earlier_exchanges, self.spent.at) if at - moment <= REFRESH_GRACE]
+            earlier = [
+                timestamp for timestamp in (*self.earlier_exchanges, self.spent.at) if at - timestamp <= REFRESH_GRACE
+            ]
             self.earlier_exchanges = tuple(earlier[-MAX_EARLIER_EXCHANGES:])
         self.spent = SpentToken(self.current, at)
         self.current = successor

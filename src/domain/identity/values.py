@@ -10,12 +10,12 @@ from domain.shared.errors import FieldError, Invalid
 from domain.shared.text import (
     EXPANSION,
     canonical_key,
-    demand_visible,
     has_control_characters,
     identifier_key,
     is_stream_safe,
     normal_form,
     parse_normal_form,
+    require_visible,
 )
 
 EMAIL_MAX_LENGTH = 254
@@ -120,7 +120,7 @@ class PersonName:
         value = parse_normal_form(raw.strip(), "NFC", field="name", longest=NAME_MAX_LENGTH)
         if has_control_characters(value):
             raise Invalid([FieldError("name", "format", "takes no control characters")])
-        demand_visible(value, field="name")
+        require_visible(value, field="name")
         return cls(value)
 
 

@@ -49,7 +49,7 @@ class Order(Aggregate):
         order._record(OrderPlaced(at=at, order_id=id, customer_id=by.user_id, version=1))
         return order
 
-    def show_to(self, actor: Actor) -> None:
+    def require_visible_to(self, actor: Actor) -> None:
         """Raise `OrderNotFound` to whom it is not to know of."""
         if not may_see(actor, self.customer_id):
             raise OrderNotFound
@@ -58,14 +58,14 @@ class Order(Aggregate):
         """Call it off, which its customer may until it is shipped. Raises `NotYourOrder` or a kind of `IllegalMove`."""
         if by.user_id != self.customer_id:
             raise NotYourOrder
-        self._become(OrderStatus.CANCELLED, by=by, at=at)
+        self._change_status(OrderStatus.CANCELLED, by=by, at=at)
 
     def move(self, to: OrderStatus, *, by: Actor, at: datetime) -> None:
         """Give it another status, which takes who manages orders. Raises `Forbidden` or a kind of `IllegalMove`."""
         by.require(Permission.MANAGE_ORDERS)
-        self._become(to, by=by, at=at)
+        self._change_status(to, by=by, at=at)
 
-    def _become(self, to: OrderStatus, *, by: Actor, at: datetime) -> None:
+    def _change_status(self, to: OrderStatus, *, by: Actor, at: datetime) -> None:
         refusal = MOVES[self.status][to]
         if refusal is not None:
             raise refusal(f"It is {self.status}, and cannot become {to}.")

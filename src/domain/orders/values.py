@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from domain.shared.errors import FieldError, Invalid
-from domain.shared.text import demand_visible, has_control_characters
+from domain.shared.text import has_control_characters, require_visible
 
 PRODUCT_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
 """An id out of the caller's own catalogue, which we don't know: 1 to 64 ASCII characters, case matters."""
@@ -97,7 +97,7 @@ def _text(field: str, raw: str, longest: int) -> str:
         raise Invalid([FieldError(field, "length", f"takes 1 to {longest} characters, and not only blanks")])
     if has_control_characters(value):
         raise Invalid([FieldError(field, "format", "takes no control characters")])
-    demand_visible(value, field=field)
+    require_visible(value, field=field)
     return value
 
 

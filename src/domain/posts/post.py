@@ -47,7 +47,7 @@ class Post(Aggregate):
         return post
 
     @property
-    def is_answered(self) -> bool:
+    def has_replies(self) -> bool:
         """Whether it leaves a tombstone in its thread when it is deleted: without it, its answers would hang loose."""
         return self.replies > 0
 

@@ -20,7 +20,7 @@ from math import inf
 from typing import NamedTuple, Self
 
 from domain.shared.errors import FieldError, Invalid
-from domain.shared.text import EXPANSION, canonical_key, demand_stream_safe
+from domain.shared.text import EXPANSION, canonical_key, require_stream_safe
 
 INDEXED_WORDS = 20_000
 """Words of one post that can be found, from its beginning: forty printed pages.
@@ -113,14 +113,14 @@ class SearchQuery:
         """
         if len(raw) > QUERY_MAX_LENGTH:
             raise Invalid([FieldError("?q", "length", f"takes 1 to {QUERY_MAX_LENGTH} characters")])
-        demand_stream_safe(raw, field="?q")
+        require_stream_safe(raw, field="?q")
         found: dict[Phrase, str] = {}
         at = 0
         for quoted in _QUOTED.finditer(raw):
-            found |= _loose(raw[at : quoted.start()])
+            found |= _unquoted_phrases(raw[at : quoted.start()])
             found |= _phrase(quoted[1], list(_words(quoted[1])))
             at = quoted.end()
-        found |= _loose(raw[at:])
+        found |= _unquoted_phrases(raw[at:])
         if not found:
             raise Invalid([FieldError("?q", "words", "must hold a letter, a digit or a symbol to look for")])
         if len(found) > QUERY_MAX_PHRASES:
@@ -184,9 +184,9 @@ def excerpt(text: str, query: SearchQuery, *, words: int = INDEXED_WORDS) -> str
     so many `words` are looked at one by one, from where the query may be found first.
     """
     marks = _marks(text, query, words)
-    start = _snap(text, best.start - _LEAD, best.start) if (best := _best(marks)) is not None else 0
+    start = _word_start(text, best.start - _LEAD, best.start) if (best := _best(marks)) is not None else 0
     limit = start + EXCERPT_LENGTH
-    end = len(text) if limit >= len(text) else _snap_back(text, limit, floor=start + EXCERPT_LENGTH // 2)
+    end = len(text) if limit >= len(text) else _word_end(text, limit, floor=start + EXCERPT_LENGTH // 2)
     parts = ["…"] if start > 0 else []
     at = start
     for mark in marks:
@@ -295,7 +295,7 @@ def _may_hold(text: str, query: SearchQuery) -> bool:
     return any(sign in folded for sign in query.signs)
 
 
-def _snap(text: str, at: int, latest: int) -> int:
+def _word_start(text: str, at: int, latest: int) -> int:
     """Return the beginning of a word at or after `at`, `latest` when there is none before; 0 for what is before 0."""
     if at <= 0:
         return 0
@@ -303,7 +303,7 @@ def _snap(text: str, at: int, latest: int) -> int:
     return latest if blank is None else blank.end()
 
 
-def _snap_back(text: str, at: int, *, floor: int) -> int:
+def _word_end(text: str, at: int, *, floor: int) -> int:
     """Return the end of a word at or before `at`, but after `floor`; else a place that tears no character apart."""
     while at > floor and not text[at].isspace():
         at -= 1
@@ -319,7 +319,7 @@ def _html(text: str) -> str:
     return escape(_BLANK.sub(" ", text))
 
 
-def _loose(raw: str) -> dict[Phrase, str]:
+def _unquoted_phrases(raw: str) -> dict[Phrase, str]:
     """Return what stands outside of quotes: each word by itself, each run of an unspaced script as a phrase."""
     found: dict[Phrase, str] = {}
     run: list[_Word] = []

@@ -5,7 +5,7 @@ from typing import Self
 
 from domain.posts.search import SearchableText
 from domain.shared.errors import FieldError, Invalid
-from domain.shared.text import demand_stream_safe, demand_visible
+from domain.shared.text import require_stream_safe, require_visible
 
 TEXT_MAX_BYTES = 1_048_576
 """1 MiB of UTF-8."""
@@ -39,8 +39,8 @@ class PostText:
         if not (
             value.isascii() and "!" <= value[0] <= "~"
         ):  # What is ASCII and begins with a letter or a sign is both.
-            demand_stream_safe(value, field="text")
-            demand_visible(value, field="text")
+            require_stream_safe(value, field="text")
+            require_visible(value, field="text")
         return cls(value)
 
     def indexed(self) -> Self:

@@ -66,7 +66,7 @@ class Actor:
         """Tell whether the role allows it. No API key carries what a role allows beyond one's own."""
         return self.scopes is None and permission in PERMISSIONS[self.role]
 
-    def demand_scope(self, scope: Scope | None) -> None:
+    def require_scope(self, scope: Scope | None) -> None:
         """Raise `InsufficientScope` for an API key without `scope`; None is what no key may do."""
         if self.scopes is not None and scope not in self.scopes:
             raise InsufficientScope(scope)

@@ -57,10 +57,10 @@ class Invalid(PosternError):
     def __init__(self, errors: Iterable[FieldError] = (), detail: str | None = None, *, left_out: bool = False) -> None:
         found = tuple(islice(errors, ERRORS_MAX + 1))
         self.errors = found[:ERRORS_MAX]
-        super().__init__(detail or _told(self.errors, left_out=left_out or len(found) > ERRORS_MAX))
+        super().__init__(detail or _summary(self.errors, left_out=left_out or len(found) > ERRORS_MAX))
 
 
-def _told(errors: tuple[FieldError, ...], *, left_out: bool) -> str | None:
+def _summary(errors: tuple[FieldError, ...], *, left_out: bool) -> str | None:
     if not errors:
         return None
     more = len(errors) - _NAMED

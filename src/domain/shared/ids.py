@@ -33,7 +33,7 @@ def smallest_id_at(at: datetime) -> UUID:
     return UUID(int=smallest_number_at(at))
 
 
-def moment_of(id: UUID) -> datetime:
+def timestamp_of(id: UUID) -> datetime:
     """Return the microsecond that the application's id generator wrote into an id."""
     number = id.int
     # A fraction that is not of ours may be anything up to 4095/4096.

@@ -43,14 +43,14 @@ def parse_normal_form(raw: str, form: Form, *, field: str, shortest: int = 1, lo
     `NON_STARTERS_MAX` combining marks in a row, is refused before it is normalised.
     """
     if len(raw) <= longest * EXPANSION:
-        demand_stream_safe(raw, field=field)
+        require_stream_safe(raw, field=field)
         value = unicodedata.normalize(form, raw)
         if shortest <= len(value) <= longest:
             return value
     raise Invalid([FieldError(field, "length", f"takes {shortest} to {longest} characters")])
 
 
-def demand_stream_safe(text: str, *, field: str) -> None:
+def require_stream_safe(text: str, *, field: str) -> None:
     """Raise `Invalid` when `text` has more than `NON_STARTERS_MAX` combining marks in a row."""
     if not is_stream_safe(text):
         raise Invalid([too_many_marks(field)])
@@ -146,7 +146,7 @@ def has_control_characters(text: str) -> bool:
     return any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
 
 
-def can_be_seen(text: str) -> bool:
+def has_visible_character(text: str) -> bool:
     """Tell whether something of `text` shows: a letter, a digit, a sign, an emoji.
 
     Blanks, control and format characters, default ignorables and marks without anything to stand on do not. What this
@@ -159,9 +159,9 @@ def can_be_seen(text: str) -> bool:
     return any(map(_shows, text[:_GLANCE])) or any(map(_shows, set(text[_GLANCE:_NOTHING])))
 
 
-def demand_visible(text: str, *, field: str) -> None:
+def require_visible(text: str, *, field: str) -> None:
     """Raise `Invalid`, naming `field`, when nothing of `text` can be seen."""
-    if not can_be_seen(text):
+    if not has_visible_character(text):
         raise Invalid([FieldError(field, "blank", "must hold something that can be seen")])
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from domain.shared.errors import FieldError, Invalid
-from domain.shared.text import demand_visible, has_control_characters
+from domain.shared.text import has_control_characters, require_visible
 
 URL_MAX_LENGTH = 2048
 DESCRIPTION_MAX_LENGTH = 500
@@ -143,5 +143,5 @@ class Description:
             raise Invalid([FieldError("description", "length", f"takes 1 to {DESCRIPTION_MAX_LENGTH} characters")])
         if has_control_characters(value):
             raise Invalid([FieldError("description", "format", "takes no control characters")])
-        demand_visible(value, field="description")
+        require_visible(value, field="description")
         return cls(value)

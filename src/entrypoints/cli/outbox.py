@@ -7,7 +7,7 @@ from uuid import UUID
 
 import click
 
-from application.events.ports import Lag, Letter, RelayLedger
+from application.events.ports import Lag, RelayLedger, RetryEntry
 from application.shared.errors import Unavailable
 from application.shared.views import timestamp
 from entrypoints.cli.failures import CommandFailed, DatabaseUnreachable
@@ -33,14 +33,14 @@ def outbox() -> None:
 def list_(*, state: str | None, limit: int) -> None:
     """Show what was given up, and what is still to be delivered; the oldest first."""
 
-    async def look(ledger: RelayLedger) -> tuple[Lag, Sequence[Letter], Sequence[Letter]]:
+    async def look(ledger: RelayLedger) -> tuple[Lag, Sequence[RetryEntry], Sequence[RetryEntry]]:
         dead = () if state == "pending" else await ledger.dead(limit=limit)
         pending = () if state == "dead" else await ledger.pending(limit=limit)
         return await ledger.lag(), dead, pending
 
     lag, dead, pending = _with_ledger(load_settings(), look)
-    for letter in [*dead, *pending][:limit]:
-        click.echo(_line(letter))
+    for entry in [*dead, *pending][:limit]:
+        click.echo(_line(entry))
     oldest = "" if lag.oldest is None else f", the oldest of {timestamp(lag.oldest)}"
     click.echo(f"{lag.pending} pending{oldest}; {lag.dead} dead.", err=True)
 
@@ -62,11 +62,11 @@ def replay(*, ids: tuple[UUID, ...], everything: bool) -> None:
         raise CommandFailed(f"{len(wanted) - replayed} of these are not among the dead")
 
 
-def _line(letter: Letter) -> str:
-    event = letter.event
-    state = "dead" if letter.dead else "pending"
-    columns = (event.id, state, letter.attempts, timestamp(event.time), event.type, event.subject)
-    return "  ".join([*(str(column) for column in columns), *([letter.error] if letter.error else [])])
+def _line(entry: RetryEntry) -> str:
+    event = entry.event
+    state = "dead" if entry.dead else "pending"
+    columns = (event.id, state, entry.attempts, timestamp(event.time), event.type, event.subject)
+    return "  ".join([*(str(column) for column in columns), *([entry.error] if entry.error else [])])
 
 
 def _with_ledger(settings: Settings, work: Callable[[RelayLedger], Awaitable[R]]) -> R:
@@ -75,7 +75,7 @@ def _with_ledger(settings: Settings, work: Callable[[RelayLedger], Awaitable[R]]
 
     require_current_schema(settings)
 
-    async def story() -> R:
+    async def run() -> R:
         storage = Container(settings=settings).storage()
         try:
             return await work(storage.relay_ledger)
@@ -84,4 +84,4 @@ def _with_ledger(settings: Settings, work: Callable[[RelayLedger], Awaitable[R]]
         finally:
             await storage.close()
 
-    return asyncio.run(story())
+    return asyncio.run(run())

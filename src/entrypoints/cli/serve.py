@@ -17,8 +17,8 @@ from adapters.sql.sqlite_file import file_id
 from entrypoints.cli.descriptors import OPEN_FILES, allow_connections, connections_wanted
 from entrypoints.cli.failures import AddressUnavailable, CommandFailed
 from entrypoints.cli.loading import load_settings
+from entrypoints.cli.process_start import fork_next_process
 from entrypoints.cli.schema import bring_up_to_date, require_current_schema
-from entrypoints.cli.starting import fork_the_first
 from entrypoints.cli.worker import DATABASE_FILE, METRICS_DIRECTORY, load_app, serve_worker
 from entrypoints.settings import MEMORY_URL, Environment, LogLevel, Settings
 from entrypoints.settings.command import own_command
@@ -55,7 +55,7 @@ def serve(*, host: str | None, port: str | None, workers: str | None, migrate: b
     after growing pauses when it keeps dying. SIGHUP replaces all workers, one by one, without refusing a request.
     """
     settings = load_settings(host=host, port=port, workers=workers)
-    if settings.environment.is_exposed and settings.answers_itself_alone:
+    if settings.environment.is_exposed and settings.allows_own_hosts_only:
         click.echo(f"postern: {NO_HOSTS}", err=True)
     address = check_address(settings.host, settings.port)
     if migrate and settings.database_url != MEMORY_URL:
@@ -143,7 +143,7 @@ def run(settings: Settings, address: str) -> None:
             log_dictconfig=logging_configuration(settings.log_level),
             process_name=None,
         )
-        supervisor.on_startup(fork_the_first)  # the last thing before the first worker starts
+        supervisor.on_startup(fork_next_process)  # the last thing before the first worker starts
         try:
             supervisor.serve(spawn_target=serve_worker, target_loader=load_app, wrap_loader=False)
             # All is over, but Python still takes itself down, with no handler left: a second Ctrl-C would kill it.
@@ -167,7 +167,7 @@ def _database_file(settings: Settings) -> str:
 
 def seconds_to_stop(settings: Settings) -> float:
     """Return how long workers may take to end: with the usual settings less than the 10 s after which Docker kills."""
-    return max(STOP_SECONDS, settings.drains_for_seconds + ANSWER_SECONDS)
+    return max(STOP_SECONDS, settings.effective_drain_seconds + ANSWER_SECONDS)
 
 
 def logging_configuration(level: LogLevel) -> dict[str, Any]:

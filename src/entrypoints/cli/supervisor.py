@@ -24,7 +24,7 @@ from granian.server.mp import MPServer, WorkerProcess
 
 from adapters.system.listening import SHARES_BY_KERNEL, bind, renewed
 from adapters.system.server_state import ServerState, ServerStateFile
-from entrypoints.cli.starting import begin
+from entrypoints.cli.process_start import begin
 from entrypoints.cli.worker import RETIRE, Link
 
 _log = logging.getLogger("postern.server")
@@ -65,7 +65,7 @@ class _Worker:
 
 
 @dataclass(eq=False)
-class _Place:
+class _Slot:
     """What one of the workers listens at, and who does."""
 
     index: int
@@ -96,9 +96,9 @@ class Supervisor(MPServer):
         self._stop_seconds = stop_seconds
         self._reloads = reloads
         self._on_ready = on_ready
-        self._places: list[_Place] = []
+        self._slots: list[_Slot] = []
         self._retiring: list[_Worker] = []
-        self._to_reload: list[_Place] = []
+        self._to_reload: list[_Slot] = []
         self._is_reloading = False
         self._was_ready = False
         self._deaths = 0
@@ -129,23 +129,23 @@ class Supervisor(MPServer):
     def _init_shared_socket(self) -> None:
         self._sso = None
         listeners = bind(self.bind_addr, self.bind_port, self.workers)
-        self._places = [_Place(index, listener) for index, listener in enumerate(listeners)]
+        self._slots = [_Slot(index, listener) for index, listener in enumerate(listeners)]
 
     def _drop_shared_socket(self) -> None:
-        for place in self._places:
-            place.listener.close()
+        for slot in self._slots:
+            slot.listener.close()
 
     def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
         self._target, self._loader = spawn_target, target_loader
-        for place in self._places:
-            place.worker = self._start(place)
-        self._tell()
+        for slot in self._slots:
+            slot.worker = self._start(slot)
+        self._write_state()
 
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:  # noqa: ARG002 - kept from the start
         while not self.interrupt_signal and not self.interrupt_children:
             wait([self._wake_here, *self._awaited()], self._patience())
-            self._take_wakes()
-            self._attend()
+            self._drain_wakeups()
+            self._run_due_actions()
 
     def _stop_workers(self) -> None:
         """Tell all to end, and kill those that have not after a time. They end within it; see `worker`."""
@@ -163,25 +163,25 @@ class Supervisor(MPServer):
 
     # The workers
 
-    def _start(self, place: _Place, *, is_successor: bool = False) -> _Worker:
+    def _start(self, slot: _Slot, *, is_successor: bool = False) -> _Worker:
         here, there = Pipe(duplex=False)
-        others = [other.listener.fileno() for other in self._places if other.listener is not place.listener]
+        others = [other.listener.fileno() for other in self._slots if other.listener is not slot.listener]
         link = Link(
-            listener=place.listener.fileno(),
+            listener=slot.listener.fileno(),
             backlog=self.backlog,
             foreign=(*others, here.fileno(), self._wake_here.fileno(), self._wake_there.fileno()),
             ready=there,
             is_successor=is_successor,
         )
-        made: WorkerProcess = self._spawn_worker(place.index, self._target, partial(self._loader, link))
+        made: WorkerProcess = self._spawn_worker(slot.index, self._target, partial(self._loader, link))
         begin(made.inner)
         there.close()
         return _Worker(made.inner, here, ready_by=time.monotonic() + READY_SECONDS if is_successor else None)
 
     def _all(self) -> Iterator[_Worker]:
         yield from self._retiring
-        for place in self._places:
-            yield from (worker for worker in (place.worker, place.successor) if worker is not None)
+        for slot in self._slots:
+            yield from (worker for worker in (slot.worker, slot.successor) if worker is not None)
 
     def _awaited(self) -> Iterator[Any]:
         for worker in self._all():
@@ -192,27 +192,27 @@ class Supervisor(MPServer):
     def _patience(self) -> float | None:
         """Return the seconds until something is due; None: nothing is."""
         times = [worker.gone_by for worker in self._retiring]
-        for place in self._places:
-            times.append(place.due)
-            times.append(None if place.successor is None else place.successor.ready_by)
-            times.append(place.died[-1] + STEADY_SECONDS if place.died and place.due is None else None)
-        known = [moment for moment in times if moment is not None]
+        for slot in self._slots:
+            times.append(slot.due)
+            times.append(None if slot.successor is None else slot.successor.ready_by)
+            times.append(slot.died[-1] + STEADY_SECONDS if slot.died and slot.due is None else None)
+        known = [timestamp for timestamp in times if timestamp is not None]
         return max(min(known) - time.monotonic(), 0.0) if known else None
 
-    def _take_wakes(self) -> None:
+    def _drain_wakeups(self) -> None:
         try:
             while self._wake_here.recv(64):
                 pass
         except BlockingIOError:
             return
 
-    def _attend(self) -> None:
+    def _run_due_actions(self) -> None:
         now = time.monotonic()
         for worker in self._all():
             if worker.word is not None and worker.word.poll():
-                self._hear(worker, worker.word)
-        for place in self._places:
-            self._attend_to(place, now)
+                self._handle_message(worker, worker.word)
+        for slot in self._slots:
+            self._run_due_action(slot, now)
         for worker in list(self._retiring):
             if worker.has_ended():
                 self._retiring.remove(worker)
@@ -224,9 +224,9 @@ class Supervisor(MPServer):
             self.reload_signal = False
             self._begin_reload()
         self._go_on_with_reload()
-        self._tell()
+        self._write_state()
 
-    def _hear(self, worker: _Worker, word: Connection) -> None:
+    def _handle_message(self, worker: _Worker, word: Connection) -> None:
         worker.word = None
         with word:
             try:
@@ -238,44 +238,44 @@ class Supervisor(MPServer):
             self._was_ready = True
             self._on_ready()
 
-    def _attend_to(self, place: _Place, now: float) -> None:
-        if place.worker is not None and place.worker.has_ended():
-            self._bury(place, place.worker, now)
-        if place.died and place.due is None and now - place.died[-1] >= STEADY_SECONDS:
-            place.died.clear()
-        if place.due is not None and now >= place.due:
-            self._replace(place, now)
-        successor = place.successor
+    def _run_due_action(self, slot: _Slot, now: float) -> None:
+        if slot.worker is not None and slot.worker.has_ended():
+            self._record_death(slot, slot.worker, now)
+        if slot.died and slot.due is None and now - slot.died[-1] >= STEADY_SECONDS:
+            slot.died.clear()
+        if slot.due is not None and now >= slot.due:
+            self._replace(slot, now)
+        successor = slot.successor
         if successor is None:
             return
         if successor.has_ended():
-            self._abandon_reload(place, successor, f"the new worker ended {successor.how()}")
+            self._abandon_reload(slot, successor, f"the new worker ended {successor.how()}")
         elif successor.is_ready:
-            old, place.worker, place.successor = place.worker, successor, None
-            place.died.clear()
+            old, slot.worker, slot.successor = slot.worker, successor, None
+            slot.died.clear()
             if old is not None:
                 self._retire(old, now)
         elif successor.ready_by is not None and now >= successor.ready_by:
-            self._abandon_reload(place, successor, f"the new worker was not ready after {READY_SECONDS:g} s")
+            self._abandon_reload(slot, successor, f"the new worker was not ready after {READY_SECONDS:g} s")
 
-    def _bury(self, place: _Place, worker: _Worker, now: float) -> None:
+    def _record_death(self, slot: _Slot, worker: _Worker, now: float) -> None:
         """Note the death of a worker that was not told to end, and decide when it is replaced."""
-        place.worker = None
+        slot.worker = None
         self._deaths += 1
         if not self._was_ready:
             # What fails before any has ever been ready would fail again.
             _log.error("a worker ended %s before it was ready", worker.how())
-            self.interrupt_children.append(place.index)
+            self.interrupt_children.append(slot.index)
             return
-        if place.died and now - place.died[-1] >= STEADY_SECONDS:
-            place.died.clear()
-        place.died.append(now)
+        if slot.died and now - slot.died[-1] >= STEADY_SECONDS:
+            slot.died.clear()
+        slot.died.append(now)
         pause = 0.0
-        if place.successor is None:
+        if slot.successor is None:
             # When nothing is left that serves, a pause would spare nobody; one that never served would fail again.
             is_last = worker.is_ready and all(other.has_ended() for other in self._all())
-            pause = 0.0 if is_last else pause_before(len(place.died))
-            self._plan(place, now, pause)
+            pause = 0.0 if is_last else pause_before(len(slot.died))
+            self._plan(slot, now, pause)
         _log.error(
             "a worker (process %d) ended %s and is replaced %s",
             worker.pid,
@@ -283,25 +283,25 @@ class Supervisor(MPServer):
             f"in {pause:g} s" if pause else "at once",
         )
 
-    def _plan(self, place: _Place, now: float, pause: float) -> None:
+    def _plan(self, slot: _Slot, now: float, pause: float) -> None:
         """Have the next worker of a place that has none start after `pause`."""
-        place.due = now + pause
+        slot.due = now + pause
         # Connections at its socket are answered by that one, unless others can take them sooner.
-        if SHARES_BY_KERNEL and (len(self._places) > 1 or pause > FIRST_PAUSE_SECONDS):
+        if SHARES_BY_KERNEL and (len(self._slots) > 1 or pause > FIRST_PAUSE_SECONDS):
             try:
-                place.listener = renewed(place.listener)
+                slot.listener = renewed(slot.listener)
             except OSError as error:  # No descriptors, say.
                 _log.error("connections wait for the next worker, since their socket cannot be replaced: %s", error)
 
-    def _replace(self, place: _Place, now: float) -> None:
-        place.due = None
+    def _replace(self, slot: _Slot, now: float) -> None:
+        slot.due = None
         try:
-            place.worker = self._start(place)
+            slot.worker = self._start(slot)
         except OSError as error:  # No memory, or too many processes: as if it had died at once.
-            place.died.append(now)
-            pause = max(pause_before(len(place.died)), FIRST_PAUSE_SECONDS)
+            slot.died.append(now)
+            pause = max(pause_before(len(slot.died)), FIRST_PAUSE_SECONDS)
             _log.error("a worker cannot be started, and will be in %g s: %s", pause, error)
-            self._plan(place, now, pause)
+            self._plan(slot, now, pause)
 
     def _retire(self, worker: _Worker, now: float) -> None:
         worker.gone_by = now + RETIRE_SECONDS
@@ -315,39 +315,39 @@ class Supervisor(MPServer):
             _log.warning("SIGHUP is ignored: what a database in memory keeps would be lost with its worker")
             return
         _log.warning("reloading: each worker is replaced by a new one")
-        self._to_reload = list(self._places)
+        self._to_reload = list(self._slots)
         self._is_reloading = True
 
     def _go_on_with_reload(self) -> None:
-        if not self._is_reloading or self._retiring or any(place.successor is not None for place in self._places):
+        if not self._is_reloading or self._retiring or any(slot.successor is not None for slot in self._slots):
             return
         if self._to_reload:
-            place = self._to_reload.pop(0)
-            place.due = None  # A worker that is dead or dying has a successor at once, too.
+            slot = self._to_reload.pop(0)
+            slot.due = None  # A worker that is dead or dying has a successor at once, too.
             try:
-                place.successor = self._start(place, is_successor=True)
+                slot.successor = self._start(slot, is_successor=True)
             except OSError as error:
-                self._abandon_reload(place, None, f"a worker cannot be started: {error}")
+                self._abandon_reload(slot, None, f"a worker cannot be started: {error}")
             return
         self._is_reloading = self._is_last_reload_abandoned = False
         self._done_reloads += 1
         _log.warning("reloaded")
 
-    def _abandon_reload(self, place: _Place, successor: _Worker | None, reason: str) -> None:
-        place.successor = None
+    def _abandon_reload(self, slot: _Slot, successor: _Worker | None, reason: str) -> None:
+        slot.successor = None
         if successor is not None and not successor.has_ended():
             successor.process.kill()
             self._retiring.append(successor)
-        if place.worker is None:
-            self._plan(place, time.monotonic(), pause_before(len(place.died)))
+        if slot.worker is None:
+            self._plan(slot, time.monotonic(), pause_before(len(slot.died)))
         self._to_reload.clear()
         self._is_reloading = False
         self._abandoned_reloads += 1
         self._is_last_reload_abandoned = True
         _log.error("the reload is abandoned: %s; the workers from before it go on", reason)
 
-    def _tell(self) -> None:
-        dying = max((len(place.died) for place in self._places), default=0)
+    def _write_state(self) -> None:
+        dying = max((len(slot.died) for slot in self._slots), default=0)
         state = ServerState(
             wanted=self.workers,
             deaths=self._deaths,

@@ -31,9 +31,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapters.sql.sqlite_file import FileId
-from adapters.system.listening import SHARES_BY_KERNEL, hang_up_on_silent, keep_out, leave_to_others, listens
+from adapters.system.listening import (
+    SHARES_BY_KERNEL,
+    close_silent_connections,
+    drop_new_connections,
+    listens,
+    stop_accepting,
+)
 from entrypoints.cli.descriptors import connections_of
-from entrypoints.cli.starting import be_a_worker
+from entrypoints.cli.process_start import be_a_worker
 
 METRICS_DIRECTORY: Final = "POSTERN_METRICS_DIRECTORY"
 """Where the workers of one server leave their numbers for each other. `postern serve` makes it and tells its workers
@@ -149,7 +155,7 @@ def _build(link: Link, end: "_End") -> Any:
 def _guard_connections(container: Any, listener: int, most: int) -> None:
     """Have connections looked after that no request tells of."""
     from adapters.system.connection_guard import ConnectionGuard, ConnectionLimits  # noqa: PLC0415
-    from application.shared.rate_limit import place_of  # noqa: PLC0415
+    from application.shared.rate_limit import client_network  # noqa: PLC0415
     from entrypoints.http.edge.addresses import is_within  # noqa: PLC0415
 
     settings = container.settings()
@@ -163,7 +169,7 @@ def _guard_connections(container: Any, listener: int, most: int) -> None:
             stuck_per_address=settings.transfers_per_address,
             stuck_in_all=settings.transfers_max,
         ),
-        place_of=place_of,
+        network_of=client_network,
         is_exempt=lambda address: is_within(address, settings.trusted_proxies),
         streams=container.live_peers(),
     )
@@ -195,7 +201,7 @@ class _End:
             loop.add_signal_handler(RETIRE, self._begin, self._retire)
 
         loop.call_soon(take_over)
-        container.serving().at_begin(lambda: loop.create_task(self._say_ready()))
+        container.serving().on_start(lambda: loop.create_task(self._report_ready()))
 
     def orphaned(self) -> None:
         """Begin without the parent, from another thread. The process is gone soon, whatever comes of it."""
@@ -205,7 +211,7 @@ class _End:
         time.sleep(ORPHAN_SECONDS)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    async def _say_ready(self) -> None:
+    async def _report_ready(self) -> None:
         # Granian begins to listen right after the application has started, and there is nothing to wait for it with.
         while not listens(self._link.listener):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
@@ -215,15 +221,15 @@ class _End:
     def _begin(self, steps: Any) -> None:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(steps(), name="ending the worker")
-            self._task.add_done_callback(_look_at_failure)
+            self._task.add_done_callback(_log_failure)
 
     async def _stop(self) -> None:
         self._container.serving().drain()
-        await asyncio.sleep(self._container.settings().drains_for_seconds)
+        await asyncio.sleep(self._container.settings().effective_drain_seconds)
         await self._finish(keeps_out=True)
 
     async def _retire(self) -> None:
-        leave_to_others(self._link.listener)
+        stop_accepting(self._link.listener)
         self._container.serving().close_connections()
         await asyncio.sleep(RETIRE_SECONDS)
         await self._finish(keeps_out=False)
@@ -232,18 +238,18 @@ class _End:
         serving, metrics = self._container.serving(), self._container.request_metrics()
         serving.close_connections()
         if keeps_out:
-            keep_out(self._link.listener)
+            drop_new_connections(self._link.listener)
         self._container.live_hub().hang_up()
-        await _quiet(metrics)
+        await _wait_until_idle(metrics)
         _stop_granian()
         port = self._container.settings().port
         while True:
             await asyncio.sleep(SILENT_SECONDS)
             if metrics.in_flight == 0:
-                hang_up_on_silent(port)
+                close_silent_connections(port)
 
 
-def _look_at_failure(task: asyncio.Task[None]) -> None:
+def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("the worker stops without its preparations", exc_info=error)
         _stop_granian()
@@ -254,7 +260,7 @@ def _stop_granian() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-async def _quiet(metrics: Any) -> None:
+async def _wait_until_idle(metrics: Any) -> None:
     """Return when nothing was under way and nothing new was asked for a moment, after a second at most."""
     until = time.monotonic() + QUIET_WITHIN_SECONDS
     asked, since = metrics.answered(), time.monotonic()

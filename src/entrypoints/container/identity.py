@@ -28,7 +28,7 @@ class Identity(RateLimits):
         common_passwords=RateLimits.common_passwords,
         usernames=RateLimits.usernames,
         reserved=RateLimits.reserved_usernames,
-        desk=RateLimits.desk,
+        issuer=RateLimits.issuer,
         refresh_tokens=RateLimits.refresh_tokens,
         one_time_tokens=RateLimits.one_time_tokens,
         totp=RateLimits.totp,

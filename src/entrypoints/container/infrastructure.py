@@ -8,13 +8,12 @@ from dependency_injector import containers, providers
 
 from adapters.cache.pages import boot_time
 from adapters.cache.redis import RedisAuthorRevisions
-from adapters.live.bell import CommitBell
+from adapters.live.commit_signal import CommitSignal
 from adapters.mail.account_mails import TemplatedAccountMails
 from adapters.mail.mailbox import FolderMailbox, NoTransport
 from adapters.mail.queue import MailQueue
 from adapters.mail.smtp_server import SmtpServer
 from adapters.mail.transport import MailTransport
-from adapters.security.answer_vault import AesGcmAnswerVault
 from adapters.security.argon2 import Argon2PasswordHasher
 from adapters.security.common_passwords import PackagedCommonPasswords
 from adapters.security.cursors import HmacCursorCodec
@@ -22,6 +21,7 @@ from adapters.security.jwt import JwtAccessTokens
 from adapters.security.keys import DerivedKeys
 from adapters.security.opaque import ChecksummedApiKeys, RandomOneTimeTokens, RandomRecoveryCodes
 from adapters.security.refresh_tokens import ChainedRefreshTokens
+from adapters.security.response_cipher import AesGcmResponseCipher
 from adapters.security.revocations import LOCAL_WINDOW_SECONDS, WINDOW_SECONDS, KnownRevocations, PolledRevocations
 from adapters.security.secret_box import AesGcmSecretBox
 from adapters.security.totp import PyotpTotpCodes
@@ -31,14 +31,14 @@ from adapters.sql.database import Database
 from adapters.sql.sqlite_file import FileId
 from adapters.system.background import TaskBackground
 from adapters.system.clock import SharedClock, SystemClock
+from adapters.system.clock_sync import ClockSynchronizer
 from adapters.system.connection_guard import ConnectionGuard
 from adapters.system.deadline import ContextDeadline
 from adapters.system.ids import RandomUsernames, Uuid7Generator
-from adapters.system.serving import Serving
+from adapters.system.server_lifecycle import ServerLifecycle
 from adapters.system.threads import AsyncioThreads
-from adapters.system.timekeeper import TimeKeeper
 from application.events.views import Envelopes
-from application.identity.tokens import TokenDesk
+from application.identity.tokens import TokenIssuer
 from application.posts.ports import AuthorRevisions
 from application.shared.clock import Clock
 from application.shared.health import Notices
@@ -79,10 +79,10 @@ def _redis_revisions(redis: RedisConnection | None, database: Database | None) -
 
 
 def _listeners(
-    known: KnownRevocations, bell: CommitBell, redis_revisions: RedisAuthorRevisions | None
+    known: KnownRevocations, commit_signal: CommitSignal, redis_revisions: RedisAuthorRevisions | None
 ) -> Sequence[CommitListener]:
     # What costs no time goes first: a token is refused here before a slow Redis has been told anything.
-    return (known, bell) if redis_revisions is None else (known, bell, redis_revisions)
+    return (known, commit_signal) if redis_revisions is None else (known, commit_signal, redis_revisions)
 
 
 def _storage(database: Database | None, listeners: Sequence[CommitListener], notices: Notices) -> Storage:
@@ -122,7 +122,7 @@ class Infrastructure(containers.DeclarativeContainer):
     threads = providers.Singleton(AsyncioThreads)
     notices = providers.Singleton(Notices)
     """What `/health/ready` and `/metrics` tell the operator; adapters put and clear theirs."""
-    serving = providers.Singleton(Serving, notices)
+    serving = providers.Singleton(ServerLifecycle, notices)
     ids = providers.Singleton(Uuid7Generator)
     usernames = providers.Singleton(RandomUsernames)
     reserved_usernames = providers.Singleton(_reserved_usernames, settings)
@@ -146,7 +146,7 @@ class Infrastructure(containers.DeclarativeContainer):
     recovery_codes = providers.Singleton(RandomRecoveryCodes)
     totp = providers.Singleton(PyotpTotpCodes, issuer=settings.provided.token_issuer)
     secret_box = providers.Singleton(AesGcmSecretBox, keys=keys)
-    desk = providers.Singleton(TokenDesk, ids=ids, access_tokens=access_tokens, refresh_tokens=refresh_tokens)
+    issuer = providers.Singleton(TokenIssuer, ids=ids, access_tokens=access_tokens, refresh_tokens=refresh_tokens)
 
     # Mail, and what else nobody waits for
     background = providers.Singleton(TaskBackground)
@@ -157,7 +157,7 @@ class Infrastructure(containers.DeclarativeContainer):
         TemplatedAccountMails,
         mail_queue,
         public_url=settings.provided.mail_links,
-        own_pages=settings.provided.mail_links_lead_here,
+        own_pages=settings.provided.mail_links_use_own_pages,
     )
 
     # Connections of clients
@@ -173,21 +173,21 @@ class Infrastructure(containers.DeclarativeContainer):
     redis = providers.Singleton(_redis, settings)
     redis_revisions = providers.Singleton(_redis_revisions, redis, database)
     known_revocations = providers.Singleton(KnownRevocations, timer=boot_time)
-    commit_bell = providers.Singleton(CommitBell)
+    commit_signal = providers.Singleton(CommitSignal)
     storage = providers.Singleton(
         _storage,
         database,
-        providers.Singleton(_listeners, known_revocations, commit_bell, redis_revisions),
+        providers.Singleton(_listeners, known_revocations, commit_signal, redis_revisions),
         notices,
     )
     envelope = providers.Singleton(Envelopes, api=settings.provided.events_source)
     writing = providers.Singleton(
-        Writing, storage.provided.grouped, sleep=asyncio.sleep, random=random.random, deadline=ContextDeadline()
+        Writing, storage.provided.group_commit, sleep=asyncio.sleep, random=random.random, deadline=ContextDeadline()
     )
     idempotency = providers.Singleton(
         Idempotency,
-        kept=storage.provided.kept_answers,
-        vault=providers.Singleton(AesGcmAnswerVault, keys=keys),
+        kept=storage.provided.stored_responses,
+        vault=providers.Singleton(AesGcmResponseCipher, keys=keys),
         clock=clock,
     )
     revisions = providers.Singleton(_revisions, redis_revisions, storage)
@@ -199,6 +199,6 @@ class Infrastructure(containers.DeclarativeContainer):
         timer=boot_time,
         window_seconds=providers.Callable(_revocation_window, database),
     )
-    time_keeper = providers.Singleton(
-        TimeKeeper, storage.provided.time, shared_clock, ids, notices, on_step=revocations.provided.distrust
+    clock_synchronizer = providers.Singleton(
+        ClockSynchronizer, storage.provided.time, shared_clock, ids, notices, on_step=revocations.provided.invalidate
     )

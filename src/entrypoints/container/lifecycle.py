@@ -28,7 +28,7 @@ async def running(container: Container) -> AsyncIterator[None]:
         for connection in (redis, counting):
             if connection is not None:
                 stack.push_async_callback(connection.close)
-        keeper = container.time_keeper()
+        keeper = container.clock_synchronizer()
         stack.push_async_callback(keeper.close)
         await keeper.start()  # First of all: what follows may go by the time.
         if revisions is not None:
@@ -39,7 +39,7 @@ async def running(container: Container) -> AsyncIterator[None]:
         await revocations.start()
         storage, clock = container.storage(), container.clock()
         for name, purge in (
-            ("purging past ranks", lambda: storage.purge_past_ranks(clock.now())),
+            ("purging past ranks", lambda: storage.purge_rank_history(clock.now())),
             ("purging mailed tokens", lambda: storage.purge_one_time_tokens(clock.now())),
             ("purging idempotency keys", container.idempotency().purge),
         ):

@@ -5,7 +5,7 @@ import time
 from dependency_injector import providers
 
 from adapters.live.hub import LiveHub
-from adapters.live.sse import wording
+from adapters.live.sse import event_format
 from entrypoints.container.infrastructure import Infrastructure
 
 
@@ -15,8 +15,8 @@ class LiveEvents(Infrastructure):
     live_hub = providers.Singleton(
         LiveHub,
         Infrastructure.storage.provided.events,
-        Infrastructure.commit_bell,
-        providers.Singleton(wording, Infrastructure.envelope),
+        Infrastructure.commit_signal,
+        providers.Singleton(event_format, Infrastructure.envelope),
         max_streams=Infrastructure.settings.provided.live_max_streams,
         max_streams_of_one=Infrastructure.settings.provided.live_max_streams_per_caller,
         timer=providers.Object(time.monotonic),

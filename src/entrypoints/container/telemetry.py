@@ -12,7 +12,7 @@ from adapters.live.hub import LiveHub
 from adapters.shared.redis import RedisConnection
 from adapters.shared.supervision import counted
 from adapters.sql.database import Database
-from adapters.system.timekeeper import TimeKeeper
+from adapters.system.clock_sync import ClockSynchronizer
 from adapters.telemetry.board import MetricsBoard, Sample, Source
 from adapters.telemetry.metrics import RequestMetrics
 from adapters.telemetry.process import process_samples
@@ -79,7 +79,7 @@ def _log(log: RequestLog | None) -> Source:
     return lambda: [("postern_request_log_lost_total", (), 0 if log is None else log.lost)]
 
 
-def _clock(keeper: TimeKeeper) -> Source:
+def _clock(keeper: ClockSynchronizer) -> Source:
     return lambda: [("postern_clock_skew_seconds", (), keeper.skew_seconds)]
 
 
@@ -126,7 +126,7 @@ class Telemetry(Posts, LiveEvents, Webhooks, RateLimits):
             providers.Singleton(_pools, Posts.database),
             providers.Singleton(_connections, Posts.redis, RateLimits.rate_limit_redis),
             providers.Singleton(_log, request_log),
-            providers.Singleton(_clock, Posts.time_keeper),
+            providers.Singleton(_clock, Posts.clock_synchronizer),
             providers.Singleton(_notices, Posts.notices),
             providers.Singleton(_loops),
             providers.Singleton(_process),

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from adapters.system.periodic import Periodic
-from adapters.system.relay_watch import LOOK_SECONDS, RelayWatch, WaitingSince
+from adapters.system.relay_monitor import LOOK_SECONDS, RelayMonitor, WaitingSince
 from adapters.system.worker import Worker
 from entrypoints.container import Container
 
@@ -37,7 +37,7 @@ async def watching(container: Container) -> AsyncIterator[None]:
     waiting: dict[str, WaitingSince] = {"webhooks": storage.webhooks.waiting_since}
     if container.settings().broker_url is not None:
         waiting["broker"] = storage.relay_ledger.waiting_since
-    watch = RelayWatch(waiting, container.notices(), container.clock())
+    watch = RelayMonitor(waiting, container.notices(), container.clock())
     container.metrics_board().add_source(watch.samples)
     looking = Periodic("looking for events that wait", watch.look, seconds=LOOK_SECONDS)
     await looking.start()

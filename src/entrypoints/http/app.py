@@ -17,19 +17,19 @@ from entrypoints.http.edge.addresses import ClientAddresses, ProxyHeader
 from entrypoints.http.edge.authentication import Authenticator
 from entrypoints.http.edge.exchange import Application
 from entrypoints.http.edge.failures import handle
-from entrypoints.http.edge.idempotency import Creations
-from entrypoints.http.edge.large_responses import Answers
+from entrypoints.http.edge.idempotency import IdempotentCreation
+from entrypoints.http.edge.large_responses import LargeResponses
 from entrypoints.http.edge.middleware import Edge
 from entrypoints.http.edge.rate_limits import RequestLimits
-from entrypoints.http.edge.request_bodies import Bodies, TransferLimits
+from entrypoints.http.edge.request_bodies import RequestBodies, TransferLimits
 from entrypoints.http.edge.routing import Registration, RouteTable, options_of
 from entrypoints.http.edge.telemetry import Telemetry
 from entrypoints.http.events.schemas import EventSchemaRoutes
 from entrypoints.http.identity.administration import AdministrationRoutes
 from entrypoints.http.identity.credentials import CredentialRoutes
-from entrypoints.http.identity.mailed_pages import MailedPages
-from entrypoints.http.identity.own_account import OwnAccountRoutes
-from entrypoints.http.identity.refresh_cookie import Browsers
+from entrypoints.http.identity.mailed_pages import MailLinkPages
+from entrypoints.http.identity.my_account import MyAccountRoutes
+from entrypoints.http.identity.refresh_cookie import RefreshCookie
 from entrypoints.http.identity.routes import IdentityRoutes
 from entrypoints.http.live.routes import LiveRoutes
 from entrypoints.http.openapi import build_document
@@ -51,7 +51,7 @@ def create_app(container: Container) -> Application:
     settings = container.settings()
     auth = _authenticator(container)
     transfers = _transfer_limits(settings)
-    bodies = Bodies(transfers)
+    bodies = RequestBodies(transfers)
     app = _litestar(container, auth, bodies)
     return Edge(
         app,
@@ -65,7 +65,7 @@ def create_app(container: Container) -> Application:
         hsts_seconds=settings.hsts_max_age_seconds if settings.environment.is_exposed else 0,
         serving=container.serving(),
         bodies=bodies,
-        answers=Answers(transfers),
+        answers=LargeResponses(transfers),
     )
 
 
@@ -87,10 +87,10 @@ def _addresses(settings: Settings) -> ClientAddresses:
 
 def create_litestar(container: Container) -> Litestar:
     """Build what is inside the edge: routing, and nothing of Litestar's that is done per request elsewhere."""
-    return _litestar(container, _authenticator(container), Bodies())
+    return _litestar(container, _authenticator(container), RequestBodies())
 
 
-def _litestar(container: Container, auth: Authenticator, bodies: Bodies) -> Litestar:
+def _litestar(container: Container, auth: Authenticator, bodies: RequestBodies) -> Litestar:
     release = version("postern")
 
     def document() -> dict[str, Any]:
@@ -101,14 +101,14 @@ def _litestar(container: Container, auth: Authenticator, bodies: Bodies) -> Lite
         *_routes(container, auth, release),
         *SystemRoutes(document, version=release, mailbox=mailbox).handlers(),
     ]
-    relays = container.settings().relays_itself
+    relays = container.settings().embeds_relay
     app = Litestar(
         route_handlers=[*options_of(handlers), *handlers],
         exception_handlers={Exception: handle},
         lifespan=[
             lambda _app: running(container),
             lambda _app: (working if relays else watching)(container),
-            lambda _app: bodies.looked_after(),
+            lambda _app: bodies.supervised(),
         ],
         on_startup=[container.serving().begin],
         debug=False,
@@ -148,10 +148,10 @@ def _authenticator(container: Container) -> Authenticator:
 
 
 def _routes(container: Container, auth: Authenticator, release: str) -> list[Registration]:
-    creations = Creations(container.idempotency())
+    creations = IdempotentCreation(container.idempotency())
     identity = container.identity()
     settings = container.settings()
-    browsers = Browsers(path=f"{API}/auth", origins=settings.cors_origins)
+    browsers = RefreshCookie(path=f"{API}/auth", origins=settings.cors_origins)
     mailbox = container.mailbox()
     redis = container.redis()
     components = {
@@ -162,7 +162,7 @@ def _routes(container: Container, auth: Authenticator, release: str) -> list[Reg
     return [
         *IdentityRoutes(identity, auth, browsers, base=API).handlers(),
         *CredentialRoutes(identity, auth, creations, container.api_key_directory(), base=API).handlers(),
-        *OwnAccountRoutes(identity, auth, base=API).handlers(),
+        *MyAccountRoutes(identity, auth, base=API).handlers(),
         *AdministrationRoutes(identity, auth, creations, base=API).handlers(),
         *PostsRoutes(container.posts(), auth, creations, container.threads(), base=API).handlers(),
         *OrdersRoutes(container.orders(), auth, creations, base=API).handlers(),
@@ -180,6 +180,6 @@ def _routes(container: Container, auth: Authenticator, release: str) -> list[Reg
             # Without a broker nothing is to be delivered, however much there is.
             ledger=None if settings.broker_url is None else container.storage().relay_ledger,
         ).handlers(),
-        *MailedPages(identity, version=release).handlers(),
+        *MailLinkPages(identity, version=release).handlers(),
         *(() if mailbox is None else mailbox_routes(mailbox, version=release)),
     ]

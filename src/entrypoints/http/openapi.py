@@ -230,7 +230,7 @@ def _operation(operation: Operation) -> Json:
         parameters.append(_parameter(_KEY))
     if operation.cacheable:
         parameters.append(_conditional("If-None-Match", "Tags that the caller holds; 304 when one is current."))
-    if operation.guarded:
+    if operation.takes_if_match:
         parameters.append(_conditional("If-Match", "The `ETag` that the caller decided on; 412 when it has changed."))
     document: Json = {
         "operationId": operation.id,
@@ -280,7 +280,7 @@ def _conditional(name: str, description: str) -> Json:
 def _responses(operation: Operation) -> Json:
     names = (
         "X-Request-Id",
-        *(("RateLimit-Policy", "RateLimit") if operation.negotiates else ()),
+        *(("RateLimit-Policy", "RateLimit") if operation.is_api else ()),
         *(("ETag", "Cache-Control") if operation.cacheable else ()),
         *operation.headers,
         *(("Idempotent-Replayed",) if operation.idempotent else ()),

@@ -18,8 +18,16 @@ from adapters.security.hashing import HashingSettings
 from adapters.sql.settings import DatabaseSettings
 from application.shared.rate_limit import Limit
 from entrypoints.settings import values
-from entrypoints.settings.info import BadSettings, SettingFault, SettingInfo, infos_of, setting, settings_of, shown_as
 from entrypoints.settings.loading import DATA_DIRECTORY, Loader, own_hosts, process_environment
+from entrypoints.settings.metadata import (
+    BadSettings,
+    SettingFault,
+    SettingInfo,
+    infos_of,
+    setting,
+    settings_of,
+    shown_as,
+)
 from entrypoints.settings.rate_limits import RATE_LIMITS, rate_limit_infos
 from entrypoints.settings.secret_key import development_key, secret_key_weakness
 from entrypoints.settings.values import (
@@ -293,7 +301,7 @@ class Settings:
         about="The exchange (RabbitMQ) or stream (Redis) that events go to.",
     )
     relay_embedded: bool | None = setting(
-        values.yes_or_no,
+        values.parse_boolean,
         about="Whether servers relay events and deliver webhooks themselves; unset, in development alone.",
     )
     relay_batch: int = setting(
@@ -343,7 +351,7 @@ class Settings:
         "nothing.",
     )
     rate_limit_enabled: bool = setting(
-        values.yes_or_no,
+        values.parse_boolean,
         default="true",
         about="Whether there are rate limits at all. Staging and production do not go without.",
     )
@@ -361,7 +369,9 @@ class Settings:
         about="With it, /metrics wants `Authorization: Bearer` with this besides. Optional.",
         mask=values.mask_secret,
     )
-    request_log: bool = setting(values.yes_or_no, default="true", about="One line on standard error for each request.")
+    request_log: bool = setting(
+        values.parse_boolean, default="true", about="One line on standard error for each request."
+    )
     log_level: LogLevel = setting(
         lambda text: LogLevel(text.lower()),
         default="info",
@@ -432,7 +442,7 @@ class Settings:
         return self.public_url or self._own_url
 
     @property
-    def mail_links_lead_here(self) -> bool:
+    def mail_links_use_own_pages(self) -> bool:
         """Whether these are links to this server's own pages, and not to a front end."""
         return self.public_url is None or self.public_url == self.api_url
 
@@ -442,17 +452,17 @@ class Settings:
         return f"{self.api_url or self._own_url}/api/v1"
 
     @property
-    def answers_itself_alone(self) -> bool:
+    def allows_own_hosts_only(self) -> bool:
         """Whether ALLOWED_HOSTS names nothing: then no client reaches the server by a name of its own."""
         return self.allowed_hosts == own_hosts(self.host)
 
     @property
-    def relays_itself(self) -> bool:
+    def embeds_relay(self) -> bool:
         """Whether servers do what `postern relay` does elsewhere."""
         return self.environment is Environment.DEVELOPMENT if self.relay_embedded is None else self.relay_embedded
 
     @property
-    def drains_for_seconds(self) -> float:
+    def effective_drain_seconds(self) -> float:
         """How long the server takes new connections after it was told to stop."""
         if self.drain_seconds is None:
             return 5.0 if self.environment.is_exposed else 0.0
@@ -486,9 +496,9 @@ class Settings:
         """Return every setting as it takes effect, by name, as text with secrets masked; empty where there is none."""
         effective: dict[str, object] = {
             **self.rates,
-            "DRAIN_SECONDS": self.drains_for_seconds,
+            "DRAIN_SECONDS": self.effective_drain_seconds,
             "PASSWORD_HASH_THREADS": self.hashing.threads_at_once,
-            "RELAY_EMBEDDED": self.relays_itself,
+            "RELAY_EMBEDDED": self.embeds_relay,
             "PUBLIC_URL": self.mail_links,
             "API_URL": self.api_url or self._own_url,
         }

@@ -8,7 +8,7 @@ from typing import Any
 
 from dotenv.parser import parse_stream
 
-from entrypoints.settings.info import BadSettings, SettingFault, SettingInfo
+from entrypoints.settings.metadata import BadSettings, SettingFault, SettingInfo
 from entrypoints.settings.secret_key import development_key, secret_key_weakness
 from entrypoints.settings.values import MEMORY_URL, Environment
 

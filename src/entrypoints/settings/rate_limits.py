@@ -8,7 +8,7 @@ holds).
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from entrypoints.settings.info import SettingInfo
+from entrypoints.settings.metadata import SettingInfo
 from entrypoints.settings.values import rate
 
 EVERY: Final = ("every request",)

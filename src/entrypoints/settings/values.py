@@ -279,7 +279,7 @@ def _truth(text: str) -> bool:
         raise ValueError(text) from error
 
 
-yes_or_no = Parser(_truth, "true or false")
+parse_boolean = Parser(_truth, "true or false")
 
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -12,7 +12,7 @@ from adapters.sql.database import Database, DatabaseSettings
 from domain.identity.user import User
 from entrypoints.storage import sql_storage
 from tests.backends import Databases
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 from tests.integration.cache.servers import RedisServer, until
 
 pytestmark = pytest.mark.faults

@@ -8,8 +8,8 @@ import pytest
 
 from adapters.rate_limit.redis import KEY_PREFIX, RedisRateLimiter
 from adapters.rate_limit.windows import MemoryRateLimiter
-from adapters.shared.redis import Answer, Command, RedisConnection
-from application.shared.rate_limit import Charge, Limit, RateLimiter, Standing
+from adapters.shared.redis import Command, RedisConnection, Replies
+from application.shared.rate_limit import Charge, Limit, LimitState, RateLimiter
 from tests.integration.cache.servers import RedisServer
 from tests.waiting import all_end_with, at_once
 
@@ -32,18 +32,18 @@ async def open_limiter() -> AsyncIterator[OpenLimiter]:
         await connection.close()
 
 
-async def once(limiter: RateLimiter) -> Standing:
-    (standing,) = await limiter.take([Charge(TEN, "alice")])
-    return standing
+async def once(limiter: RateLimiter) -> LimitState:
+    (state,) = await limiter.take([Charge(TEN, "alice")])
+    return state
 
 
 async def test_two_processes_use_up_one_amount_together(server: RedisServer, open_limiter: OpenLimiter) -> None:
     left, right = open_limiter(server.url), open_limiter(server.url)
 
-    standings = await asyncio.gather(*(once(limiter) for limiter in (left, right) for _ in range(15)))
+    states = await asyncio.gather(*(once(limiter) for limiter in (left, right) for _ in range(15)))
 
-    assert sum(not standing.is_exceeded for standing in standings) == 10
-    assert min(standing.remaining for standing in standings) == -20
+    assert sum(not state.is_exceeded for state in states) == 10
+    assert min(state.remaining for state in states) == -20
 
 
 class CountedConnection(RedisConnection):
@@ -51,7 +51,7 @@ class CountedConnection(RedisConnection):
 
     exchanges = 0
 
-    async def ask(self, *commands: Command) -> Answer:
+    async def ask(self, *commands: Command) -> Replies:
         self.exchanges += 1
         return await super().ask(*commands)
 
@@ -60,11 +60,11 @@ async def test_all_limits_of_a_request_travel_in_one_exchange(server: RedisServe
     connection = CountedConnection(server.url)
     limiter = RedisRateLimiter(connection, MemoryRateLimiter())
 
-    standings = await limiter.take([Charge(TEN, "alice"), Charge(OTHER, "alice"), Charge(OTHER, "192.0.2.7", 0)])
+    states = await limiter.take([Charge(TEN, "alice"), Charge(OTHER, "alice"), Charge(OTHER, "192.0.2.7", 0)])
 
     await connection.close()
     assert connection.exchanges == 1
-    assert [standing.remaining for standing in standings] == [9, 4, 5]
+    assert [state.remaining for state in states] == [9, 4, 5]
 
 
 async def test_every_counter_ends(server: RedisServer, open_limiter: OpenLimiter) -> None:
@@ -84,9 +84,9 @@ async def test_a_redis_that_dies_holds_nobody_up_and_each_process_counts_alone(
 
     server.kill()
     await once(limiter)  # finds out
-    standings = [at_once(once(limiter)) for _ in range(20)]
+    states = [at_once(once(limiter)) for _ in range(20)]
 
-    assert [standing.is_exceeded for standing in standings] == [False] * 9 + [True] * 11
+    assert [state.is_exceeded for state in states] == [False] * 9 + [True] * 11
 
 
 async def test_a_redis_that_hangs_costs_those_who_wait_one_time_out_and_nobody_after(

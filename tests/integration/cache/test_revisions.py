@@ -430,7 +430,7 @@ async def test_a_caller_who_gives_up_does_not_keep_the_others_from_hearing_of_th
 async def test_a_lowering_that_failed_is_not_relied_on_and_tried_again(
     cluster: Cluster, wire: Wire, alice: User
 ) -> None:
-    class Stubborn(MemoryCacheFence):
+    class NeverReady(MemoryCacheFence):
         refusals = 3
 
         async def lower(self) -> None:
@@ -439,7 +439,7 @@ async def test_a_lowering_that_failed_is_not_relied_on_and_tried_again(
                 self.refusals -= 1
                 raise StorageUnavailable
 
-    fence = Stubborn(cluster.store)
+    fence = NeverReady(cluster.store)
     process = await cluster.join(url=wire.url, fence=fence)
     wire.cut()
     await process.publish(alice, "two")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.backends import missing
-from tools.torture_slow import MOST_MEMORY_MB, Crowd, served, torture
+from tools.torture_slow import MOST_MEMORY_MB, SlowClientGroup, served, torture
 
 
 @pytest.mark.faults
@@ -15,7 +15,7 @@ async def test_honest_clients_are_answered_among_slow_ones_of_the_same_address(t
     if sys.platform != "linux":
         missing("no Linux")
     with served(tmp_path, WORKERS="1", TRANSFERS_PER_ADDRESS="16", CONNECTIONS_PER_ADDRESS="128") as server:
-        result = await torture(server, Crowd(dripping=200, unread=50, idle=100), quiet_seconds=2, seconds=8)
+        result = await torture(server, SlowClientGroup(dripping=200, unread=50, idle=100), quiet_seconds=2, seconds=8)
 
     assert all(not honest.failures for honest in result.loud.values()), str(result)
     assert all(honest.seconds for honest in result.loud.values())

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are for
 PARENT = """
 import multiprocessing, os, signal, threading, time
 
-from entrypoints.cli.starting import be_a_worker, begin, fork_the_first
+from entrypoints.cli.process_start import be_a_worker, begin, fork_the_first
 
 def mask():
     return sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
@@ -111,7 +111,7 @@ for _ in range(50):
     thread = threading.Thread(target=time.sleep, args=(0,))
     thread.start()
     thread.join()
-    from entrypoints.cli.starting import is_alone
+    from entrypoints.cli.process_start import is_alone
     assert is_alone()
 print("alone")
 """,

@@ -66,7 +66,7 @@ async def test_what_is_made_next_is_newest_and_nothing_is_updated_before_it_was_
         late = await started()
         # Each hears once a second of what others have made; here it does so in time.
         for host in (late, one, other, late, other, one, one, late):
-            await host.container.time_keeper().read()
+            await host.container.clock_synchronizer().read()
             await publish(host)
 
         for host in (one, other, late):

@@ -103,7 +103,7 @@ async def test_lists_are_newest_first_whichever_host_a_post_was_made_at(hosts: t
     one, other, _ = hosts
     # Each reading can only narrow down what the clocks may be off by; a process reads once a second.
     for host in (one, other) * 20:
-        await host.container.time_keeper().read()
+        await host.container.clock_synchronizer().read()
     token = (await signed_up(one))["access_token"]
     made = []
     for number in range(6):

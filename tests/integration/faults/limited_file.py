@@ -12,7 +12,7 @@ from adapters.sql.schema.migrate import upgrade
 from application.shared.errors import StorageUnavailable
 from entrypoints.storage import sql_storage
 from tests.builders import a_post, a_user
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 
 
 async def write(url: str) -> None:

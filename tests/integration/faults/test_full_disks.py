@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from adapters.sql import health as sql_health
-from adapters.sql import write_watch
+from adapters.sql import write_health
 from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.health import SqlProbe
 from adapters.sql.schema.migrate import upgrade
@@ -22,7 +22,7 @@ from domain.identity.user import User
 from entrypoints.storage import Storage, sql_storage
 from tests.backends import in_thread
 from tests.builders import a_post, a_user
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 from tests.integration.faults.servers import (
     SERVERS,
     DatabaseServer,
@@ -43,7 +43,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probes at every look, and believes the first that passes."""
     monkeypatch.setattr(sql_health, "_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(sql_health, "_EVERY_SECONDS_WHILE_FAILING", 0.0)
-    monkeypatch.setattr(write_watch, "HOLD_SECONDS", 0.0)
+    monkeypatch.setattr(write_health, "HOLD_SECONDS", 0.0)
 
 
 @asynccontextmanager
@@ -229,8 +229,8 @@ async def test_a_server_without_a_connection_left(server: DatabaseServer, databa
     async with opened(database_of_server, pool_size=8) as (database, storage):
         assert await storage.accounts.account(a_user().id) is None
         async with storage.identity_units() as one, storage.identity_units() as two:
-            await one.users.standing(a_user().id)
-            await two.users.standing(a_user().id)
+            await one.users.role_and_status(a_user().id)
+            await two.users.role_and_status(a_user().id)
             with pytest.raises(StorageUnavailable):
                 await given(storage, a_user())
             assert database.writes.is_failing

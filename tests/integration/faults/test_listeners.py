@@ -14,7 +14,7 @@ from application.shared.errors import StorageUnavailable
 from entrypoints.storage import sql_storage
 from tests.backends import in_thread
 from tests.builders import a_user
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 
 URLS = {
     "mariadb": "mysql+asyncmy://root@127.0.0.1:{}/postern",
@@ -43,7 +43,7 @@ async def speak_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWri
 @pytest.mark.parametrize("backend", sorted(URLS))
 @pytest.mark.parametrize("engine", ["fast", "plain"])
 def test_a_listener_that_is_no_database(engine: str, backend: str, how: Any, loop: Callable[[], Any]) -> None:
-    async def story() -> None:
+    async def work() -> None:
         server = await asyncio.start_server(how, "127.0.0.1", 0, family=socket.AF_INET)
         port = server.sockets[0].getsockname()[1]
         url = URLS[backend].format(port)
@@ -62,9 +62,9 @@ def test_a_listener_that_is_no_database(engine: str, backend: str, how: Any, loo
             server.close()
             await asyncio.sleep(0.05)  # What was closed says good-bye.
 
-    in_thread(lambda: _run(loop, story))
+    in_thread(lambda: _run(loop, work))
 
 
-def _run(loop: Callable[[], Any], story: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def _run(loop: Callable[[], Any], work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(story())
+        runner.run(work())

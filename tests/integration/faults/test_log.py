@@ -16,7 +16,7 @@ from adapters.sql.sqlite_file import log_of
 from entrypoints.storage import sql_storage
 from tests.backends import in_thread
 from tests.builders import a_post, a_user
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 
 MEGABYTE = 1 << 20
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.sql import health as sql_health
-from adapters.sql import write_watch
+from adapters.sql import write_health
 from adapters.sql.database import Database, DatabaseSettings
 from adapters.sql.health import SqlProbe
 from adapters.sql.schema.migrate import DatabaseRefused, upgrade
@@ -20,14 +20,14 @@ from domain.shared.ids import UserId
 from entrypoints.storage import Storage, sql_storage
 from tests.backends import in_thread
 from tests.builders import a_user, an_id
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sql_health, "_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(sql_health, "_EVERY_SECONDS_WHILE_FAILING", 0.0)
-    monkeypatch.setattr(write_watch, "HOLD_SECONDS", 0.0)
+    monkeypatch.setattr(write_health, "HOLD_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def bring_back(path: Path) -> None:
 
 
 async def grouped_write(database: Database, storage: Storage) -> None:
-    await database.grouped(lambda: given(storage, a_user()))
+    await database.run_in_group(lambda: given(storage, a_user()))
 
 
 @on_both_engines
@@ -116,7 +116,7 @@ async def test_what_is_committed_while_the_file_goes_may_or_may_not_be_there(
     user = a_user()
     async with storage.identity_units() as uow:
         await uow.users.add(user)
-        await uow.users.standing(user.id)
+        await uow.users.role_and_status(user.id)
         remove(path)
         with pytest.raises(OutcomeUnknown):
             await uow.commit()

@@ -18,7 +18,7 @@ from entrypoints.http.app import create_app
 from entrypoints.http.edge.authentication import Authenticator
 from entrypoints.http.edge.exchange import Exchange
 from tests.fakes import NothingRevoked, SettableClock
-from tests.integration.http.asgi import scope_of
+from tests.integration.http.asgi_client import scope_of
 from tests.integration.http.conftest import (
     PASSWORD,
     Account,

@@ -20,14 +20,14 @@ from domain.shared.errors import PosternError
 from domain.shared.ids import UserId
 from entrypoints.container import Container
 from entrypoints.http.app import create_app
-from entrypoints.http.edge.exchange import Exchange, StreamedAnswer
-from entrypoints.http.edge.large_responses import Answers
-from entrypoints.http.identity.own_account import pieces_of
+from entrypoints.http.edge.exchange import Exchange, StreamedResponse
+from entrypoints.http.edge.large_responses import LargeResponses
+from entrypoints.http.identity.my_account import pieces_of
 from entrypoints.http.problems.catalogue import status_of
 from entrypoints.http.problems.errors import TooManyTransfers
 from tests.builders import an_id
 from tests.fakes import SettableClock
-from tests.integration.http.asgi import scope_of
+from tests.integration.http.asgi_client import scope_of
 from tests.integration.http.conftest import (
     PASSWORD,
     Account,
@@ -393,7 +393,7 @@ async def test_only_an_export_that_is_sent_leaves_a_trace(
         return [entry["event"] for entry in found].count("user.data_exported")
 
     with monkeypatch.context() as full:
-        full.setattr(Answers, "refusal", lambda *_: refusal)
+        full.setattr(LargeResponses, "refusal", lambda *_: refusal)
         refused = await client.get(f"{API}/users/me/export", headers=alice.auth)
     assert problem(refused) == (status_of(type(refusal)), refusal.slug)
     assert (await client.head(f"{API}/users/me/export", headers=alice.auth)).status_code == 200
@@ -454,12 +454,12 @@ async def test_nobody_is_let_in_by_token_while_revocations_cannot_be_read(
         body = {"email": "alice@example.com", "password": PASSWORD}
         token = (await client.post(f"{API}/auth/signup", json=body)).json()["access_token"]
         assert (await client.get(f"{API}/users/me", headers=bearer(token))).status_code == 200
-        monkeypatch.setattr(container.revocations(), "are_known", lambda: False)
+        monkeypatch.setattr(container.revocations(), "are_current", lambda: False)
 
         async def in_vain() -> None:
             await asyncio.sleep(0)
 
-        monkeypatch.setattr(container.revocations(), "catch_up", in_vain)
+        monkeypatch.setattr(container.revocations(), "refresh", in_vain)
         refused = await client.get(f"{API}/users/me", headers=bearer(token))
 
         assert problem(refused) == (503, "storage-unavailable")
@@ -533,7 +533,7 @@ async def test_an_export_reads_no_further_than_it_has_sent() -> None:
     scope = scope_of("GET", "/api/v1/users/me/export", [])
     exchange = Exchange(scope)
     export = Export(UserId(an_id()), [pages, more_pages], lambda: asyncio.sleep(0))
-    answer = await StreamedAnswer.begin(exchange, 200, pieces_of(export), ())
+    answer = await StreamedResponse.begin(exchange, 200, pieces_of(export), ())
     sent: list[bytes] = []
 
     async def send(message: dict[str, Any]) -> None:

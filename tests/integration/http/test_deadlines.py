@@ -13,10 +13,10 @@ from application.shared.errors import OutcomeUnknown, Overloaded, StorageUnavail
 from domain.posts.errors import PostNotFound
 from domain.shared.errors import PosternError
 from entrypoints.http.edge import deadlines
-from entrypoints.http.edge.exchange import Answer, Exchange
+from entrypoints.http.edge.exchange import Exchange, Response
 from entrypoints.http.edge.failures import _rarely
 from entrypoints.http.edge.middleware import Edge
-from tests.integration.http.asgi import scope_of
+from tests.integration.http.asgi_client import scope_of
 
 HOST = (b"host", b"testserver")
 Handler = Callable[[Any, Any, Any], Awaitable[None]]
@@ -32,7 +32,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def answered(handler: Handler, method: str = "POST", *, seconds: float = 0.1, body_seconds: float = 0.0) -> Told:
     """Ask an application that `handler` is, while its lifespan lasts; return status, body and fields of the answer."""
-    told: list[Any] = []
+    response: list[Any] = []
     ended = asyncio.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -46,20 +46,20 @@ async def answered(handler: Handler, method: str = "POST", *, seconds: float = 0
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Any) -> None:
-        told.append(message)
+        response.append(message)
 
     edge = Edge(app, allowed_hosts=["testserver"], cors_origins=(), deadline_seconds=seconds)
     lifespan = asyncio.create_task(edge({"type": "lifespan"}, receive, send))
     await asyncio.sleep(0)
     async with asyncio.timeout(20):
         await edge(scope_of(method, "/api/v1/anything", [HOST]), receive, send)
-        while not told:  # noqa: ASYNC110 - a server sets no events
+        while not response:  # noqa: ASYNC110 - a server sets no events
             await asyncio.sleep(0.01)
     ended.set()
     await lifespan
     assert edge._deadlines.waiting == {}
-    start, *rest = told
-    assert [message["type"] for message in told].count("http.response.start") == 1
+    start, *rest = response
+    assert [message["type"] for message in response].count("http.response.start") == 1
     body = b"".join(message["body"] for message in rest)
     return start["status"], json.loads(body) if body else None, dict(start["headers"])
 
@@ -143,7 +143,7 @@ async def test_what_does_not_even_end_when_it_is_cancelled_is_answered_for(metho
             except asyncio.CancelledError:
                 continue
         # Too late: that goes nowhere.
-        await Answer(200, b"{}")(scope, None, send)
+        await Response(200, b"{}")(scope, None, send)
 
     status, body, _ = await answered(stubborn, method)
 
@@ -157,7 +157,7 @@ async def test_what_answers_in_time_although_it_was_cancelled_is_answered_so() -
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            await Answer(200, b"{}")(scope, None, send)
+            await Response(200, b"{}")(scope, None, send)
 
     assert (await answered(cleans_up))[0] == 200
 
@@ -175,7 +175,7 @@ async def test_a_stream_has_no_deadline() -> None:
         del receive
         Exchange.of(scope).is_stream = True
         await asyncio.sleep(0.5)
-        await Answer(200, b"{}")(scope, None, send)
+        await Response(200, b"{}")(scope, None, send)
 
     assert (await answered(long))[0] == 200
 
@@ -184,7 +184,7 @@ async def test_the_time_of_a_request_begins_when_its_body_is_whole() -> None:
     async def reads(scope: Any, receive: Any, send: Any) -> None:
         while (await receive())["more_body"]:
             pass
-        await Answer(200, b"{}")(scope, None, send)
+        await Response(200, b"{}")(scope, None, send)
 
     assert (await answered(reads, body_seconds=0.5))[0] == 200
 

@@ -16,7 +16,7 @@ from entrypoints.http.edge.exchange import Application
 from entrypoints.http.edge.middleware import Edge
 from entrypoints.http.edge.request_bodies import BODY_LIMIT
 from tests.fakes import SettableClock
-from tests.integration.http.asgi import GONE, ask
+from tests.integration.http.asgi_client import GONE, ask
 from tests.integration.http.conftest import (
     BASE,
     Account,
@@ -81,9 +81,9 @@ async def test_another_host_is_refused(client: httpx.AsyncClient, host: str) -> 
     ],
 )
 async def test_anything_but_one_host_is_a_bad_request(app: Application, headers: list[tuple[bytes, bytes]]) -> None:
-    told = await ask(app, "GET", "/health", headers)
-    assert told.status == 400
-    assert b"/problems/bad-request" in told.body
+    response = await ask(app, "GET", "/health", headers)
+    assert response.status == 400
+    assert b"/problems/bad-request" in response.body
 
 
 async def test_a_star_lets_any_well_formed_host_in(clock: SettableClock) -> None:
@@ -103,17 +103,17 @@ async def test_a_star_lets_any_well_formed_host_in(clock: SettableClock) -> None
     ],
 )
 async def test_contradictory_lengths_are_a_bad_request(app: Application, headers: list[tuple[bytes, bytes]]) -> None:
-    told = await ask(app, "POST", POSTS, [(b"host", b"testserver"), *headers])
-    assert told.status == 400
-    assert b"/problems/bad-request" in told.body
+    response = await ask(app, "POST", POSTS, [(b"host", b"testserver"), *headers])
+    assert response.status == 400
+    assert b"/problems/bad-request" in response.body
 
 
 @pytest.mark.parametrize("coding", [b"gzip, chunked", b"chunked, chunked", b"gzip", b"identity", b"xchunked", b""])
 async def test_any_other_transfer_coding_than_chunked_is_refused(app: Application, coding: bytes) -> None:
-    told = await ask(app, "POST", POSTS, [(b"host", b"testserver"), (b"transfer-encoding", coding)])
-    assert told.status == 501
-    assert b"/problems/unsupported-transfer-coding" in told.body
-    assert told.header(b"connection") == b"close"
+    response = await ask(app, "POST", POSTS, [(b"host", b"testserver"), (b"transfer-encoding", coding)])
+    assert response.status == 501
+    assert b"/problems/unsupported-transfer-coding" in response.body
+    assert response.header(b"connection") == b"close"
 
 
 async def test_no_answer_names_the_server(client: httpx.AsyncClient, alice: Account) -> None:
@@ -230,9 +230,9 @@ async def test_options_says_what_is_allowed(client: httpx.AsyncClient) -> None:
 
 
 async def test_options_of_the_whole_server_says_what_it_understands(app: Application) -> None:
-    told = await ask(app, "OPTIONS", "*", [(b"host", b"testserver")])
-    assert (told.status, told.body) == (204, b"")
-    assert told.header(b"allow") == ALLOWED_METHODS.encode()
+    response = await ask(app, "OPTIONS", "*", [(b"host", b"testserver")])
+    assert (response.status, response.body) == (204, b"")
+    assert response.header(b"allow") == ALLOWED_METHODS.encode()
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/api/v1", "/api/v1/nowhere", "/docs/assets/1/x.js", "/api/v2/posts"])
@@ -349,10 +349,10 @@ async def test_an_error_outside_of_the_routes_is_answered_all_the_same(caplog: p
         raise RuntimeError("no route saw this")
 
     edge = Edge(broken, allowed_hosts=["*"], cors_origins=[])
-    told = await ask(edge, "GET", "/health", [(b"host", b"x")])
-    assert told.status == 500
-    assert told.header(b"content-type") == b"application/problem+json"
-    assert b"no route" not in told.body
+    response = await ask(edge, "GET", "/health", [(b"host", b"x")])
+    assert response.status == 500
+    assert response.header(b"content-type") == b"application/problem+json"
+    assert b"no route" not in response.body
     assert len(caplog.records) == 1
 
 
@@ -372,16 +372,16 @@ async def test_an_answer_of_which_nothing_was_sent_is_a_500_yet() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise RuntimeError("before its content")
 
-    told = await ask(Edge(broken, allowed_hosts=["*"], cors_origins=[]), "GET", "/health", [(b"host", b"x")])
-    assert told.status == 500
-    assert b"/problems/internal-error" in told.body
+    response = await ask(Edge(broken, allowed_hosts=["*"], cors_origins=[]), "GET", "/health", [(b"host", b"x")])
+    assert response.status == 500
+    assert b"/problems/internal-error" in response.body
 
 
 async def test_a_body_that_breaks_off_is_not_our_fault(app: Application, caplog: pytest.LogCaptureFixture) -> None:
     headers = [(b"host", b"testserver"), (b"content-type", b"application/json")]
-    told = await ask(app, "POST", "/api/v1/auth/login", headers, (b"{", GONE))
-    assert told.status == 400
-    assert b"/problems/bad-request" in told.body
+    response = await ask(app, "POST", "/api/v1/auth/login", headers, (b"{", GONE))
+    assert response.status == 400
+    assert b"/problems/bad-request" in response.body
     assert not caplog.records
 
 

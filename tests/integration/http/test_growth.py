@@ -21,7 +21,7 @@ import application.posts.search_posts
 import entrypoints.http.edge.json_body
 import entrypoints.http.identity.schemas
 import entrypoints.http.posts.routes
-from application.shared.threads import AT_ONCE
+from application.shared.threads import INLINE_THREADS
 from domain.identity.values import Password
 from domain.posts.search import SearchableText, SearchQuery
 from domain.shared.errors import FieldError, Invalid
@@ -30,7 +30,7 @@ from entrypoints.http.edge.request_bodies import BODY_LIMIT
 from entrypoints.http.identity.schemas import CLAIM_MAX_LENGTH
 from tests.fakes import SettableClock
 from tests.growth import FLOOR_INSTRUCTIONS, FLOOR_SECONDS, RATIO_MAX, awaited_instructions, awaited_seconds
-from tests.integration.http.asgi import Told, ask
+from tests.integration.http.asgi_client import Response, ask
 from tests.integration.http.conftest import a_container
 from tests.integration.http.contract import Contract
 from tests.integration.http.sites import Document, Request, Site
@@ -137,7 +137,7 @@ class World:
         self.app = app
         self._token = token
 
-    def asking(self, request: Request) -> Callable[[], Awaitable[Told]]:
+    def asking(self, request: Request) -> Callable[[], Awaitable[Response]]:
         """Return what makes a request, of which all is prepared."""
         headers = [(b"host", b"testserver"), (b"authorization", b"Bearer " + self._token.encode())]
         if request.body is not None:
@@ -159,13 +159,13 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(entrypoints.http.posts.routes, "ON_LOOP_BYTES", 0)
     # Counting makes everything fifty times slower, which is not to be taken for waiting.
     container = a_container(SettableClock(), TRUSTED_PROXIES="127.0.0.1/32", REQUEST_DEADLINE_SECONDS="120")
-    container.threads.override(AT_ONCE)
+    container.threads.override(INLINE_THREADS)
     app = create_app(container)
     body = {"email": "alice@example.com", "password": "a walrus in the library", "username": "alice"}
     made = World(app, "")
-    told = await made.asking(Request("POST", "/api/v1/auth/signup", body=json.dumps(body).encode()))()
-    assert told.status == 201
-    return World(app, json.loads(told.body)["access_token"])
+    response = await made.asking(Request("POST", "/api/v1/auth/signup", body=json.dumps(body).encode()))()
+    assert response.status == 201
+    return World(app, json.loads(response.body)["access_token"])
 
 
 async def judged(world: World, make: Callable[[int], Request], size: int, *, counted: bool) -> str | None:
@@ -328,11 +328,11 @@ async def test_no_body_takes_work_that_grows_faster_than_it(world: World) -> Non
 async def _instructions_of_a_search(world: World, marker: str, unit: str, size: int) -> int:
     """Publish a post, and return what a search for it takes. Then it is deleted: in memory a search reads all posts."""
     body = json.dumps({"text": f"{marker} {_filled(unit, size)} dawn"}).encode()
-    told = await world.asking(Request("POST", "/api/v1/posts", body=body))()
-    assert told.status == 201, told.body
+    response = await world.asking(Request("POST", "/api/v1/posts", body=body))()
+    assert response.status == 201, response.body
     words = f"{marker}+word+dawn" if "word" in unit else f"{marker}+dawn"
     instructions = await awaited_instructions(world.asking(Request("GET", "/api/v1/posts", f"q={words}")))
-    post = json.loads(told.body)["id"]
+    post = json.loads(response.body)["id"]
     assert (await world.asking(Request("DELETE", f"/api/v1/posts/{post}"))()).status == 204
     return instructions
 

@@ -248,7 +248,7 @@ async def test_a_key_is_shown_again_to_its_owner_and_its_api_key_works(
     assert (await client.get("/api/v1/users/me/posts", headers=shown)).status_code == 200
     assert len((await client.get(API_KEYS, headers=alice.auth)).json()["items"]) == 1
     access = container.access_tokens().verify(alice.access_token)
-    kept = await container.storage().kept_answers.find(access.user_id, IdempotencyKey(KEY))
+    kept = await container.storage().stored_responses.find(access.user_id, IdempotencyKey(KEY))
     assert kept is not None
     assert first.json()["key"].encode() not in kept.sealed
 
@@ -280,7 +280,7 @@ async def test_signing_up_takes_a_key_and_stores_no_token_under_it(
     assert problem(again) == (409, "email-taken")
     faulty = await client.post("/api/v1/auth/signup", json=body, headers={"idempotency-key": "a b"})
     assert faults(faulty) == {"?Idempotency-Key": "format"}
-    assert await container.storage().kept_answers.purge(until=container.clock().now(), limit=10) == 0
+    assert await container.storage().stored_responses.purge(until=container.clock().now(), limit=10) == 0
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -297,7 +297,7 @@ async def test_an_account_that_goes_takes_its_keys_along(
     await client.post(ORDERS, json=ORDER, headers=keyed(alice))
     gone = await client.request("DELETE", "/api/v1/users/me", json={"password": PASSWORD}, headers=alice.auth)
     assert gone.status_code == 204
-    assert await container.storage().kept_answers.purge(until=container.clock().now(), limit=10) == 0
+    assert await container.storage().stored_responses.purge(until=container.clock().now(), limit=10) == 0
 
 
 async def test_an_answer_under_a_secret_that_is_gone_is_not_made_up_and_nothing_is_created_again(

@@ -149,12 +149,12 @@ async def test_open_streams_are_a_gauge_and_no_latencies(client: httpx.AsyncClie
     for stream in streams:
         await stream.go()
     assert (await client.get(EVENTS, params={"types": "no.such"})).status_code == 400
-    told = (await client.get("/metrics")).text
+    response = (await client.get("/metrics")).text
 
     of_route = 'method="GET",route="/api/v1/events"'
-    assert "\npostern_live_streams 0.0\n" in told
-    assert f'\nhttp_requests_total{{{of_route},status="200"}} 2.0\n' in told
-    assert f"\nhttp_request_duration_seconds_count{{{of_route}}} 1.0\n" in told  # the one that was refused
+    assert "\npostern_live_streams 0.0\n" in response
+    assert f'\nhttp_requests_total{{{of_route},status="200"}} 2.0\n' in response
+    assert f"\nhttp_request_duration_seconds_count{{{of_route}}} 1.0\n" in response  # the one that was refused
 
 
 async def test_everybody_hears_of_posts_and_scores(client: httpx.AsyncClient, listen: Listen, alice: Account) -> None:
@@ -308,8 +308,8 @@ async def test_nothing_is_sent_while_nobody_knows_whether_the_token_holds(
 
     while not listening.ids:
         await listening.more()
-    monkeypatch.setattr(revocations, "are_known", lambda: False)
-    monkeypatch.setattr(revocations, "catch_up", nothing)
+    monkeypatch.setattr(revocations, "are_current", lambda: False)
+    monkeypatch.setattr(revocations, "refresh", nothing)
     # Not over HTTP, which would not let alice in now either.
     actor = Actor(UserId(UUID(alice.id)), Role.USER, SessionId(UUID(int=1)))
     await container.posts().publish_post.execute(PublishPostCommand(actor, PostText.parse("Hello, world.")))

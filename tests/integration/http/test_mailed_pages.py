@@ -100,9 +100,9 @@ async def test_a_link_sets_a_new_password_however_often_it_was_looked_at(
 ) -> None:
     asked = await client.get(FORGOT)
     hold(asked)
-    told = await send(client, asked, email=alice.email)
-    assert told.status_code == 200
-    hold(told)
+    response = await send(client, asked, email=alice.email)
+    assert response.status_code == 200
+    hold(response)
     path = await link(container, outbox, RESET_SUBJECT)
     for method in ("HEAD", "GET", "HEAD", "GET"):  # a scanner of mails follows it, and so does a preview
         assert (await client.request(method, path)).status_code == 200

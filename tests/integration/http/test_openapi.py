@@ -13,7 +13,7 @@ from litestar.routes import HTTPRoute
 
 from entrypoints.container import Container
 from entrypoints.http.app import create_litestar, openapi_document
-from entrypoints.http.edge.exchange import Answer
+from entrypoints.http.edge.exchange import Response
 from entrypoints.http.edge.routing import RouteHandler
 from entrypoints.http.identity.mailed_pages import PATHS
 from entrypoints.http.openapi import operations
@@ -72,7 +72,9 @@ def test_every_handler_takes_the_request_alone_and_returns_an_answer(container: 
     for handler in handlers:
         found = HTTPRouteHandler("/", http_method="GET")(handler.fn).parsed_fn_signature
         parameters = {name: parameter.annotation for name, parameter in found.parameters.items()}
-        assert (parameters, found.return_type.annotation) == ({"request": Request[Any, Any, Any]}, Answer), str(handler)
+        assert (parameters, found.return_type.annotation) == ({"request": Request[Any, Any, Any]}, Response), str(
+            handler
+        )
 
 
 def test_every_operation_tells_what_it_can_answer(contract: Contract) -> None:

@@ -10,10 +10,10 @@ import pytest
 from litestar.routes import HTTPRoute
 
 from adapters.rate_limit.windows import MemoryRateLimiter
-from application.identity.ports import PasswordVerdict
+from application.identity.ports import PasswordCheck
 from application.shared.errors import Overloaded
 from application.shared.pending import Pending
-from application.shared.rate_limit import Charge, Limit, RateLimiter, Standing
+from application.shared.rate_limit import Charge, Limit, LimitState, RateLimiter
 from domain.identity.values import Password
 from entrypoints.container import Container
 from entrypoints.http.app import create_app, create_litestar
@@ -334,7 +334,7 @@ async def test_many_guesses_at_once_do_not_slip_through(open_service: Open) -> N
 class Full(FastPasswordHasher):
     """Has no room for what somebody wants checked."""
 
-    async def verify(self, password_hash: str | None, password: Password) -> PasswordVerdict:
+    async def verify(self, password_hash: str | None, password: Password) -> PasswordCheck:
         raise Overloaded
 
 
@@ -378,7 +378,7 @@ class Counting(RateLimiter):
         self.inner = inner
         self.asked = 0
 
-    async def take(self, charges: Any) -> list[Standing]:
+    async def take(self, charges: Any) -> list[LimitState]:
         self.asked += 1
         taken: list[Charge] = list(charges)
         return await self.inner.take(taken)

@@ -16,9 +16,9 @@ from entrypoints.http.edge.exchange import Exchange
 from entrypoints.http.edge.middleware import Edge
 from entrypoints.http.edge.routing import RouteTable
 from tests.fakes import SettableClock
-from tests.integration.http.asgi import Field, ask, scope_of
+from tests.integration.http.asgi_client import Field, ask, scope_of
 from tests.integration.http.conftest import a_container
-from tests.integration.http.story import API, HOST, ID, POSTS, Story, a_story
+from tests.integration.http.scenario import API, HOST, ID, POSTS, Story, a_story
 
 JSON: Final[Field] = (b"content-type", b"application/json")
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -113,8 +113,8 @@ async def test_the_router_is_asked_for_what_there_is_not_alone(story: Story) -> 
         ("PUT", f"/{POSTS}//{story.post_id}/vote", vote, 200),
         ("OPTIONS", f"{one}/vote", b"", 204),
     ):
-        told = await ask(app, method, target, headers, (body,))
-        assert told.status == status, (method, target)
+        response = await ask(app, method, target, headers, (body,))
+        assert response.status == status, (method, target)
     assert asked == []
     for method, target, status in (
         ("PUT", f"{POSTS}//vote", 405),
@@ -125,9 +125,9 @@ async def test_the_router_is_asked_for_what_there_is_not_alone(story: Story) -> 
         ("PUT", f"{one}/votes", 404),
         ("HEAD", "/nowhere", 404),
     ):
-        told = await ask(app, method, target, headers, (vote,))
-        assert told.status == status, (method, target)
-        assert (told.header(b"allow") is not None) == (status == 405)
+        response = await ask(app, method, target, headers, (vote,))
+        assert response.status == status, (method, target)
+        assert (response.header(b"allow") is not None) == (status == 405)
     assert len(asked) == 7
     options = await ask(app, "OPTIONS", f"{one}/vote", headers)
     assert options.header(b"allow") == b"OPTIONS, PUT"

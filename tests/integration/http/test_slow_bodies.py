@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 
 from entrypoints.http.app import create_app
-from entrypoints.http.edge.exchange import Answer
+from entrypoints.http.edge.exchange import Response
 from entrypoints.http.edge.middleware import Edge
 from entrypoints.http.edge.request_bodies import (
     BODY_LIMIT,
     DISCARD_BYTES,
     DISCARD_SECONDS,
     GRACE_SECONDS,
-    Bodies,
+    RequestBodies,
     TransferLimits,
 )
 from tests.fakes import SettableClock
-from tests.integration.http.asgi import scope_of
+from tests.integration.http.asgi_client import scope_of
 from tests.integration.http.conftest import a_container
 
 HOST = (b"host", b"testserver")
@@ -102,7 +102,7 @@ class Service:
 
     def __init__(self, **limits: Any) -> None:
         self.clock = Clock()
-        self.bodies = Bodies(TransferLimits(**limits), now=self.clock)
+        self.bodies = RequestBodies(TransferLimits(**limits), now=self.clock)
         self.edge: Any = Edge(self._app, allowed_hosts=["testserver"], cors_origins=(), bodies=self.bodies)
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -113,7 +113,7 @@ class Service:
             size += len(message.get("body", b""))
             if not message.get("more_body"):
                 break
-        await Answer(200, str(size).encode())(scope, receive, send)
+        await Response(200, str(size).encode())(scope, receive, send)
 
     def request(
         self, *headers: tuple[bytes, bytes], path: str = "/", address: str = "192.0.2.1", method: str = "POST"
@@ -127,7 +127,7 @@ class Service:
     async def look(self, after: float = 0.0) -> None:
         """Let time pass, and have the bodies looked at."""
         self.clock.seconds += after
-        self.bodies.look()
+        self.bodies.check()
         await asyncio.sleep(0)
 
 
@@ -414,7 +414,7 @@ async def test_a_refused_body_leaves_the_task_as_it_was() -> None:
         finally:
             task = asyncio.current_task()
             pending.append(0 if task is None else task.cancelling())
-        await Answer(200)(scope, receive, send)
+        await Response(200)(scope, receive, send)
 
     async with a_service() as service:
         service.edge = Edge(app, allowed_hosts=["testserver"], cors_origins=(), bodies=service.bodies)

@@ -23,7 +23,7 @@ from entrypoints.http.system.assets import asset, asset_names
 from entrypoints.http.system.health import Component, health_routes
 from tests.builders import a_webhook
 from tests.fakes import SettableClock
-from tests.integration.http.asgi import scope_of
+from tests.integration.http.asgi_client import scope_of
 from tests.integration.http.conftest import open_client, problem, settings
 from tests.integration.http.contract import Contract
 from tests.waiting import until
@@ -78,7 +78,7 @@ async def test_ready_shows_notices_and_is_503_for_one_that_is_unready(
 ) -> None:
     notices = container.notices()
     assert (await client.get("/health/ready")).json()["notices"] == []
-    notices.put(Notice(code="clock-skew", message="The clock is 40 s ahead of the database's."))
+    notices.set(Notice(code="clock-skew", message="The clock is 40 s ahead of the database's."))
     shown = await client.get("/health/ready")
     assert shown.status_code == 200
     assert shown.json()["notices"] == [{"code": "clock-skew", "message": "The clock is 40 s ahead of the database's."}]

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.integration.http.asgi import ask
+from tests.integration.http.asgi_client import ask
 from tests.integration.http.contract import Contract
 from tests.integration.http.generated import as_text
 from tests.integration.http.sites import Request
@@ -33,20 +33,20 @@ async def _fault(app: Any, contract: Contract, request: Request, token: str) -> 
     if request.body is not None:
         usual[b"content-type"] = b"application/json"
     target = f"{request.path}?{request.query}" if request.query else request.path
-    told = await ask(app, request.method, target, list({**usual, **given}.items()), (request.body or b"",))
-    if told.status >= 500:
-        return f"{told.status}: {told.body[:300]!r}"
+    response = await ask(app, request.method, target, list({**usual, **given}.items()), (request.body or b"",))
+    if response.status >= 500:
+        return f"{response.status}: {response.body[:300]!r}"
     try:
         contract.check(
             httpx.Response(
-                told.status,
-                headers=told.headers,
-                content=told.body,
+                response.status,
+                headers=response.headers,
+                content=response.body,
                 request=httpx.Request(request.method, f"http://testserver{target}"),
             )
         )
-        if told.status >= 400:
-            assert len(json.loads(told.body).get("errors", [])) <= 20
+        if response.status >= 400:
+            assert len(json.loads(response.body).get("errors", [])) <= 20
     except AssertionError as refused:
         return str(refused)
     return None

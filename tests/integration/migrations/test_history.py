@@ -32,7 +32,7 @@ from entrypoints.storage import sql_storage
 from tests.aggregates import fields_of
 from tests.backends import Databases, run_apart
 from tests.builders import a_post, a_session, a_user
-from tests.contracts.stories import given, load_post
+from tests.contracts.scenarios import given, load_post
 
 pytestmark = pytest.mark.untraced
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, MetaData, Table, insert, select, text
 
 from adapters.sql.schema.migrate import downgrade, upgrade
-from adapters.sql.types import Id, Moment
+from adapters.sql.types import Id, Timestamp
 from domain.posts.ranking import hot_rank
 from tests.builders import NOW, an_id
 from tests.integration.migrations.test_history import look
@@ -23,7 +23,7 @@ def _reflected(connection: Connection, name: str) -> Table:
     table = Table(name, MetaData(), autoload_with=connection)
     for column in table.columns:
         if column.name in _MOMENTS:
-            column.type = Moment()
+            column.type = Timestamp()
         elif column.name in {"id", "author_id", "reply_to"}:
             column.type = Id()
     return table

@@ -10,7 +10,7 @@ from domain.shared.ids import PostId
 from entrypoints.storage import Storage, sql_storage
 from tests.backends import run_apart
 from tests.builders import a_post, a_user, an_actor
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 
 pytestmark = pytest.mark.untraced
 
@@ -19,7 +19,7 @@ BATCH = 100
 
 async def found_by(storage: Storage, q: str) -> list[PostId]:
     criteria = SearchCriteria(query=SearchQuery.parse(q))
-    return [hit.place.post_id for hit in await storage.search.find(criteria, limit=1000, after=None)]
+    return [hit.position.post_id for hit in await storage.search.find(criteria, limit=1000, after=None)]
 
 
 def test_search_finds_the_posts_that_were_there_before_it(fresh_url: str) -> None:

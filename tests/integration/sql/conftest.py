@@ -62,7 +62,7 @@ def connections_out(database: Database) -> int:
     """Return how many connections are in use, of all that were opened."""
     engine = database._engine
     if isinstance(engine, SqliteEngine):
-        return int(engine.writer.is_lent) + engine.reads.under_way
+        return int(engine.writer.is_acquired) + engine.reads.under_way
     return sum(pool.in_use for pool in engine.pools())
 
 

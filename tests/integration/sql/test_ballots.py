@@ -9,7 +9,7 @@ from sqlalchemy import update
 from adapters.sql.database import Database
 from adapters.sql.posts.ballots.contention import CONTENDED_SECONDS, ContentionTracker
 from adapters.sql.posts.ballots.locking import LockingBallots
-from adapters.sql.tables import OutboxRow, PastRankRow, PostRow, VoteRow, table_of
+from adapters.sql.tables import OutboxRow, PostRow, RankHistoryRow, VoteRow, table_of
 from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.posts.recount import Recount, RecountCommand
 from application.posts.views import VoteView
@@ -22,12 +22,12 @@ from domain.posts.vote import Direction
 from domain.shared.errors import PosternError
 from entrypoints.storage import Storage, ballots_on, sql_storage
 from tests.builders import NOW, a_post, a_user, an_actor, an_id
-from tests.contracts.stories import given, retried
+from tests.contracts.scenarios import given, retried
 from tests.fakes import SettableClock
 from tests.integration.sql.conftest import Captured, OpenDatabase, connections_out, on_servers, writing
 
 _POSTS = table_of(PostRow)
-_PAST = table_of(PastRankRow)
+_PAST = table_of(RankHistoryRow)
 Meanwhile = Callable[[Database, Storage, User, User, Post], Awaitable[object]]
 
 
@@ -110,12 +110,12 @@ async def test_a_vote_on_what_is_no_longer_as_it_was_seen_changes_nothing(
         await uow.ballots.save(ballot, at=NOW)
         await meanwhile(database, storage, alice, bob, post)
         before = await database.fetch_all(_POSTS.select(), {})
-        written = await rows_of(database, VoteRow, PastRankRow, OutboxRow)
+        written = await rows_of(database, VoteRow, RankHistoryRow, OutboxRow)
         with pytest.raises(TransientFailure):
             await uow.commit()
 
     assert await database.fetch_all(_POSTS.select(), {}) == before
-    assert await rows_of(database, VoteRow, PastRankRow, OutboxRow) == written
+    assert await rows_of(database, VoteRow, RankHistoryRow, OutboxRow) == written
     assert connections_out(database) == 0
     assert post.id in contention
 

@@ -77,21 +77,21 @@ async def works(database: Database) -> None:
     """Write by a batch as if nothing had been wrong with the connection."""
     id = an_id()
     async with Transaction(database) as begun:
-        await begun.put(_FENCE, a_fence(id))
-        await begun.put(_LOWER, {"at_id": id})
+        await begun.enqueue(_FENCE, a_fence(id))
+        await begun.enqueue(_LOWER, {"at_id": id})
         await begun.commit()
     assert connections_out(database) == 0
 
 
 async def test_what_was_put_is_stored_by_the_commit_and_not_without(database: Database) -> None:
     async with Transaction(database) as begun:
-        await begun.put(_REVOKE, a_revocation(an_id(), 1))
-        await begun.put(_ENTER, an_entry(an_id()))
+        await begun.enqueue(_REVOKE, a_revocation(an_id(), 1))
+        await begun.enqueue(_ENTER, an_entry(an_id()))
     assert await stored(database) == ([], 0, 0)
 
     async with Transaction(database) as begun:
-        await begun.put(_REVOKE, a_revocation(an_id(), 2))
-        await begun.put(_ENTER, an_entry(an_id()))
+        await begun.enqueue(_REVOKE, a_revocation(an_id(), 2))
+        await begun.enqueue(_ENTER, an_entry(an_id()))
         await begun.commit()
     assert await stored(database) == ([2], 1, 0)
 
@@ -99,17 +99,17 @@ async def test_what_was_put_is_stored_by_the_commit_and_not_without(database: Da
 async def test_what_was_put_happens_in_order_and_before_what_is_asked(database: Database) -> None:
     id = an_id()
     async with Transaction(database) as begun:
-        await begun.put(_REVOKE, a_revocation(id, 1))
-        await begun.put(_MOVE, {"at_id": id, "generation": 2})
-        await begun.put(_ENTER, an_entry(an_id()))
+        await begun.enqueue(_REVOKE, a_revocation(id, 1))
+        await begun.enqueue(_MOVE, {"at_id": id, "generation": 2})
+        await begun.enqueue(_ENTER, an_entry(an_id()))
         asked = (await begun.run(_GENERATION, {"at_id": id})).one_or_none()
         assert asked is not None
         assert asked.generation == 2
-        await begun.put(_MOVE, {"at_id": id, "generation": 3})
+        await begun.enqueue(_MOVE, {"at_id": id, "generation": 3})
         assert (await begun.run(_GENERATION, {"at_id": id})).scalar() == 3
-        await begun.put(_MOVE, {"at_id": id, "generation": 4})
-        await begun.put(_MOVE_SOME, {"ids": [id], "generation": 5})
-        await begun.put(_ENTER, an_entry(an_id()))
+        await begun.enqueue(_MOVE, {"at_id": id, "generation": 4})
+        await begun.enqueue(_MOVE_SOME, {"ids": [id], "generation": 5})
+        await begun.enqueue(_ENTER, an_entry(an_id()))
         await begun.commit()
 
     assert await stored(database) == ([5], 2, 0)
@@ -118,14 +118,14 @@ async def test_what_was_put_happens_in_order_and_before_what_is_asked(database: 
 async def test_each_of_several_rows_is_counted_for_the_statement_that_matched_it(database: Database) -> None:
     ids = [an_id() for _ in range(3)]
     async with Transaction(database) as begun:
-        await begun.put(_ENTER, an_entry(an_id()))
+        await begun.enqueue(_ENTER, an_entry(an_id()))
         for id in ids:
-            await begun.put(_REVOKE, a_revocation(id))
+            await begun.enqueue(_REVOKE, a_revocation(id))
         moved = await begun.run(_MOVE_SOME, {"ids": ids[:2], "generation": 1})
         assert moved.count == 2
-        await begun.put(_ENTER, an_entry(an_id()))
+        await begun.enqueue(_ENTER, an_entry(an_id()))
         assert (await begun.run(_MOVE, {"at_id": an_id(), "generation": 2})).count == 0
-        await begun.put(_ENTER, an_entry(an_id()))
+        await begun.enqueue(_ENTER, an_entry(an_id()))
         assert (await begun.run(_MOVE, {"at_id": ids[2], "generation": 2})).count == 1
 
 
@@ -136,8 +136,8 @@ async def test_nothing_is_stored_when_one_of_them_fails_and_which_one_is_told(
     """The commit stands behind the statement that fails, in one text, or is the statement itself."""
     entered, revoked = an_id(), an_id()
     async with Transaction(database) as begun:
-        await begun.put(_ENTER, an_entry(entered))
-        await begun.put(_REVOKE, a_revocation(revoked))
+        await begun.enqueue(_ENTER, an_entry(entered))
+        await begun.enqueue(_REVOKE, a_revocation(revoked))
         await begun.commit()
 
     for entry, revocation, error in ((entered, an_id(), EnteredTwice), (an_id(), revoked, RevokedTwice)):
@@ -145,9 +145,9 @@ async def test_nothing_is_stored_when_one_of_them_fails_and_which_one_is_told(
             async with Transaction(database) as begun:
                 if begin_first:
                     await begun.run(_GENERATION, {"at_id": revoked})
-                await begun.put(_FENCE, a_fence(an_id()))
-                await begun.put(_ENTER, an_entry(entry), ENTERED_TWICE)
-                await begun.put(_REVOKE, a_revocation(revocation), REVOKED_TWICE)
+                await begun.enqueue(_FENCE, a_fence(an_id()))
+                await begun.enqueue(_ENTER, an_entry(entry), ENTERED_TWICE)
+                await begun.enqueue(_REVOKE, a_revocation(revocation), REVOKED_TWICE)
                 await begun.commit()
 
         assert await stored(database) == ([0], 1, 0)
@@ -158,17 +158,17 @@ async def test_nothing_is_stored_when_one_of_them_fails_and_which_one_is_told(
 async def test_rows_of_one_table_are_stored_together_or_not_at_all(database: Database, rows: int) -> None:
     entered = [an_id() for _ in range(rows)]
     async with Transaction(database) as begun:
-        await begun.put(_REVOKE, a_revocation(an_id()))
+        await begun.enqueue(_REVOKE, a_revocation(an_id()))
         for id in entered:
-            await begun.put(_ENTER, an_entry(id), ENTERED_TWICE)
+            await begun.enqueue(_ENTER, an_entry(id), ENTERED_TWICE)
         await begun.commit()
     assert await stored(database) == ([0], rows, 0)
 
     with pytest.raises(EnteredTwice):
         async with Transaction(database) as begun:
             for id in (an_id(), entered[-1], an_id()):
-                await begun.put(_ENTER, an_entry(id), ENTERED_TWICE)
-            await begun.put(_FENCE, a_fence(an_id()))
+                await begun.enqueue(_ENTER, an_entry(id), ENTERED_TWICE)
+            await begun.enqueue(_FENCE, a_fence(an_id()))
             await begun.commit()
 
     assert await stored(database) == ([0], rows, 0)
@@ -182,7 +182,7 @@ async def test_rows_of_one_table_are_numbered_in_the_order_in_which_they_were_pu
     random.shuffle(ids)
     async with Transaction(database) as begun:
         for id in ids:
-            await begun.put(_TELL, an_event(id))
+            await begun.enqueue(_TELL, an_event(id))
         await begun.commit()
 
     numbered = await database.fetch_all(select(_OUTBOX.c.event_id).order_by(_OUTBOX.c.id), {})
@@ -193,11 +193,11 @@ async def test_rows_of_one_table_are_numbered_in_the_order_in_which_they_were_pu
 async def test_what_fails_behind_what_was_put_fails_by_its_own_name(database: Database) -> None:
     revoked = an_id()
     async with Transaction(database) as begun:
-        await begun.put(_REVOKE, a_revocation(revoked))
+        await begun.enqueue(_REVOKE, a_revocation(revoked))
         await begun.commit()
 
     async with Transaction(database) as begun:
-        await begun.put(_ENTER, an_entry(an_id()), ENTERED_TWICE)
+        await begun.enqueue(_ENTER, an_entry(an_id()), ENTERED_TWICE)
         with pytest.raises(RevokedTwice):
             await begun.run(_REVOKE, a_revocation(revoked), REVOKED_TWICE)
 
@@ -209,12 +209,12 @@ async def test_what_fails_behind_what_was_put_fails_by_its_own_name(database: Da
 async def test_after_a_failure_there_is_no_commit_of_what_is_left(database: Database) -> None:
     revoked = an_id()
     async with Transaction(database) as begun:
-        await begun.put(_REVOKE, a_revocation(revoked))
+        await begun.enqueue(_REVOKE, a_revocation(revoked))
         await begun.commit()
 
     async with Transaction(database) as begun:
-        await begun.put(_REVOKE, a_revocation(revoked), REVOKED_TWICE)
-        await begun.put(_ENTER, an_entry(an_id()))
+        await begun.enqueue(_REVOKE, a_revocation(revoked), REVOKED_TWICE)
+        await begun.enqueue(_ENTER, an_entry(an_id()))
         with pytest.raises(RevokedTwice):
             await begun.run(_GENERATION, {"at_id": an_id()})
         with pytest.raises(RuntimeError, match="never sent"):
@@ -230,17 +230,17 @@ async def test_nothing_is_stored_when_what_must_match_does_not(
 ) -> None:
     there, fence = an_id(), an_id()
     async with Transaction(database) as begun:
-        await begun.put(_REVOKE, a_revocation(there))
-        await begun.put(_FENCE, a_fence(fence))
+        await begun.enqueue(_REVOKE, a_revocation(there))
+        await begun.enqueue(_FENCE, a_fence(fence))
         await begun.commit()
 
     async def move(at: UUID) -> None:
         async with Transaction(database) as begun:
             if begin_first:
                 await begun.run(_GENERATION, {"at_id": there})
-            await begun.put(_MOVE, {"at_id": at, "generation": 1}, missed=TransientFailure)
-            await begun.put(_ENTER, an_entry(an_id()))
-            await begun.put(_LOWER, {"at_id": fence})
+            await begun.enqueue(_MOVE, {"at_id": at, "generation": 1}, on_no_match=TransientFailure)
+            await begun.enqueue(_ENTER, an_entry(an_id()))
+            await begun.enqueue(_LOWER, {"at_id": fence})
             if flushed:
                 await begun.run(_GENERATION, {"at_id": an_id()})
             await begun.commit()
@@ -257,8 +257,8 @@ async def test_nothing_is_stored_when_what_must_match_does_not(
 async def test_what_must_match_may_stand_behind_others(database: Database) -> None:
     with pytest.raises(TransientFailure):
         async with Transaction(database) as begun:
-            await begun.put(_ENTER, an_entry(an_id()))
-            await begun.put(_MOVE, {"at_id": an_id(), "generation": 1}, missed=TransientFailure)
+            await begun.enqueue(_ENTER, an_entry(an_id()))
+            await begun.enqueue(_MOVE, {"at_id": an_id(), "generation": 1}, on_no_match=TransientFailure)
             await begun.commit()
 
     assert await stored(database) == ([], 0, 0)
@@ -267,9 +267,9 @@ async def test_what_must_match_may_stand_behind_others(database: Database) -> No
 
 async def test_a_change_of_nothing_keeps_nobody_behind_it_from_happening(database: Database) -> None:
     async with Transaction(database) as begun:
-        await begun.put(_LOWER, {"at_id": an_id()})
-        await begun.put(_MOVE, {"at_id": an_id(), "generation": 1})
-        await begun.put(_ENTER, an_entry(an_id()))
+        await begun.enqueue(_LOWER, {"at_id": an_id()})
+        await begun.enqueue(_MOVE, {"at_id": an_id(), "generation": 1})
+        await begun.enqueue(_ENTER, an_entry(an_id()))
         await begun.commit()
 
     assert await stored(database) == ([], 1, 0)
@@ -280,9 +280,9 @@ async def test_what_reads_another_table_sees_what_was_put_there_before(database:
     revoked = select(_REVOCATIONS.c.id).where(_REVOCATIONS.c.id == _FENCES.c.process_id).exists()
     async with Transaction(database) as begun:
         await begun.run(_FENCE, a_fence(id))
-        await begun.put(_REVOKE, a_revocation(id))
-        await begun.put(delete(_FENCES).where(revoked), {})
-        await begun.put(_ENTER, an_entry(an_id()))
+        await begun.enqueue(_REVOKE, a_revocation(id))
+        await begun.enqueue(delete(_FENCES).where(revoked), {})
+        await begun.enqueue(_ENTER, an_entry(an_id()))
         await begun.commit()
 
     assert await stored(database) == ([0], 1, 0)
@@ -293,9 +293,9 @@ async def test_text_stays_text_whatever_it_says(database: Database) -> None:
     said = "'; DROP TABLE posts; -- \\ \\' \" ` % %s %(a)s $1 $2 :id ? \x1a \n é 🦊 /* */ VALUES (1) WHERE RETURNING"
     id = an_id()
     async with Transaction(database) as begun:
-        await begun.put(_REVOKE, a_revocation(an_id()))
-        await begun.put(_ENTER, an_entry(id, said))
-        await begun.put(_FENCE, a_fence(an_id()))
+        await begun.enqueue(_REVOKE, a_revocation(an_id()))
+        await begun.enqueue(_ENTER, an_entry(id, said))
+        await begun.enqueue(_FENCE, a_fence(an_id()))
         await begun.commit()
 
     row = await database.fetch_one(select(_ENTRIES.c.details).where(_ENTRIES.c.id == _AT), {"at_id": id})
@@ -309,12 +309,12 @@ async def test_long_texts_are_stored_as_a_whole(database: Database) -> None:
     text = "'" * 60_000
     async with Transaction(database) as begun:
         for _ in range(12):
-            await begun.put(_ENTER, an_entry(an_id(), text))
+            await begun.enqueue(_ENTER, an_entry(an_id(), text))
         asked = await begun.run(select(_ENTRIES.c.details), {})
         assert {row.details for row in asked.rows} == {text}
         for _ in range(12):
-            await begun.put(_ENTER, an_entry(an_id(), text))
-        await begun.put(_REVOKE, a_revocation(an_id(), 7))
+            await begun.enqueue(_ENTER, an_entry(an_id(), text))
+        await begun.enqueue(_REVOKE, a_revocation(an_id(), 7))
         await begun.commit()
 
     assert await stored(database) == ([7], 24, 0)

@@ -16,8 +16,8 @@ from application.shared.errors import OutcomeUnknown
 from domain.identity.user import User
 from entrypoints.storage import Storage, sql_storage
 from tests.builders import a_post, a_user
-from tests.contracts.stories import given
-from tests.contracts.test_grouping import Told, add
+from tests.contracts.scenarios import given
+from tests.contracts.test_group_commit import FunctionUseCase, add
 from tests.integration.sql.conftest import (
     OpenDatabase,
     connections_out,
@@ -26,7 +26,7 @@ from tests.integration.sql.conftest import (
     on_sqlite,
     writing,
 )
-from tests.integration.sql.line import through_a_line
+from tests.integration.sql.counting_proxy import through_proxy
 from tests.waiting import until
 
 Add = Callable[[User], Coroutine[Any, Any, None]]
@@ -37,7 +37,7 @@ def alone(storage: Storage) -> Add:
 
 
 def grouped(storage: Storage) -> Add:
-    use_case = storage.grouped(Told[User, None](lambda user: add(storage, user)))
+    use_case = storage.group_commit(FunctionUseCase[User, None](lambda user: add(storage, user)))
 
     async def run(user: User) -> None:
         await use_case.execute(user)
@@ -107,7 +107,7 @@ async def test_what_is_given_up_before_its_turn_on_sqlite_is_not_done(
 async def test_what_is_given_up_in_its_commit_on_a_server_is_in_doubt_and_the_next_works(
     open_with: OpenDatabase, database_url: str
 ) -> None:
-    async with through_a_line(open_with, database_url, statement_timeout_seconds=2.0) as (database, line):
+    async with through_proxy(open_with, database_url, statement_timeout_seconds=2.0) as (database, line):
         storage = sql_storage(database)
         author, user = a_user(), a_user()
         await given(storage, author)
@@ -140,7 +140,7 @@ async def test_what_is_given_up_in_its_commit_on_a_server_is_in_doubt_and_the_ne
 async def test_a_commit_whose_answer_is_lost_is_in_doubt(
     open_with: OpenDatabase, database_url: str, asks_before: bool
 ) -> None:
-    async with through_a_line(open_with, database_url) as (database, line):
+    async with through_proxy(open_with, database_url) as (database, line):
         storage = sql_storage(database)
         author = a_user()
         await given(storage, author)
@@ -166,7 +166,7 @@ async def test_a_commit_whose_answer_is_lost_is_in_doubt(
 async def test_what_is_given_up_in_a_statement_on_a_server_is_not_done_and_the_next_works(
     open_with: OpenDatabase, database_url: str, way: Callable[[Storage], Add]
 ) -> None:
-    async with through_a_line(open_with, database_url, statement_timeout_seconds=2.0) as (database, line):
+    async with through_proxy(open_with, database_url, statement_timeout_seconds=2.0) as (database, line):
         storage = sql_storage(database)
         author, user = a_user(), a_user()
         await given(storage, author)

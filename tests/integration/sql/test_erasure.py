@@ -19,7 +19,7 @@ from domain.posts.post import Post
 from domain.posts.vote import Direction
 from entrypoints.storage import Storage, sql_storage
 from tests.builders import NOW, a_post, a_user
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 from tests.contracts.test_every_field import add_factor, add_order, vote
 from tests.filled import (
     a_filled_api_key,

@@ -5,11 +5,11 @@ import sqlite3
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
-from adapters.sql.dialects.base import Verdict
+from adapters.sql.dialects.base import ErrorKind
 from adapters.sql.dialects.mysql import MysqlDialect
 from adapters.sql.dialects.postgresql import PostgresqlDialect
 from adapters.sql.dialects.sqlite import SqliteDialect
-from adapters.sql.errors import CannotConnect, InDoubt, translated
+from adapters.sql.errors import CannotConnect, CommitInDoubt, application_error
 from application.shared.errors import OutcomeUnknown, StorageUnavailable, TransientFailure
 from domain.identity.errors import EmailTaken, UsernameTaken
 
@@ -36,21 +36,21 @@ def from_postgresql(state: str) -> DBAPIError:
     ],
 )
 def test_the_name_of_a_constraint_is_not_taken_from_what_a_user_wrote(message: str, meaning: type) -> None:
-    assert isinstance(translated(from_mysql(1062, message), MysqlDialect(), NAMED), meaning)
+    assert isinstance(application_error(from_mysql(1062, message), MysqlDialect(), NAMED), meaning)
 
 
 def test_a_constraint_that_nobody_asked_about_is_a_defect_and_stays_one() -> None:
     error = from_mysql(1062, "Duplicate entry 'x' for key 'PRIMARY'")
 
-    assert translated(error, MysqlDialect(), NAMED) is error
+    assert application_error(error, MysqlDialect(), NAMED) is error
     unasked = from_mysql(1062, "Duplicate entry 'x' for key 'uq_users_email_key'")
-    assert translated(unasked, MysqlDialect()) is unasked
+    assert application_error(unasked, MysqlDialect()) is unasked
 
 
 def test_an_error_that_no_database_reported_is_left_alone() -> None:
     error = ZeroDivisionError()
 
-    assert translated(error, MysqlDialect()) is error
+    assert application_error(error, MysqlDialect()) is error
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_an_error_that_no_database_reported_is_left_alone() -> None:
     ],
 )
 def test_mysqls_numbers(code: int, meaning: type) -> None:
-    assert type(translated(from_mysql(code, "…"), MysqlDialect())) is meaning
+    assert type(application_error(from_mysql(code, "…"), MysqlDialect())) is meaning
 
 
 @pytest.mark.parametrize(
@@ -87,39 +87,39 @@ def test_mysqls_numbers(code: int, meaning: type) -> None:
     ],
 )
 def test_postgresqls_states(state: str, meaning: type) -> None:
-    assert type(translated(from_postgresql(state), PostgresqlDialect())) is meaning
+    assert type(application_error(from_postgresql(state), PostgresqlDialect())) is meaning
 
 
 @pytest.mark.parametrize(
     ("name", "verdict"),
     [
-        ("SQLITE_BUSY", Verdict.TRANSIENT),
-        ("SQLITE_BUSY_SNAPSHOT", Verdict.TRANSIENT),
-        ("SQLITE_LOCKED", Verdict.TRANSIENT),
-        ("SQLITE_CANTOPEN", Verdict.UNAVAILABLE),
-        ("SQLITE_INTERRUPT", Verdict.UNAVAILABLE),
-        ("SQLITE_CANTOPEN_ISDIR", Verdict.UNAVAILABLE),
-        ("SQLITE_IOERR", Verdict.UNAVAILABLE),
-        ("SQLITE_IOERR_FSYNC", Verdict.UNAVAILABLE),
-        ("SQLITE_IOERR_SHMMAP", Verdict.UNAVAILABLE),
-        ("SQLITE_FULL", Verdict.NO_ROOM),
-        ("SQLITE_NOMEM", Verdict.NO_ROOM),
-        ("SQLITE_READONLY", Verdict.NO_WRITES),
-        ("SQLITE_READONLY_DBMOVED", Verdict.NO_WRITES),
-        ("SQLITE_CORRUPT", Verdict.DAMAGED),
-        ("SQLITE_CORRUPT_INDEX", Verdict.DAMAGED),
-        ("SQLITE_NOTADB", Verdict.DAMAGED),
+        ("SQLITE_BUSY", ErrorKind.TRANSIENT),
+        ("SQLITE_BUSY_SNAPSHOT", ErrorKind.TRANSIENT),
+        ("SQLITE_LOCKED", ErrorKind.TRANSIENT),
+        ("SQLITE_CANTOPEN", ErrorKind.UNAVAILABLE),
+        ("SQLITE_INTERRUPT", ErrorKind.UNAVAILABLE),
+        ("SQLITE_CANTOPEN_ISDIR", ErrorKind.UNAVAILABLE),
+        ("SQLITE_IOERR", ErrorKind.UNAVAILABLE),
+        ("SQLITE_IOERR_FSYNC", ErrorKind.UNAVAILABLE),
+        ("SQLITE_IOERR_SHMMAP", ErrorKind.UNAVAILABLE),
+        ("SQLITE_FULL", ErrorKind.NO_ROOM),
+        ("SQLITE_NOMEM", ErrorKind.NO_ROOM),
+        ("SQLITE_READONLY", ErrorKind.NO_WRITES),
+        ("SQLITE_READONLY_DBMOVED", ErrorKind.NO_WRITES),
+        ("SQLITE_CORRUPT", ErrorKind.DAMAGED),
+        ("SQLITE_CORRUPT_INDEX", ErrorKind.DAMAGED),
+        ("SQLITE_NOTADB", ErrorKind.DAMAGED),
         ("SQLITE_ERROR", None),
         ("SQLITE_MISUSE", None),
         ("SQLITE_CONSTRAINT_CHECK", None),
         ("", None),
     ],
 )
-def test_sqlites_names(name: str, verdict: Verdict | None) -> None:
+def test_sqlites_names(name: str, verdict: ErrorKind | None) -> None:
     orig = sqlite3.OperationalError("…")
     orig.sqlite_errorname = name
 
-    assert SqliteDialect().verdict(OperationalError("…", {}, orig)) is verdict
+    assert SqliteDialect().classify(OperationalError("…", {}, orig)) is verdict
 
 
 def test_a_statement_that_is_wrong_is_nobodys_bad_luck() -> None:
@@ -127,12 +127,12 @@ def test_a_statement_that_is_wrong_is_nobodys_bad_luck() -> None:
         (from_mysql(1064, "You have an error in your SQL syntax"), MysqlDialect()),
         (from_postgresql("42601"), PostgresqlDialect()),
     ):
-        assert translated(error, dialect) is error
+        assert application_error(error, dialect) is error
 
 
 def test_time_outs_and_refusals_of_the_operating_system_are_unavailable() -> None:
     for error in (TimeoutError(), ConnectionRefusedError(), OSError(), MemoryError(), CannotConnect()):
-        assert type(translated(error, PostgresqlDialect())) is StorageUnavailable
+        assert type(application_error(error, PostgresqlDialect())) is StorageUnavailable
 
 
 @pytest.mark.parametrize("code", [1047, 1290, 1792, 1836, 3098, 3100, 3101])
@@ -151,10 +151,10 @@ def test_connections_to_a_postgresql_that_takes_no_writes_are_as_good_as_lost() 
 
 
 def test_an_answer_to_a_commit_that_never_came_is_told_apart() -> None:
-    doubt = InDoubt()
+    doubt = CommitInDoubt()
     doubt.__cause__ = ConnectionResetError("reset by peer")
 
-    meant = translated(doubt, PostgresqlDialect())
+    meant = application_error(doubt, PostgresqlDialect())
 
     assert type(meant) is OutcomeUnknown
     assert meant.detail == "reset by peer"
@@ -164,7 +164,7 @@ def test_the_reason_is_the_databases_own_without_the_statement() -> None:
     orig = sqlite3.OperationalError("database or disk is full")
     orig.sqlite_errorname = "SQLITE_FULL"
 
-    meant = translated(OperationalError("INSERT INTO posts …", {"text": "secret"}, orig), SqliteDialect())
+    meant = application_error(OperationalError("INSERT INTO posts …", {"text": "secret"}, orig), SqliteDialect())
 
     assert "SQLITE_FULL: database or disk is full" in str(meant)
     assert "INSERT" not in str(meant)
@@ -176,5 +176,5 @@ def test_a_database_that_says_nothing_of_a_constraint_is_not_guessed_at() -> Non
     orig.sqlite_errorname = "SQLITE_CONSTRAINT_FOREIGNKEY"
     error = IntegrityError("…", {}, orig)
 
-    assert isinstance(translated(error, SqliteDialect(), {"fk_a_b": EmailTaken}), EmailTaken)
-    assert translated(error, SqliteDialect(), {"fk_a_b": EmailTaken, "fk_a_c": UsernameTaken}) is error
+    assert isinstance(application_error(error, SqliteDialect(), {"fk_a_b": EmailTaken}), EmailTaken)
+    assert application_error(error, SqliteDialect(), {"fk_a_b": EmailTaken, "fk_a_c": UsernameTaken}) is error

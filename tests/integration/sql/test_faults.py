@@ -20,7 +20,7 @@ from domain.shared.ids import UserId
 from entrypoints.storage import Storage, sql_storage
 from tests.aggregates import fields_of
 from tests.builders import NOW, a_post, a_user, an_id
-from tests.contracts.stories import given, load_user
+from tests.contracts.scenarios import given, load_user
 from tests.integration.sql.conftest import (
     OpenDatabase,
     connections_out,
@@ -79,7 +79,7 @@ async def test_a_connection_killed_just_before_the_commit_is_a_failure_by_name(
         async with storage.identity_units() as uow:
             await uow.users.add(user)
             # What is asked has that sent first.
-            assert await uow.users.standing(user.id) is not None
+            assert await uow.users.role_and_status(user.id) is not None
             await end_all_connections(behind, sql_backend)
             await uow.commit()
 

@@ -8,18 +8,24 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.security.answer_vault import AesGcmAnswerVault
 from adapters.security.keys import DerivedKeys
+from adapters.security.response_cipher import AesGcmResponseCipher
 from adapters.system.clock import SystemClock
 from application.orders.place_order import PlaceOrder, PlaceOrderCommand
-from application.shared.idempotency import Answered, Idempotency, IdempotencyInFlight, IdempotencyKey, Once
+from application.shared.idempotency import (
+    Idempotency,
+    IdempotencyClaim,
+    IdempotencyInFlight,
+    IdempotencyKey,
+    IdempotentResponse,
+)
 from domain.identity.user import User
 from domain.orders.errors import OrderNotFound
 from domain.orders.values import OrderLine, OrderLines, ProductId, ShippingAddress
 from domain.shared.ids import OrderId
 from entrypoints.storage import Storage, sql_storage
 from tests.builders import a_user, an_actor, an_id
-from tests.contracts.stories import given, retried
+from tests.contracts.scenarios import given, retried
 from tests.fakes import CountedIds
 from tests.integration.sql.conftest import Captured, OpenDatabase, connections_out, on_servers
 
@@ -28,10 +34,10 @@ LINES = OrderLines.of([OrderLine.of(ProductId.parse("sku-1"), 1)])
 ADDRESS = ShippingAddress("1 Main Street", "Springfield", "IL", "62701", None)
 
 
-def order(storage: Storage, customer: User, *, clock: SystemClock) -> Awaitable[Answered]:
+def order(storage: Storage, customer: User, *, clock: SystemClock) -> Awaitable[IdempotentResponse]:
     place = retried(PlaceOrder(uow=storage.orders_units, ids=CountedIds(), clock=clock))
-    vault = AesGcmAnswerVault(keys=DerivedKeys("a key that everybody knows"))
-    return Idempotency(kept=storage.kept_answers, vault=vault, clock=clock).carry_out(
+    vault = AesGcmResponseCipher(keys=DerivedKeys("a key that everybody knows"))
+    return Idempotency(kept=storage.stored_responses, vault=vault, clock=clock).run_once(
         lambda once: place.execute(PlaceOrderCommand(an_actor(customer), LINES, ADDRESS, once)),
         owner=customer.id,
         key=KEY,
@@ -47,7 +53,7 @@ async def test_whoever_waits_too_long_for_the_first_is_told_that_it_is_in_flight
     storage, alice = sql_storage(database), a_user()
     await given(storage, alice)
 
-    first: Once[object] = Once(alice.id, KEY, clock.now(), lambda _: b"")
+    first: IdempotencyClaim[object] = IdempotencyClaim(alice.id, KEY, clock.now(), lambda _: b"")
 
     async with storage.orders_units() as uow:
         await uow.idempotency.claim(first, None)

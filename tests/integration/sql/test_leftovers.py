@@ -13,7 +13,7 @@ from adapters.sql.engine.port import Unit
 from adapters.sql.tables import UserRow, table_of
 from entrypoints.storage import sql_storage
 from tests.builders import a_user
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 from tests.integration.sql.conftest import OpenDatabase, connections_out, on_servers
 
 _USERS = table_of(UserRow)
@@ -81,11 +81,11 @@ async def begun(behind: AsyncEngine, backend: str) -> int:
 @on_servers
 @pytest.mark.parametrize("story", STORIES)
 async def test_what_was_not_committed_is_rolled_back_and_the_connection_is_kept(
-    open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str, story: Story
+    open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str, work: Story
 ) -> None:
     database = await given_a_user(open_with)
     unit = database.unit()
-    await story(unit)
+    await work(unit)
     assert await begun(behind, sql_backend) == 1
 
     await unit.close()
@@ -97,11 +97,11 @@ async def test_what_was_not_committed_is_rolled_back_and_the_connection_is_kept(
 @on_servers
 @pytest.mark.parametrize("story", STORIES[:3])
 async def test_a_commit_leaves_nothing_begun(
-    open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str, story: Story
+    open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str, work: Story
 ) -> None:
     database = await given_a_user(open_with)
     unit = database.unit()
-    await story(unit)
+    await work(unit)
     await unit.commit()
     assert await begun(behind, sql_backend) == 0
 
@@ -118,7 +118,7 @@ async def test_a_unit_of_work_that_is_cancelled_at_its_end_leaves_nothing_begun(
 ) -> None:
     database = await given_a_user(open_with)
 
-    async def story() -> None:
+    async def work() -> None:
         unit = database.unit()
         try:
             await by_both(unit)
@@ -127,7 +127,7 @@ async def test_a_unit_of_work_that_is_cancelled_at_its_end_leaves_nothing_begun(
             await unit.close()
 
     ending = asyncio.Event()
-    task = asyncio.create_task(story())
+    task = asyncio.create_task(work())
     await ending.wait()
     for _ in range(moments):
         await asyncio.sleep(0)

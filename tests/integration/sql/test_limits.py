@@ -7,7 +7,7 @@ from domain.shared.errors import Invalid
 from entrypoints.storage import sql_storage
 from tests.aggregates import fields_of
 from tests.builders import a_session, a_user
-from tests.contracts.stories import given, load_session, load_user
+from tests.contracts.scenarios import given, load_session, load_user
 from tests.integration.sql.conftest import OpenDatabase
 
 

@@ -15,7 +15,7 @@ from domain.posts.post import Post
 from domain.posts.values import TEXT_MAX_BYTES, PostText
 from entrypoints.storage import Storage, sql_storage
 from tests.builders import NOW, a_post, a_session, a_user, an_actor
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 from tests.integration.sql.conftest import Captured, OpenDatabase, writing
 
 LONG = "a" * 300_000
@@ -30,9 +30,9 @@ class Interrupted(Database):
         self._happens: Callable[[], Awaitable[None]] | None = happens
 
     async def fetch_all(
-        self, statement: Executable, parameters: Parameters, *, brief: bool = False
+        self, statement: Executable, parameters: Parameters, *, on_loop: bool = False
     ) -> Sequence[AnyRow]:
-        rows = await super().fetch_all(statement, parameters, brief=brief)
+        rows = await super().fetch_all(statement, parameters, on_loop=on_loop)
         if self._happens is not None:
             happens, self._happens = self._happens, None
             await happens()

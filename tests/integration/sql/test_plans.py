@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.sql.database import Database
 from adapters.sql.mapping import new_order_values, new_post_values, user_values
 from adapters.sql.tables import IdempotencyKeyRow, OrderRow, PostRow, UserRow, table_of
-from application.posts.ports import ALWAYS, Period, RankedPlace
+from application.posts.ports import ALWAYS, Period, RankedPosition
 from domain.posts.post import Post
 from domain.posts.ranking import Sort, hot_rank
 from domain.shared.ids import OrderId, PostId, UserId
@@ -126,7 +126,7 @@ async def test_ranked_lists_run_along_an_index_at_any_depth(
     column = {Sort.TOP: "score", Sort.HOT: "hot"}[sort]
 
     for viewer, author_id, of in ((None, None, "listed"), (author.id, None, "listed"), (None, author.id, "author_id")):
-        after: RankedPlace | None = None
+        after: RankedPosition | None = None
         for _ in range(2):
             found = await storage.posts.ranked(
                 sort, limit=20, after=after, as_of=NOW, viewer=viewer, author_id=author_id, period=period
@@ -135,7 +135,7 @@ async def test_ranked_lists_run_along_an_index_at_any_depth(
             plan = await explained(behind, sql_backend, captured)
             assert is_along_an_index(plan, sql_backend, f"ix_posts_{of}_{column}_id"), plan
             # Far down, among the many that have no votes.
-            after = RankedPlace(
+            after = RankedPosition(
                 0 if sort is Sort.TOP else hot_rank(0, NOW) + len(posts) // 2, posts[len(posts) // 2].id
             )
 
@@ -207,7 +207,7 @@ async def test_old_idempotency_keys_are_found_along_their_index(
         await connection.exec_driver_sql(f"{analyze} idempotency_keys")
     captured.statements.clear()
 
-    assert await storage.kept_answers.purge(until=NOW + timedelta(hours=1), limit=20) == 20
+    assert await storage.stored_responses.purge(until=NOW + timedelta(hours=1), limit=20) == 20
     captured.statements[:] = [sent for sent in captured.statements if sent[0].startswith("SELECT")]
     plan = await explained(behind, sql_backend, captured)
     plan = plan.replace("Index Scan using", "Index Scan Backward using")

@@ -7,14 +7,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.sql.posts.past_ranks import purge_past_ranks
+from adapters.sql.posts.rank_history import purge_rank_history
 from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.posts.ports import RANKS_KEPT
 from application.posts.recount import Recount, RecountCommand, RecountProgress
 from domain.posts.vote import Direction
 from entrypoints.storage import Storage, sql_storage
 from tests.builders import NOW, a_post, a_user, an_actor
-from tests.contracts.stories import given, retried
+from tests.contracts.scenarios import given, retried
 from tests.fakes import SettableClock
 from tests.integration.sql.conftest import OpenDatabase
 
@@ -55,7 +55,7 @@ async def test_nothing_looks_wrong_while_votes_go_on_and_a_repair_loses_none(
     users = [a_user() for _ in range(6)]
     posts = [a_post(users[0]) for _ in range(4)]
     await given(storage, *users, *posts)
-    cast = retried(storage.grouped(CastVote(uow=storage.posts_units, clock=SettableClock())))
+    cast = retried(storage.group_commit(CastVote(uow=storage.posts_units, clock=SettableClock())))
 
     async def voting(seed: int) -> None:
         rng = random.Random(seed)
@@ -94,9 +94,9 @@ async def test_past_ranks_are_purged_when_nobody_may_ask_for_them(open_with: Ope
         await cast.execute(CastVoteCommand(an_actor(alice), post.id, direction))
         clock.advance(2 * RANKS_KEPT)
 
-    assert await purge_past_ranks(database, now=NOW) == 0
-    assert await purge_past_ranks(database, now=clock.now()) == 1
-    assert await purge_past_ranks(database, now=clock.now() + RANKS_KEPT) == 1
+    assert await purge_rank_history(database, now=NOW) == 0
+    assert await purge_rank_history(database, now=clock.now()) == 1
+    assert await purge_rank_history(database, now=clock.now() + RANKS_KEPT) == 1
 
     async with behind.connect() as connection:
         assert (await connection.execute(text("SELECT count(*) FROM past_ranks"))).scalar_one() == 0

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import Executable
 
+from adapters.sql.batched_lookups import KEYS_A_LOOK_UP, LOOK_UPS_AT_ONCE
 from adapters.sql.database import AnyRow, Database, Parameters
-from adapters.sql.look_ups import KEYS_A_LOOK_UP, LOOK_UPS_AT_ONCE
 from adapters.sql.posts.revisions import SqlAuthorRevisions
 from application.shared.errors import StorageUnavailable
 from domain.identity.user import User
@@ -16,7 +16,7 @@ from domain.posts.values import PostText
 from domain.shared.ids import PostId, UserId
 from entrypoints.storage import Storage, sql_storage
 from tests.builders import NOW, a_user, an_actor, an_id
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 from tests.integration.sql.conftest import OpenDatabase
 
 

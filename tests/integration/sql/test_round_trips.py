@@ -11,12 +11,12 @@ from adapters.security.totp import PyotpTotpCodes
 from adapters.sql.database import Database
 from application.identity.open_session import OpenSession, OpenSessionCommand
 from application.identity.register import Register, RegisterCommand
-from application.identity.second_factor import SecondFactorDesk
-from application.identity.tokens import TokenDesk
+from application.identity.second_factor import SecondFactorVerifier
+from application.identity.tokens import TokenIssuer
 from application.posts.cast_vote import CastVote, CastVoteCommand
 from application.posts.publish_post import PublishPost, PublishPostCommand
 from application.posts.views import PostView
-from application.shared.idempotency import IdempotencyKey, Once
+from application.shared.idempotency import IdempotencyClaim, IdempotencyKey
 from domain.identity.values import Device
 from domain.posts.post import Post
 from domain.posts.values import PostText
@@ -24,18 +24,18 @@ from domain.posts.vote import Direction
 from domain.shared.actor import Actor
 from entrypoints.storage import Storage, sql_storage
 from tests.builders import NOW, a_post, a_user, an_actor, an_id
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 from tests.fakes import CountedIds, CountedRefreshTokens, PlainAccessTokens, SettableClock
 from tests.integration.sql.conftest import Captured, OpenDatabase, on_servers
-from tests.integration.sql.line import through_a_line
+from tests.integration.sql.counting_proxy import through_proxy
 
 Operation = Callable[[Storage, Actor, Post], Awaitable[object]]
 
 DEVICE = Device.of("curl/8.9", "192.0.2.7")
 
 
-def a_desk() -> TokenDesk:
-    return TokenDesk(
+def an_issuer() -> TokenIssuer:
+    return TokenIssuer(
         ids=CountedIds(), access_tokens=PlainAccessTokens(SettableClock()), refresh_tokens=CountedRefreshTokens()
     )
 
@@ -57,46 +57,46 @@ async def feed(storage: Storage, actor: Actor, post: Post) -> object:
 async def create(storage: Storage, actor: Actor, post: Post) -> object:
     del post
     use_case = PublishPost(uow=storage.posts_units, authors=storage.authors, ids=CountedIds(), clock=SettableClock())
-    return await storage.grouped(use_case).execute(PublishPostCommand(actor, PostText("news")))
+    return await storage.group_commit(use_case).execute(PublishPostCommand(actor, PostText("news")))
 
 
 async def create_once(storage: Storage, actor: Actor, post: Post) -> object:
     use_case = PublishPost(uow=storage.posts_units, authors=storage.authors, ids=CountedIds(), clock=SettableClock())
     key = IdempotencyKey(str(an_id()))
-    once: Once[PostView] = Once(actor.user_id, key, NOW, lambda view: view.id.encode())
-    return await storage.grouped(use_case).execute(PublishPostCommand(actor, PostText("news"), once=once))
+    once: IdempotencyClaim[PostView] = IdempotencyClaim(actor.user_id, key, NOW, lambda view: view.id.encode())
+    return await storage.group_commit(use_case).execute(PublishPostCommand(actor, PostText("news"), idempotency=once))
 
 
 async def vote(storage: Storage, actor: Actor, post: Post) -> object:
     use_case = CastVote(uow=storage.posts_units, clock=SettableClock())
-    return await storage.grouped(use_case).execute(CastVoteCommand(actor, post.id, Direction.UP))
+    return await storage.group_commit(use_case).execute(CastVoteCommand(actor, post.id, Direction.UP))
 
 
 async def open_a_session(storage: Storage, actor: Actor, post: Post) -> object:
     """Log in, the hash apart."""
     del post
     found = await storage.credentials.by_id(actor.user_id)
-    second_factor = SecondFactorDesk(
+    second_factor = SecondFactorVerifier(
         totp=PyotpTotpCodes(issuer="Postern"),
         box=AesGcmSecretBox(keys=DerivedKeys("a key that everybody knows")),
         recovery_codes=RandomRecoveryCodes(),
     )
     use_case = OpenSession(
-        uow=storage.identity_units, desk=a_desk(), second_factor=second_factor, clock=SettableClock()
+        uow=storage.identity_units, issuer=an_issuer(), second_factor=second_factor, clock=SettableClock()
     )
     command = OpenSessionCommand(found=found, matches=True, device=DEVICE)
-    return await storage.grouped(use_case).execute(command)
+    return await storage.group_commit(use_case).execute(command)
 
 
 async def register(storage: Storage, actor: Actor, post: Post) -> object:
     """Sign up, the hash apart."""
     del actor, post
     somebody = a_user()
-    use_case = Register(uow=storage.identity_units, desk=a_desk(), ids=CountedIds(), clock=SettableClock())
+    use_case = Register(uow=storage.identity_units, issuer=an_issuer(), ids=CountedIds(), clock=SettableClock())
     command = RegisterCommand(
         email=somebody.email, username=somebody.username, name=None, password_hash="a hash", device=DEVICE
     )
-    return await storage.grouped(use_case).execute(command)
+    return await storage.group_commit(use_case).execute(command)
 
 
 async def given_a_reader(open_with: OpenDatabase) -> tuple[Database, Storage, Actor, Post]:
@@ -145,7 +145,7 @@ async def test_logging_in_asks_no_oftener_than_it_must(
 
     What begins a transaction and what ends it are exchanges of their own on PostgreSQL.
     """
-    async with through_a_line(open_with, database_url, pool_size=2, max_overflow=0) as (database, line):
+    async with through_proxy(open_with, database_url, pool_size=2, max_overflow=0) as (database, line):
         storage = sql_storage(database)
         alice = a_user()
         await given(storage, alice)
@@ -180,7 +180,7 @@ async def test_an_operation_asks_the_server_so_often(
     open_with: OpenDatabase, database_url: str, *, operation: Operation, exchanges: int
 ) -> None:
     """As they pass on the wire, so that BEGIN, COMMIT and whatever a driver asks by itself are counted."""
-    async with through_a_line(open_with, database_url, pool_size=2, max_overflow=0) as (database, line):
+    async with through_proxy(open_with, database_url, pool_size=2, max_overflow=0) as (database, line):
         storage = sql_storage(database)
         alice, bob = a_user(), a_user()
         *others, post = [a_post(alice) for _ in range(3)]

@@ -75,7 +75,7 @@ async def test_a_search_is_answered_by_the_full_text_index(
             plan = await explained(behind, sql_backend, captured)
             assert is_by_the_full_text_index(plan, sql_backend), plan
 
-            rest = await storage.search.find(criteria, limit=POSTS, after=first[-1].place)
+            rest = await storage.search.find(criteria, limit=POSTS, after=first[-1].position)
             assert len(rest) == RARE - 3
             plan = await explained(behind, sql_backend, captured)
             assert is_by_the_full_text_index(plan, sql_backend), plan

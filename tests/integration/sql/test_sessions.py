@@ -14,7 +14,7 @@ from application.shared.errors import StorageUnavailable
 from entrypoints.storage import sql_storage
 from tests.backends import SQL_BACKENDS
 from tests.builders import a_user
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 from tests.integration.sql.conftest import OpenDatabase, on_both_engines, on_servers, on_sqlite, writing
 
 MYSQL_LIKE = pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from adapters.sql.engine.fast.servers.pool import _CLOSING_SECONDS
 from application.shared.errors import OutcomeUnknown, StorageUnavailable
 from entrypoints.storage import sql_storage
 from tests.builders import a_post, a_user
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 from tests.integration.sql.conftest import OpenDatabase, connections_out, on_both_engines, on_servers
-from tests.integration.sql.line import through_a_line
+from tests.integration.sql.counting_proxy import through_proxy
 
 STATEMENT_SECONDS = 0.2
 # The driver waits two seconds longer than the server may work.
@@ -24,7 +24,7 @@ TEXT_THAT_FILLS_BUFFERS = "many words " * 90_000
 async def test_a_read_that_is_never_answered_is_given_up_and_the_next_works(
     open_with: OpenDatabase, database_url: str
 ) -> None:
-    async with through_a_line(open_with, database_url, statement_timeout_seconds=STATEMENT_SECONDS) as (database, line):
+    async with through_proxy(open_with, database_url, statement_timeout_seconds=STATEMENT_SECONDS) as (database, line):
         storage = sql_storage(database)
         user = a_user()
         await given(storage, user)
@@ -45,7 +45,7 @@ async def test_a_read_that_is_never_answered_is_given_up_and_the_next_works(
 async def test_what_is_closed_does_not_wait_for_good_byes(
     open_with: OpenDatabase, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with through_a_line(open_with, database_url) as (database, line):
+    async with through_proxy(open_with, database_url) as (database, line):
         storage = sql_storage(database)
         await given(storage, user := a_user())
         assert await storage.accounts.account(user.id) is not None
@@ -67,7 +67,7 @@ async def test_what_is_closed_does_not_wait_for_good_byes(
 async def test_a_write_that_is_never_answered_is_given_up_and_the_next_works(
     open_with: OpenDatabase, database_url: str, text: str
 ) -> None:
-    async with through_a_line(open_with, database_url, statement_timeout_seconds=STATEMENT_SECONDS) as (database, line):
+    async with through_proxy(open_with, database_url, statement_timeout_seconds=STATEMENT_SECONDS) as (database, line):
         storage = sql_storage(database)
         user = a_user()
         await given(storage, user)
@@ -87,12 +87,12 @@ async def test_a_write_that_is_never_answered_is_given_up_and_the_next_works(
 @on_both_engines
 @on_servers
 async def test_a_commit_whose_answer_never_comes_is_in_doubt(open_with: OpenDatabase, database_url: str) -> None:
-    async with through_a_line(open_with, database_url) as (database, line):
+    async with through_proxy(open_with, database_url) as (database, line):
         storage = sql_storage(database)
         async with storage.identity_units() as uow:
             user = a_user()
             await uow.users.add(user)
-            assert await uow.users.standing(user.id) is not None
+            assert await uow.users.role_and_status(user.id) is not None
             line.open.clear()
             committing = asyncio.create_task(uow.commit())
             await asyncio.sleep(0)

@@ -8,7 +8,7 @@ from asyncio.subprocess import PIPE
 
 import pytest
 
-from adapters.sql.commit_marks import SqliteCommits
+from adapters.sql.commit_counter import SqliteCommitCounter
 from adapters.sql.posts.revisions import SqliteAuthorRevisions
 from adapters.sql.sqlite_file import FileGuard
 from application.shared.pending import settled
@@ -17,7 +17,7 @@ from domain.posts.values import PostText
 from domain.shared.ids import PostId
 from entrypoints.storage import sql_storage
 from tests.builders import NOW, a_user, an_actor, an_id
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 from tests.integration.sql.conftest import OpenDatabase, on_sqlite
 
 pytestmark = on_sqlite
@@ -44,7 +44,7 @@ async def test_a_commit_by_another_process_is_seen_at_once(open_with: OpenDataba
     await given(sql_storage(database), alice, bob)
     path = database.sqlite_file
     assert path is not None
-    commits = SqliteCommits(FileGuard(path))
+    commits = SqliteCommitCounter(FileGuard(path))
     revisions = SqliteAuthorRevisions(commits)
     writer = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, str(path), stdin=PIPE, stdout=PIPE)
     assert writer.stdin is not None
@@ -80,7 +80,7 @@ async def test_asking_again_takes_microseconds(open_with: OpenDatabase) -> None:
     alice = a_user()
     await given(sql_storage(database), alice)
     assert database.sqlite_file is not None
-    commits = SqliteCommits(FileGuard(database.sqlite_file))
+    commits = SqliteCommitCounter(FileGuard(database.sqlite_file))
     revisions = SqliteAuthorRevisions(commits)
     await settled(revisions.current(alice.id))
 
@@ -99,7 +99,7 @@ async def test_a_file_that_is_not_there_has_no_revision_until_it_is(open_with: O
     database = open_with()
     path = database.sqlite_file
     assert path is not None
-    commits = SqliteCommits(FileGuard(path.with_name("not there yet.db")))
+    commits = SqliteCommitCounter(FileGuard(path.with_name("not there yet.db")))
     revisions = SqliteAuthorRevisions(commits)
     alice = a_user()
     assert await settled(revisions.current(alice.id)) is None
@@ -118,7 +118,7 @@ async def test_revisions_of_very_many_authors_are_not_all_remembered(
     monkeypatch.setattr("adapters.sql.posts.revisions._REMEMBERED_AUTHORS", 3)
     database = open_with()
     assert database.sqlite_file is not None
-    commits = SqliteCommits(FileGuard(database.sqlite_file))
+    commits = SqliteCommitCounter(FileGuard(database.sqlite_file))
     revisions = SqliteAuthorRevisions(commits)
     authors = [a_user() for _ in range(10)]
     await given(sql_storage(database), *authors)

@@ -7,7 +7,7 @@ from domain.identity.user import User
 from domain.posts.values import PostText
 from entrypoints.storage import Storage, sql_storage
 from tests.builders import NOW, a_post, a_user, an_actor
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 from tests.integration.sql.conftest import OpenDatabase
 
 

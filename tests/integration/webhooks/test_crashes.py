@@ -18,7 +18,7 @@ from domain.webhooks.delivery import DeliveryStatus
 from entrypoints.container import Container
 from entrypoints.storage import Storage
 from tests.builders import a_user, a_webhook, an_actor, an_id
-from tests.contracts.stories import given
+from tests.contracts.scenarios import given
 from tests.contracts.test_webhooks import stored
 from tests.integration.http.conftest import settings
 from tests.integration.webhooks.receivers import answer, receiving, say_nothing

@@ -59,7 +59,7 @@ VIOLATIONS = [
     Violation("sql", "adapters/sql/schema/planted.py", "import adapters.sql.database"),
     Violation("sql", "adapters/sql/billing/__init__.py", ""),
     Violation("confined", "adapters/sql/health.py", "import alembic"),
-    Violation("entrypoints", "entrypoints/settings/info.py", "import entrypoints.storage"),
+    Violation("entrypoints", "entrypoints/settings/metadata.py", "import entrypoints.storage"),
     Violation("entrypoints", "entrypoints/gateway/__init__.py", ""),
     Violation("entrypoints", "entrypoints/relay/process.py", "import entrypoints.http.app"),
     Violation("http", "entrypoints/http/orders/schemas.py", "import entrypoints.http.posts.schemas"),

@@ -11,7 +11,7 @@ from dependency_injector import providers
 import application
 from application.identity.log_in import LogIn
 from application.identity.manage_totp import GetTotp
-from application.shared.grouping import SharesCommit
+from application.shared.group_commit import SharesCommit
 from application.shared.use_case import UseCase
 from entrypoints.container import Container
 from entrypoints.settings import Settings

@@ -11,7 +11,7 @@ from bench import workloads
 from bench.apis import ContractApi
 from bench.client import Client
 from bench.data import CROWD, PASSWORD, READERS, Data
-from bench.http1 import Answer, Request
+from bench.http1 import Request, Response
 from bench.workloads import (
     Create,
     FeedNewDeep,
@@ -52,7 +52,7 @@ class Honest(Client):
         self._change = change
         self._status = status or {}
 
-    def ask(self, request: Request) -> Answer:
+    def ask(self, request: Request) -> Response:
         if request.target == "/api/v1/auth/login":
             credentials = json.loads(request.body)
             assert credentials["password"] == PASSWORD
@@ -71,9 +71,9 @@ class Honest(Client):
         self._change(page)
         return self._answer(200, page)
 
-    def _answer(self, status: int, body: dict[str, Any]) -> Answer:
+    def _answer(self, status: int, body: dict[str, Any]) -> Response:
         raw = json.dumps(body).encode()
-        return Answer(status, (("etag", '"x"'),), raw, len(raw))
+        return Response(status, (("etag", '"x"'),), raw, len(raw))
 
 
 def session(client: Client) -> Session:
@@ -182,13 +182,13 @@ class Walked(Client):
         super().__init__("127.0.0.1:0")
         self.asked: list[tuple[int, int]] = []
 
-    def ask(self, request: Request) -> Answer:
+    def ask(self, request: Request) -> Response:
         given = dict(pair.split("=") for pair in request.target.partition("?")[2].split("&") if pair)
         begin, limit = int(given.get("cursor", 0)), int(given.get("limit", 20))
         self.asked.append((begin, limit))
         page = {"items": list(range(begin, min(begin + limit, 1_000))), "next_cursor": str(begin + limit)}
         raw = json.dumps(page).encode()
-        return Answer(200, (), raw, len(raw))
+        return Response(200, (), raw, len(raw))
 
 
 def test_one_walk_finds_the_shallow_and_the_deep_pages_by_their_cursors() -> None:

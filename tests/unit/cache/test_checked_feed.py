@@ -9,7 +9,7 @@ from adapters.cache.feed import CheckedFeed
 from adapters.cache.pages import ENTRY_OVERHEAD_BYTES
 from application.posts.list_feed import ListFeedQuery
 from application.posts.read_feed import ExactFeed
-from application.shared.commits import CommitMarks
+from application.shared.commit_counter import CommitCounter
 from application.shared.errors import StorageUnavailable
 from application.shared.paging import PageRequest
 from application.shared.pending import settled
@@ -23,12 +23,12 @@ ALICE, BOB = UserId(an_id()), UserId(an_id())
 MINE: Final = ListFeedQuery(PageRequest(), ALICE)
 
 
-class Marks(CommitMarks):
+class Marks(CommitCounter):
     def __init__(self) -> None:
-        self.mark: int | None = 1
+        self.version: int | None = 1
 
     def current(self) -> int | None:
-        return self.mark
+        return self.version
 
 
 class CountedFeed(ExactFeed):
@@ -43,7 +43,7 @@ class CountedFeed(ExactFeed):
 
     async def page(self, query: ListFeedQuery) -> EncodedPage:
         self.loads += 1
-        body = f"{self.loads} at {self.marks.mark}".encode()
+        body = f"{self.loads} at {self.marks.version}".encode()
         await self.open.wait()
         if self.failure is not None:
             raise self.failure
@@ -67,7 +67,7 @@ async def body(cache: ExactFeed, query: ListFeedQuery = MINE) -> bytes:
 async def test_a_page_is_served_again_until_something_is_committed(marks: Marks, feed: CountedFeed) -> None:
     cache = CheckedFeed(feed, commits=marks, ttl_seconds=60, timer=Timer())
     assert [await body(cache), await body(cache)] == [b"1 at 1", b"1 at 1"]
-    marks.mark = 2
+    marks.version = 2
     assert [await body(cache), await body(cache)] == [b"2 at 2", b"2 at 2"]
 
 
@@ -80,7 +80,7 @@ async def test_what_is_kept_is_there_at_once_until_something_is_committed(marks:
     timer.now += 61
     page = await settled(cache.page(MINE))
     assert cache.page(MINE) is page
-    marks.mark = 2
+    marks.version = 2
     assert await settled(cache.page(MINE)) is not page
     assert feed.loads == 4
 
@@ -90,7 +90,7 @@ async def test_a_commit_during_a_load_is_in_the_next_read(marks: Marks, feed: Co
     feed.open.clear()
     early = asyncio.create_task(body(cache))
     await asyncio.sleep(0.01)
-    marks.mark = 2
+    marks.version = 2
     late = asyncio.create_task(body(cache))
     await asyncio.sleep(0.01)
     feed.open.set()
@@ -124,9 +124,9 @@ async def test_nobody_is_shown_what_another_asked_for(marks: Marks, feed: Counte
 async def test_nothing_is_kept_while_nobody_can_say_what_is_current(marks: Marks, feed: CountedFeed) -> None:
     cache = CheckedFeed(feed, commits=marks, ttl_seconds=60, timer=Timer())
     assert await body(cache) == b"1 at 1"
-    marks.mark = None
+    marks.version = None
     assert [await body(cache), await body(cache)] == [b"2 at None", b"3 at None"]
-    marks.mark = 1
+    marks.version = 1
     assert await body(cache) == b"1 at 1"
 
 
@@ -163,7 +163,7 @@ async def test_it_tells_how_often_it_was_hit_missed_and_could_not_vouch(marks: M
     cache = CheckedFeed(feed, commits=marks, ttl_seconds=60, timer=Timer())
     for _ in range(4):
         await body(cache)
-    marks.mark = None
+    marks.version = None
     await body(cache)
     found = cache.statistics
 

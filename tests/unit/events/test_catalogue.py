@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 import domain
-from application.events.catalogue import CATALOGUE, INTERNAL, SCHEMAS, TYPES, is_told, logged
+from application.events.catalogue import CATALOGUE, INTERNAL, SCHEMAS, TYPES, is_external, logged
 from application.events.views import Envelopes, schema_of
 from domain.identity.events import (
     EmailVerified,
@@ -98,7 +98,7 @@ def test_the_samples_are_of_every_kind_that_leaves() -> None:
 def test_what_leaves_keeps_to_its_schema(event: DomainEvent) -> None:
     told = logged(event, id=an_id())
     assert told is not None
-    assert (told.type, told.time, is_told(event)) == (event.name, NOW, True)
+    assert (told.type, told.time, is_external(event)) == (event.name, NOW, True)
     schema = schema_of(told.type, told.version, SCHEMAS[told.type, told.version])
     validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
 

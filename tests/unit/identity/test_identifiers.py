@@ -13,7 +13,7 @@ from domain.identity.identifiers import skeletons
 from domain.identity.reserved import RESERVED, ReservedUsernames
 from domain.identity.values import Username
 from domain.shared.errors import Invalid
-from domain.shared.text import can_be_seen, is_ignorable
+from domain.shared.text import has_visible_character, is_ignorable
 
 NAMES = {
     "Hindi": "राहुल",
@@ -144,7 +144,7 @@ def hides_nothing(raw: str) -> None:
         name = Username.parse(raw)
     except Invalid:
         return
-    assert can_be_seen(name.value)
+    assert has_visible_character(name.value)
     assert not any(map(is_ignorable, name.key))
     assert Username.parse(name.value) == name
 

@@ -13,7 +13,7 @@ from application.shared.use_case import UseCase
 from domain.identity.errors import InvalidCredentials
 from domain.identity.values import Password
 from domain.shared.ids import UserId
-from tests.contracts.stories import retried
+from tests.contracts.scenarios import retried
 from tests.fakes import FastPasswordHasher
 from tests.unit.world import DEVICE, PASSWORD, Interrupted, World
 
@@ -127,7 +127,7 @@ async def test_a_race_that_is_lost_costs_no_second_hash(world: World) -> None:
         hashes.append(None)
 
     open_session = OpenSession(
-        uow=world.storage.identity_units, desk=world.desk, second_factor=world.second_factor, clock=world.clock
+        uow=world.storage.identity_units, issuer=world.issuer, second_factor=world.second_factor, clock=world.clock
     )
 
     class Losing:

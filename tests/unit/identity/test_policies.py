@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.identity.policies import demand_fit_password
+from domain.identity.policies import require_acceptable_password
 from domain.identity.values import EmailAddress, Password, Username
 from domain.shared.errors import Invalid
 
@@ -13,7 +13,9 @@ USERNAME = Username.parse("Alice_In_Wonderland")
 def codes(password: str, *, username: Username | None = USERNAME) -> list[tuple[str, str]]:
     common = {"password1234", "пароль123456"}
     try:
-        demand_fit_password(Password.new(password), email=EMAIL, username=username, is_common=common.__contains__)
+        require_acceptable_password(
+            Password.new(password), email=EMAIL, username=username, is_common=common.__contains__
+        )
     except Invalid as refused:
         return [(fault.field, fault.code) for fault in refused.errors]
     return []
@@ -53,7 +55,7 @@ def test_without_a_username_there_is_none_to_compare_with() -> None:
 
 def test_the_fault_names_the_field_that_was_sent() -> None:
     with pytest.raises(Invalid) as refused:
-        demand_fit_password(
+        require_acceptable_password(
             Password.new("password1234"), email=EMAIL, username=None, is_common=lambda _: True, field="new_password"
         )
 

@@ -6,7 +6,7 @@ import pytest
 
 from domain.identity.events import SessionOpened, SessionRevoked
 from domain.identity.policies import REFRESH_GRACE, SESSION_LIFETIME
-from domain.identity.session import MAX_EARLIER_EXCHANGES, Presented, RevocationReason, Session, SpentToken
+from domain.identity.session import MAX_EARLIER_EXCHANGES, RevocationReason, Session, SpentToken, TokenStatus
 from domain.identity.values import Device
 from domain.shared.ids import SessionId
 from tests.builders import NOW, a_hash, a_session, a_user, an_id
@@ -58,16 +58,16 @@ def test_rotation_spends_the_current_token() -> None:
 
 
 GRACE = [
-    (timedelta(0), Presented.FORGIVEN),
-    (REFRESH_GRACE, Presented.FORGIVEN),
-    (REFRESH_GRACE + TICK, Presented.REUSED),
-    (timedelta(days=1), Presented.REUSED),
+    (timedelta(0), TokenStatus.FORGIVEN),
+    (REFRESH_GRACE, TokenStatus.FORGIVEN),
+    (REFRESH_GRACE + TICK, TokenStatus.REUSED),
+    (timedelta(days=1), TokenStatus.REUSED),
 ]
 
 
 @pytest.mark.parametrize(("after", "verdict"), GRACE)
 def test_a_spent_token_whose_successor_is_in_use_has_a_grace_of_ten_seconds(
-    after: timedelta, verdict: Presented
+    after: timedelta, verdict: TokenStatus
 ) -> None:
     session = a_session(a_user(), current=FIRST)
     session.rotate(SECOND, at=NOW)
@@ -77,7 +77,7 @@ def test_a_spent_token_whose_successor_is_in_use_has_a_grace_of_ten_seconds(
 
 
 @pytest.mark.parametrize(("after", "verdict"), GRACE)
-def test_each_generation_has_a_grace_of_its_own(after: timedelta, verdict: Presented) -> None:
+def test_each_generation_has_a_grace_of_its_own(after: timedelta, verdict: TokenStatus) -> None:
     session = a_session(a_user(), current=a_hash("0"))
     for generation in range(1, 40):
         session.rotate(a_hash(f"{generation}"), at=NOW + generation * TICK)
@@ -92,8 +92,8 @@ def test_an_exchange_does_not_extend_the_grace_of_those_before() -> None:
     session.rotate(SECOND, at=NOW)
     session.rotate(THIRD, at=NOW + REFRESH_GRACE)
 
-    assert session.judge(FIRST, 0, at=NOW + REFRESH_GRACE) is Presented.FORGIVEN
-    assert session.judge(FIRST, 0, at=NOW + REFRESH_GRACE + TICK) is Presented.REUSED
+    assert session.judge(FIRST, 0, at=NOW + REFRESH_GRACE) is TokenStatus.FORGIVEN
+    assert session.judge(FIRST, 0, at=NOW + REFRESH_GRACE + TICK) is TokenStatus.REUSED
 
 
 def test_what_is_remembered_of_exchanges_is_bounded() -> None:
@@ -102,15 +102,15 @@ def test_what_is_remembered_of_exchanges_is_bounded() -> None:
         session.rotate(a_hash(f"{generation}"), at=NOW)
 
     assert len(session.earlier_exchanges) == MAX_EARLIER_EXCHANGES
-    assert session.judge(a_hash("134"), 134, at=NOW) is Presented.FORGIVEN
-    assert session.judge(a_hash("133"), 133, at=NOW) is Presented.REUSED
+    assert session.judge(a_hash("134"), 134, at=NOW) is TokenStatus.FORGIVEN
+    assert session.judge(a_hash("133"), 133, at=NOW) is TokenStatus.REUSED
 
 
 def test_the_parent_of_a_pair_that_was_never_used_is_forgiven_at_any_time() -> None:
     session = a_session(a_user(), current=FIRST)
     session.rotate(SECOND, at=NOW)
 
-    assert session.judge(FIRST, 0, at=NOW + timedelta(days=20)) is Presented.FORGIVEN
+    assert session.judge(FIRST, 0, at=NOW + timedelta(days=20)) is TokenStatus.FORGIVEN
 
 
 def test_a_new_generation_has_not_been_used() -> None:
@@ -135,7 +135,7 @@ def test_the_current_token_is_current_however_late() -> None:
     session = a_session(a_user(), current=FIRST)
     session.rotate(SECOND, at=NOW)
 
-    assert session.judge(SECOND, 1, at=NOW + timedelta(days=20)) is Presented.CURRENT
+    assert session.judge(SECOND, 1, at=NOW + timedelta(days=20)) is TokenStatus.CURRENT
 
 
 def test_a_token_two_generations_old_is_reused_after_its_grace_though_nothing_was_used() -> None:
@@ -143,12 +143,12 @@ def test_a_token_two_generations_old_is_reused_after_its_grace_though_nothing_wa
     session.rotate(SECOND, at=NOW)
     session.rotate(THIRD, at=NOW)
 
-    assert session.judge(FIRST, 0, at=NOW + REFRESH_GRACE + TICK) is Presented.REUSED
-    assert session.judge(SECOND, 1, at=NOW + REFRESH_GRACE + TICK) is Presented.FORGIVEN
+    assert session.judge(FIRST, 0, at=NOW + REFRESH_GRACE + TICK) is TokenStatus.REUSED
+    assert session.judge(SECOND, 1, at=NOW + REFRESH_GRACE + TICK) is TokenStatus.FORGIVEN
 
 
 def test_a_token_that_was_never_spent_is_reused() -> None:
-    assert a_session(a_user(), current=SECOND).judge(FIRST, 0, at=NOW) is Presented.REUSED
+    assert a_session(a_user(), current=SECOND).judge(FIRST, 0, at=NOW) is TokenStatus.REUSED
 
 
 def test_a_revoked_session_is_dead_and_says_why() -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from adapters.live import hub as hub_module
 from adapters.live import stream as stream_module
-from adapters.live.bell import CommitBell
+from adapters.live.commit_signal import CommitSignal
 from adapters.live.hub import LiveHub
-from adapters.live.sse import wording
+from adapters.live.sse import event_format
 from adapters.live.stream import LiveStream
 from adapters.memory.event_log import MemoryEventLog
 from adapters.memory.store import MemoryStore
@@ -38,7 +38,7 @@ class FaultyLog(MemoryEventLog):
     committed: tuple[Callable[[], object], ...] = ()
     """What was committed and has no position yet."""
 
-    async def settle(self, *, limit: int = 1000) -> int:
+    async def assign_positions(self, *, limit: int = 1000) -> int:
         self.asked += 1
         if self.is_down:
             raise StorageUnavailable
@@ -48,7 +48,7 @@ class FaultyLog(MemoryEventLog):
         return len(now)
 
 
-class WatchedBell(CommitBell):
+class WatchedBell(CommitSignal):
     """Counts who waits for it."""
 
     waiting = 0
@@ -66,7 +66,7 @@ class Stage:
     """A hub, what happens, and the time."""
 
     store: MemoryStore = field(default_factory=MemoryStore)
-    bell: WatchedBell = field(default_factory=WatchedBell)
+    commit_signal: WatchedBell = field(default_factory=WatchedBell)
     time: float = 1000.0
     enveloped: int = 0
     swept: int = 0
@@ -91,16 +91,16 @@ class Stage:
         await until(lambda: self.log.asked >= asked + 2)
 
     def open_hub(self, *, max_streams: int = 100, max_streams_of_one: int = 100, poll_seconds: float = 0.01) -> LiveHub:
-        worded = wording(self.envelope)
+        worded = event_format(self.envelope)
 
         def beat(position: int) -> bytes:
             self.swept += 1
-            return worded.beat(position)
+            return worded.heartbeat(position)
 
         return LiveHub(
             self.log,
-            self.bell,
-            replace(worded, beat=beat),
+            self.commit_signal,
+            replace(worded, heartbeat=beat),
             max_streams=max_streams,
             max_streams_of_one=max_streams_of_one,
             timer=lambda: self.time,
@@ -471,9 +471,11 @@ async def test_a_commit_of_this_process_is_looked_for_at_once(stage: Stage) -> N
         listener = await listen(closing.hub)
         await listener.read()
         for _ in range(3):
-            await until(lambda: stage.bell.waiting == 1)
+            await until(lambda: stage.commit_signal.waiting == 1)
             position = stage.happens()
-            await stage.bell.committed([PostEdited(at=NOW, post_id=PostId(an_id(NOW)), author_id=ALICE, version=2)])
+            await stage.commit_signal.committed(
+                [PostEdited(at=NOW, post_id=PostId(an_id(NOW)), author_id=ALICE, version=2)]
+            )
             await listener.events_to(position)
 
 

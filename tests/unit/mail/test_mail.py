@@ -56,7 +56,7 @@ class Scripted(MailTransport):
 async def test_a_mail_that_was_delayed_is_tried_again() -> None:
     transport = Scripted(DeliveryDelayed("busy"), DeliveryDelayed("busy"))
     queue = MailQueue(transport, waits=(0.01, 0.01))
-    queue.put(MAIL)
+    queue.enqueue(MAIL)
     await until(lambda: transport.delivered == [MAIL])
     assert transport.attempts == 3
 
@@ -64,7 +64,7 @@ async def test_a_mail_that_was_delayed_is_tried_again() -> None:
 async def test_a_mail_is_given_up_after_the_last_attempt(caplog: pytest.LogCaptureFixture) -> None:
     transport = Scripted(*(DeliveryDelayed("busy") for _ in range(9)))
     queue = MailQueue(transport, waits=(0.001, 0.001))
-    queue.put(MAIL)
+    queue.enqueue(MAIL)
     await until(lambda: "gave up a mail" in caplog.text)
     assert (transport.attempts, transport.delivered) == (3, [])
     assert "Hello" not in caplog.text
@@ -75,7 +75,7 @@ async def test_a_mail_is_given_up_after_the_last_attempt(caplog: pytest.LogCaptu
 async def test_a_mail_that_was_refused_is_not_tried_again(failure: Exception, caplog: pytest.LogCaptureFixture) -> None:
     transport = Scripted(failure)
     queue = MailQueue(transport, waits=(0.001,))
-    queue.put(MAIL)
+    queue.enqueue(MAIL)
     await until(lambda: MAIL.subject in caplog.text)
     await queue.close()
     assert transport.attempts == 1
@@ -83,22 +83,22 @@ async def test_a_mail_that_was_refused_is_not_tried_again(failure: Exception, ca
 
 async def test_a_full_queue_takes_no_more_and_nobody_waits() -> None:
     queue = MailQueue(Scripted(*(DeliveryDelayed("busy") for _ in range(9))), capacity=2, waits=(60.0,))
-    queue.put(MAIL)
-    queue.put(MAIL)
+    queue.enqueue(MAIL)
+    queue.enqueue(MAIL)
     with pytest.raises(Overloaded):
-        queue.put(MAIL)
+        queue.enqueue(MAIL)
     await queue.close()
 
 
 async def test_at_the_end_what_waits_is_tried_a_last_time() -> None:
     transport = Scripted(DeliveryDelayed("busy"))
     queue = MailQueue(transport, waits=(600.0, 600.0))
-    queue.put(MAIL)
+    queue.enqueue(MAIL)
     await until(lambda: transport.attempts == 1)
     await asyncio.wait_for(queue.close(), 5)
     assert transport.delivered == [MAIL]
     with pytest.raises(Overloaded):
-        queue.put(MAIL)
+        queue.enqueue(MAIL)
 
 
 async def test_at_the_end_a_server_that_hangs_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
@@ -107,7 +107,7 @@ async def test_at_the_end_a_server_that_hangs_is_not_waited_for(caplog: pytest.L
             await asyncio.sleep(3600)
 
     queue = MailQueue(Hanging(), drain_seconds=0.05)
-    queue.put(MAIL)
+    queue.enqueue(MAIL)
     await asyncio.wait_for(queue.close(), 5)
     assert "gave up 1 mails" in caplog.text
 
@@ -238,9 +238,9 @@ def test_what_is_no_smtp_url_is_refused(url: str) -> None:
 
 
 def test_only_this_very_machine_gets_mail_without_tls() -> None:
-    assert SmtpServer.parse("smtp://mail.example.com").demands_starttls
-    assert not SmtpServer.parse("smtp://127.0.0.1:1025").demands_starttls
-    assert not SmtpServer.parse("smtps://mail.example.com").demands_starttls
+    assert SmtpServer.parse("smtp://mail.example.com").requires_starttls
+    assert not SmtpServer.parse("smtp://127.0.0.1:1025").requires_starttls
+    assert not SmtpServer.parse("smtps://mail.example.com").requires_starttls
 
 
 class Server:

@@ -88,10 +88,10 @@ def test_an_order_is_moved_by_administrators_alone() -> None:
 
 def test_an_order_exists_for_its_customer_and_administrators_alone() -> None:
     order = an_order(ALICE)
-    order.show_to(an_actor(ALICE))
-    order.show_to(an_actor(ADMIN))
+    order.require_visible_to(an_actor(ALICE))
+    order.require_visible_to(an_actor(ADMIN))
     with pytest.raises(OrderNotFound):
-        order.show_to(an_actor(a_user("mallory", role=Role.MODERATOR)))
+        order.require_visible_to(an_actor(a_user("mallory", role=Role.MODERATOR)))
 
 
 def test_an_order_without_an_address_can_be_cancelled_and_not_shipped() -> None:

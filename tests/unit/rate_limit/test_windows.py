@@ -1,7 +1,7 @@
 """Windows in memory, by a clock that is set."""
 
 from adapters.rate_limit.windows import MemoryRateLimiter, WindowStorage
-from application.shared.rate_limit import Charge, Limit, RateLimited, Standing, place_of
+from application.shared.rate_limit import Charge, Limit, LimitState, RateLimited, client_network
 
 
 class Timer:
@@ -65,16 +65,16 @@ async def test_a_flood_of_one_limit_leaves_the_windows_of_another_alone() -> Non
 
 
 def test_a_place_is_an_ipv4_address_or_the_64_of_an_ipv6_one() -> None:
-    assert place_of("192.0.2.7") == "192.0.2.7"
-    assert place_of("2001:db8:1:2:3:4:5:6") == place_of("2001:db8:1:2::") == "2001:db8:1:2::/64"
-    assert place_of("2001:db8:1:3::") == "2001:db8:1:3::/64"
-    assert place_of("::ffff:192.0.2.7") == "192.0.2.7"
-    assert place_of("a socket") == "a socket"
+    assert client_network("192.0.2.7") == "192.0.2.7"
+    assert client_network("2001:db8:1:2:3:4:5:6") == client_network("2001:db8:1:2::") == "2001:db8:1:2::/64"
+    assert client_network("2001:db8:1:3::") == "2001:db8:1:3::/64"
+    assert client_network("::ffff:192.0.2.7") == "192.0.2.7"
+    assert client_network("a socket") == "a socket"
 
 
 def test_the_wait_is_that_of_the_longest_limit_that_is_exceeded_in_whole_seconds() -> None:
     minute, hour = Limit("minute", 1, 60), Limit("hour", 1, 3600)
 
-    assert RateLimited([Standing(minute, -1, 30.2), Standing(hour, 0, 3000)]).retry_after_seconds == 31
-    assert RateLimited([Standing(minute, -1, 30.2), Standing(hour, -1, 3000)]).retry_after_seconds == 3000
-    assert RateLimited([Standing(minute, -1, 0)]).retry_after_seconds == 1
+    assert RateLimited([LimitState(minute, -1, 30.2), LimitState(hour, 0, 3000)]).retry_after_seconds == 31
+    assert RateLimited([LimitState(minute, -1, 30.2), LimitState(hour, -1, 3000)]).retry_after_seconds == 3000
+    assert RateLimited([LimitState(minute, -1, 0)]).retry_after_seconds == 1

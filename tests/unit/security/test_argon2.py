@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import argon2
 import pytest
 
-from adapters.security.argon2 import Argon2PasswordHasher, HashingSettings, _tell, available_cores
-from application.identity.ports import PasswordVerdict
+from adapters.security.argon2 import Argon2PasswordHasher, HashingSettings, _notify, available_cores
+from application.identity.ports import PasswordCheck
 from application.shared.errors import Overloaded
 from domain.identity.values import Password
 from tests.waiting import until
@@ -215,7 +215,7 @@ async def test_hashes_are_told_of_together_where_those_who_wait_gain_by_it(
     hasher = Argon2PasswordHasher(HashingSettings(threads=1))
     hasher._admitted, hasher._seconds_each = admitted, seconds_each
 
-    assert hasher._gains_by_waiting() == gains
+    assert hasher._batching_pays() == gains
 
     await hasher.close()
 
@@ -224,7 +224,7 @@ async def test_hashes_are_told_of_together_where_those_who_wait_gain_by_it(
 async def telling_late(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Argon2PasswordHasher]:
     """A hasher that tells of a hash as late as it ever does."""
     hasher = Argon2PasswordHasher(HashingSettings(memory_kib=64, iterations=1, threads=1, queue=100))
-    monkeypatch.setattr(hasher, "_gains_by_waiting", lambda: hasher.admitted > 0)
+    monkeypatch.setattr(hasher, "_batching_pays", lambda: hasher.admitted > 0)
     yield hasher
     await hasher.close()
 
@@ -236,9 +236,9 @@ async def test_hashes_told_of_together_are_each_ones_own(
 
     def tell(waiting: Sequence["asyncio.Future[None]"]) -> None:
         told.append(len(waiting))
-        _tell(waiting)
+        _notify(waiting)
 
-    monkeypatch.setattr("adapters.security.argon2._tell", tell)
+    monkeypatch.setattr("adapters.security.argon2._notify", tell)
     passwords = [Password.new(f"the walrus of number {number}") for number in range(10)]
     hashing = [asyncio.create_task(telling_late.hash(password)) for password in passwords]
     await until(lambda: telling_late.admitted == 10)
@@ -334,7 +334,7 @@ async def test_lone_surrogates_are_characters_like_any_other(hasher: Argon2Passw
 
     verdict = await hasher.verify(await hasher.hash(password), password)
 
-    assert verdict == PasswordVerdict(matches=True, outdated=False)
+    assert verdict == PasswordCheck(matches=True, outdated=False)
 
 
 def test_one_core_stays_with_the_event_loop() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.security.common_passwords import DIGEST_BYTES, PackagedCommonPasswords, digest, is_pattern
-from domain.identity.policies import demand_fit_password
+from domain.identity.policies import require_acceptable_password
 from domain.identity.values import EmailAddress, Password
 from domain.shared.errors import Invalid
 from tools import common_passwords as tool
@@ -51,7 +51,7 @@ COMMON = PackagedCommonPasswords()
 )
 def test_a_password_that_is_tried_first_is_refused(password: str) -> None:
     with pytest.raises(Invalid) as refused:
-        demand_fit_password(
+        require_acceptable_password(
             Password.new(password),
             email=EmailAddress.parse("alice@example.org"),
             username=None,

@@ -43,17 +43,17 @@ def test_a_cursor_of_another_installation_is_refused() -> None:
 
 def test_a_cursor_outlives_a_rotation_of_the_key() -> None:
     rotated = HmacCursorCodec(keys=DerivedKeys("a new secret", ["a secret for the tests"]))
-    place = an_id()
+    position = an_id()
 
-    assert rotated.decode("feed", CODEC.encode("feed", place)) == place
-    assert rotated.encode("feed", place) != CODEC.encode("feed", place)
-    assert refused(CODEC.encode("feed", place), rotated, "other")
+    assert rotated.decode("feed", CODEC.encode("feed", position)) == position
+    assert rotated.encode("feed", position) != CODEC.encode("feed", position)
+    assert refused(CODEC.encode("feed", position), rotated, "other")
 
 
 def test_a_scope_does_not_run_into_the_place() -> None:
     """The bytes that are sealed are scope and place on end; a shifted border must not make the same."""
-    place = UUID(bytes=b"A" * 16)
-    cursor = CODEC.encode("feedA", place)
+    position = UUID(bytes=b"A" * 16)
+    cursor = CODEC.encode("feedA", position)
 
     assert refused(cursor, scope="feed")
     assert refused(cursor, scope="feedAA")

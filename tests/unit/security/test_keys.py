@@ -17,7 +17,7 @@ def test_every_purpose_has_a_key_of_its_own() -> None:
     purposes = [
         keys.access_tokens,
         keys.cursors,
-        keys.kept_answers,
+        keys.stored_responses,
         keys.pseudonyms,
         keys.refresh_chains,
         keys.secret_boxes,

@@ -84,27 +84,27 @@ def test_the_longest_chain_that_is_followed_is_checked_to_its_end() -> None:
     session = a_session(a_user(), id=FIRST.session_id, current=TOKENS.hash(last), generation=MAX_STEPS)
     forged = RefreshToken(FIRST.session_id, 0, bytes(32))
 
-    assert TOKENS.leads_to(FIRST, session)
-    assert not TOKENS.leads_to(forged, session)
+    assert TOKENS.chain_reaches(FIRST, session)
+    assert not TOKENS.chain_reaches(forged, session)
 
 
 def test_beyond_that_an_old_token_is_believed_so_that_reuse_closes_its_session() -> None:
     session = a_session(a_user(), id=FIRST.session_id, generation=MAX_STEPS + 1)
 
-    assert TOKENS.leads_to(FIRST, session)
+    assert TOKENS.chain_reaches(FIRST, session)
 
 
 def test_but_never_one_of_another_session() -> None:
     session = a_session(a_user(), generation=MAX_STEPS + 1)
 
-    assert not TOKENS.leads_to(FIRST, session)
+    assert not TOKENS.chain_reaches(FIRST, session)
 
 
 def test_the_largest_generation_a_token_can_claim_is_merely_not_genuine() -> None:
     claimed = RefreshToken(FIRST.session_id, 2**32 - 1, FIRST.secret)
 
     assert TOKENS.parse(TOKENS.serialize(claimed)) == claimed
-    assert not TOKENS.leads_to(claimed, a_session(a_user(), id=FIRST.session_id, generation=3))
+    assert not TOKENS.chain_reaches(claimed, a_session(a_user(), id=FIRST.session_id, generation=3))
 
 
 ROTATED = ChainedRefreshTokens(keys=DerivedKeys("a new secret", ["a secret for the tests"]))
@@ -122,8 +122,8 @@ def test_reuse_is_told_across_a_rotation() -> None:
     current = ROTATED.successor(TOKENS.successor(FIRST))
     session = a_session(a_user(), id=FIRST.session_id, current=TOKENS.hash(current), generation=2)
 
-    assert ROTATED.leads_to(FIRST, session)
-    assert TOKENS.leads_to(FIRST, session)
+    assert ROTATED.chain_reaches(FIRST, session)
+    assert TOKENS.chain_reaches(FIRST, session)
 
 
 def test_without_its_key_the_current_token_still_holds_and_a_spent_one_becomes_invalid() -> None:
@@ -131,6 +131,6 @@ def test_without_its_key_the_current_token_still_holds_and_a_spent_one_becomes_i
     current = TOKENS.successor(FIRST)
     session = a_session(a_user(), id=FIRST.session_id, current=TOKENS.hash(current), generation=1)
 
-    assert later.leads_to(current, session)
-    assert not later.leads_to(FIRST, session)
+    assert later.chain_reaches(current, session)
+    assert not later.chain_reaches(FIRST, session)
     assert later.successor(current).secret[:4] == later.first(FIRST.session_id).secret[:4]

@@ -85,16 +85,16 @@ def a_session_id() -> SessionId:
 
 
 async def test_nothing_is_known_before_the_first_reading(watch: PolledRevocations) -> None:
-    assert not watch.are_known()
-    await watch.catch_up()
-    assert watch.are_known()
+    assert not watch.are_current()
+    await watch.refresh()
+    assert watch.are_current()
 
 
 async def test_knowledge_is_trusted_from_the_beginning_of_a_reading_for_less_than_a_second(
     watch: PolledRevocations, timer: Timer, log: Log
 ) -> None:
     log.gate = asyncio.Event()
-    reading = asyncio.create_task(watch.catch_up())
+    reading = asyncio.create_task(watch.refresh())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     timer.now += 0.5  # It takes half a second: what was committed meanwhile may not be in it.
@@ -102,27 +102,27 @@ async def test_knowledge_is_trusted_from_the_beginning_of_a_reading_for_less_tha
     await reading
 
     timer.now += TRUST_SECONDS - 0.5
-    assert watch.are_known()
+    assert watch.are_current()
     timer.now += 0.001
-    assert not watch.are_known()
+    assert not watch.are_current()
     assert TRUST_SECONDS < 1
 
 
 async def test_a_token_up_to_the_revoked_generation_is_covered(watch: PolledRevocations, log: Log) -> None:
     session, other = a_session_id(), a_session_id()
     log.entries = [Revocation(session, 3)]
-    await watch.catch_up()
+    await watch.refresh()
 
-    assert [watch.cover(session, generation) for generation in (0, 3, 4)] == [True, True, False]
-    assert not watch.cover(other, 0)
+    assert [watch.is_revoked(session, generation) for generation in (0, 3, 4)] == [True, True, False]
+    assert not watch.is_revoked(other, 0)
 
 
 async def test_an_earlier_revocation_does_not_take_a_later_one_back(watch: PolledRevocations, log: Log) -> None:
     session = a_session_id()
     log.entries = [Revocation(session, EVERY_GENERATION), Revocation(session, 3)]
-    await watch.catch_up()
+    await watch.refresh()
 
-    assert watch.cover(session, 1_000_000)
+    assert watch.is_revoked(session, 1_000_000)
 
 
 async def test_the_process_that_commits_knows_at_once(known: KnownRevocations, watch: PolledRevocations) -> None:
@@ -136,25 +136,25 @@ async def test_the_process_that_commits_knows_at_once(known: KnownRevocations, w
         ]
     )
 
-    assert watch.cover(closed, 77)
-    assert (watch.cover(withdrawn, 2), watch.cover(withdrawn, 3)) == (True, False)
+    assert watch.is_revoked(closed, 77)
+    assert (watch.is_revoked(withdrawn, 2), watch.is_revoked(withdrawn, 3)) == (True, False)
 
 
 async def test_everything_that_concerns_a_living_token_is_read_at_the_start_and_after_a_gap(
     watch: PolledRevocations, timer: Timer, log: Log
 ) -> None:
-    await watch.catch_up()
+    await watch.refresh()
     timer.now += 1
-    await watch.catch_up()
+    await watch.refresh()
     timer.now += WINDOW_SECONDS / 2 + 1
-    await watch.catch_up()
+    await watch.refresh()
 
     assert log.asked == [LIFETIME + MARGIN_SECONDS, WINDOW_SECONDS, LIFETIME + MARGIN_SECONDS]
 
 
 async def test_callers_at_the_same_time_share_one_reading(watch: PolledRevocations, log: Log) -> None:
     log.gate = asyncio.Event()
-    callers = [asyncio.create_task(watch.catch_up()) for _ in range(50)]
+    callers = [asyncio.create_task(watch.refresh()) for _ in range(50)]
     await asyncio.sleep(0.01)
     log.gate.set()
     await asyncio.gather(*callers)
@@ -164,13 +164,13 @@ async def test_callers_at_the_same_time_share_one_reading(watch: PolledRevocatio
 
 async def test_a_reading_goes_on_although_whoever_asked_hangs_up(watch: PolledRevocations, log: Log) -> None:
     log.gate = asyncio.Event()
-    first, second = asyncio.create_task(watch.catch_up()), asyncio.create_task(watch.catch_up())
+    first, second = asyncio.create_task(watch.refresh()), asyncio.create_task(watch.refresh())
     await asyncio.sleep(0.01)
     first.cancel()
     log.gate.set()
     await second
 
-    assert watch.are_known()
+    assert watch.are_current()
     assert first.cancelled()
 
 
@@ -178,39 +178,39 @@ async def test_a_reading_that_began_too_long_ago_is_followed_by_another(
     watch: PolledRevocations, timer: Timer, log: Log
 ) -> None:
     log.gate = asyncio.Event()
-    caller = asyncio.create_task(watch.catch_up())
+    caller = asyncio.create_task(watch.refresh())
     await asyncio.sleep(0.01)
     timer.now += TRUST_SECONDS + 0.1
     log.gate.set()
     await caller
 
     assert len(log.asked) == 2
-    assert watch.are_known()
+    assert watch.are_current()
 
 
 async def test_who_asks_in_the_turn_in_which_such_a_reading_ends_waits_for_another(
     watch: PolledRevocations, timer: Timer, log: Log
 ) -> None:
     log.gate = asyncio.Event()
-    first = asyncio.create_task(watch.catch_up())
+    first = asyncio.create_task(watch.refresh())
     await asyncio.sleep(0.01)
     timer.now += TRUST_SECONDS + 0.1
     log.gate.set()  # The reading ends in the next turn, and this comes right after it:
-    second = asyncio.create_task(watch.catch_up())
+    second = asyncio.create_task(watch.refresh())
     await asyncio.gather(first, second)
 
     assert len(log.asked) == 2
-    assert watch.are_known()
+    assert watch.are_current()
 
 
 async def test_what_cannot_be_read_stays_unknown(watch: PolledRevocations, log: Log) -> None:
     log.is_down = True
-    await watch.catch_up()
-    assert not watch.are_known()
+    await watch.refresh()
+    assert not watch.are_current()
 
     log.is_down = False
-    await watch.catch_up()
-    assert watch.are_known()
+    await watch.refresh()
+    assert watch.are_current()
 
 
 async def test_a_caller_does_not_wait_for_ever(
@@ -218,10 +218,10 @@ async def test_a_caller_does_not_wait_for_ever(
 ) -> None:
     monkeypatch.setattr("adapters.security.revocations.CATCH_UP_SECONDS", 0.05)
     log.gate = asyncio.Event()  # No test opens it: that this ends is the proof.
-    await watch.catch_up()
+    await watch.refresh()
 
     assert log.asked
-    assert not watch.are_known()
+    assert not watch.are_current()
     await watch.close()
 
 
@@ -237,13 +237,13 @@ async def test_the_watch_reads_again_and_again_and_survives_an_outage(
     await until(lambda: len(log.asked) > readings + 2)
     log.is_down = False
     log.entries = [Revocation(session, EVERY_GENERATION)]
-    await until(lambda: watch.cover(session, 0))
+    await until(lambda: watch.is_revoked(session, 0))
     readings = len(log.asked)
     await until(lambda: len(log.asked) > readings + 2)
     timer.now += 0.1
     await watch.close()
 
-    assert watch.cover(session, 0)
+    assert watch.is_revoked(session, 0)
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 2, "once when it began, once when it ended"
 

@@ -426,11 +426,11 @@ def test_no_setting_resembles_another_so_much_that_the_hint_would_mislead() -> N
     ("given", "alone"), [("", True), ("localhost", True), ("api.example.com", False), ("*", False)]
 )
 def test_a_server_that_no_name_leads_to_is_told_of(given: str, alone: bool) -> None:
-    assert Settings.load({**PRODUCTION, "ALLOWED_HOSTS": given}).answers_itself_alone is alone
+    assert Settings.load({**PRODUCTION, "ALLOWED_HOSTS": given}).allows_own_hosts_only is alone
 
 
 def test_a_server_drains_where_load_balancers_have_to_notice() -> None:
-    assert Settings.load({"SECRET_KEY": "k" * 40}).drains_for_seconds == 0
-    assert Settings.load(PRODUCTION).drains_for_seconds == 5
-    assert Settings.load({**PRODUCTION, "DRAIN_SECONDS": "0"}).drains_for_seconds == 0
-    assert Settings.load({"SECRET_KEY": "k" * 40, "DRAIN_SECONDS": "2.5"}).drains_for_seconds == 2.5
+    assert Settings.load({"SECRET_KEY": "k" * 40}).effective_drain_seconds == 0
+    assert Settings.load(PRODUCTION).effective_drain_seconds == 5
+    assert Settings.load({**PRODUCTION, "DRAIN_SECONDS": "0"}).effective_drain_seconds == 0
+    assert Settings.load({"SECRET_KEY": "k" * 40, "DRAIN_SECONDS": "2.5"}).effective_drain_seconds == 2.5

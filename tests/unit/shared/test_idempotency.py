@@ -6,21 +6,21 @@ from hashlib import sha256
 
 import pytest
 
-from adapters.memory.idempotency import MemoryKeptAnswers
+from adapters.memory.idempotency import MemoryStoredResponses
 from adapters.memory.store import MemoryStore
-from adapters.security.answer_vault import AesGcmAnswerVault
 from adapters.security.keys import DerivedKeys
+from adapters.security.response_cipher import AesGcmResponseCipher
 from application.shared.errors import TransientFailure
 from application.shared.idempotency import (
     COUNTED_FROM,
-    Answered,
     Idempotency,
+    IdempotencyClaim,
     IdempotencyInFlight,
     IdempotencyKey,
-    KeptAnswer,
+    IdempotentResponse,
     KeyContended,
     KeyTaken,
-    Once,
+    StoredResponse,
     TooManyIdempotencyKeys,
 )
 from domain.shared.errors import Invalid, NotFound
@@ -42,12 +42,12 @@ async def test_one_key_more_than_an_account_may_have_is_refused_and_what_is_kept
         await desk.ask(Creation(None), key="one more")
 
     replayed = await desk.ask(Creation(KeyTaken()), key="key 1")
-    assert replayed == Answered(b"kept", replayed=True)
-    desk.store.kept_answers.clear()
+    assert replayed == IdempotentResponse(b"kept", replayed=True)
+    desk.store.stored_responses.clear()
     with pytest.raises(TooManyIdempotencyKeys):  # It is counted once a minute.
         await desk.ask(Creation(None), key="one more")
     desk.clock.advance(timedelta(minutes=1))
-    assert await desk.ask(Creation(None), key="one more") == Answered(b"created", replayed=False)
+    assert await desk.ask(Creation(None), key="one more") == IdempotentResponse(b"created", replayed=False)
 
 
 async def test_an_account_is_counted_once_a_minute_and_only_from_its_hundredth_request_on() -> None:
@@ -67,12 +67,12 @@ async def test_two_processes_pass_the_maximum_by_no_more_than_both_create_in_a_m
     processes = [Idempotency(kept=desk.kept, vault=desk.vault, clock=desk.clock, max_keys=most) for _ in range(2)]
 
     async def ask(process: int, key: str) -> bool:
-        async def keeps(_: Once[str]) -> str:
+        async def keeps(_: IdempotencyClaim[str]) -> str:
             desk.keep_under(key)
             return "created"
 
         try:
-            await processes[process].carry_out(
+            await processes[process].run_once(
                 keeps, owner=OWNER, key=IdempotencyKey(key), digest=ASKED, render=str.encode
             )
         except TooManyIdempotencyKeys:
@@ -87,7 +87,7 @@ async def test_two_processes_pass_the_maximum_by_no_more_than_both_create_in_a_m
     assert [await ask(process, "one more") for process in (0, 1)] == [False, False]
 
 
-class CountingKeptAnswers(MemoryKeptAnswers):
+class CountingKeptAnswers(MemoryStoredResponses):
     counted = 0
 
     async def count(self, owner: UserId, *, limit: int) -> int:
@@ -100,9 +100,9 @@ class Creation:
 
     def __init__(self, *ends: Exception | None) -> None:
         self._ends = list(ends)
-        self.attempts: list[Once[str]] = []
+        self.attempts: list[IdempotencyClaim[str]] = []
 
-    async def __call__(self, once: Once[str]) -> str:
+    async def __call__(self, once: IdempotencyClaim[str]) -> str:
         self.attempts.append(once)
         end = self._ends.pop(0)
         if end is not None:
@@ -114,22 +114,22 @@ class Desk:
     def __init__(self, **options: int) -> None:
         self.clock = SettableClock()
         self.store = MemoryStore()
-        self.vault = AesGcmAnswerVault(keys=DerivedKeys("a key that everybody knows"))
+        self.vault = AesGcmResponseCipher(keys=DerivedKeys("a key that everybody knows"))
         self.kept = CountingKeptAnswers(self.store)
         self.idempotency = Idempotency(kept=self.kept, vault=self.vault, clock=self.clock, **options)
 
-    async def ask(self, creation: Creation, *, digest: bytes = ASKED, key: str = KEY.value) -> Answered:
-        return await self.idempotency.carry_out(
+    async def ask(self, creation: Creation, *, digest: bytes = ASKED, key: str = KEY.value) -> IdempotentResponse:
+        return await self.idempotency.run_once(
             creation, owner=OWNER, key=IdempotencyKey(key), digest=digest, render=str.encode
         )
 
     def keep_under(self, key: str) -> None:
         sealed = self.vault.seal(ASKED + b"kept", owner=OWNER, key=IdempotencyKey(key))
-        self.store.kept_answers[OWNER, key] = KeptAnswer(sealed, self.clock.now())
+        self.store.stored_responses[OWNER, key] = StoredResponse(sealed, self.clock.now())
 
     def keep(self, answer: bytes, *, age: timedelta = timedelta()) -> None:
         sealed = self.vault.seal(ASKED + answer, owner=OWNER, key=KEY)
-        self.store.kept_answers[OWNER, KEY.value] = KeptAnswer(sealed, self.clock.now() - age)
+        self.store.stored_responses[OWNER, KEY.value] = StoredResponse(sealed, self.clock.now() - age)
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def desk() -> Desk:
 
 async def test_a_claim_that_lost_a_race_is_made_again_at_once(desk: Desk) -> None:
     creation = Creation(KeyContended(), KeyContended(), None)
-    assert await desk.ask(creation) == Answered(b"created", replayed=False)
+    assert await desk.ask(creation) == IdempotentResponse(b"created", replayed=False)
 
 
 async def test_a_claim_that_loses_three_races_is_in_flight(desk: Desk) -> None:
@@ -151,7 +151,7 @@ async def test_a_claim_that_loses_three_races_is_in_flight(desk: Desk) -> None:
 
 async def test_a_wait_that_was_given_up_is_not_begun_again(desk: Desk) -> None:
     class Waiting(Creation):
-        async def __call__(self, once: Once[str]) -> str:
+        async def __call__(self, once: IdempotencyClaim[str]) -> str:
             desk.clock.advance(timedelta(seconds=5))
             return await super().__call__(once)
 
@@ -162,20 +162,20 @@ async def test_a_wait_that_was_given_up_is_not_begun_again(desk: Desk) -> None:
 
 
 async def test_a_key_that_was_freed_in_between_is_claimed_anew(desk: Desk) -> None:
-    assert await desk.ask(Creation(KeyTaken(), None)) == Answered(b"created", replayed=False)
+    assert await desk.ask(Creation(KeyTaken(), None)) == IdempotentResponse(b"created", replayed=False)
 
 
 async def test_a_key_of_a_day_ago_is_freed_and_claimed_at_the_present(desk: Desk) -> None:
     desk.keep(b"of yesterday", age=timedelta(hours=24))
     creation = Creation(KeyTaken(), None)
-    assert await desk.ask(creation) == Answered(b"created", replayed=False)
-    assert desk.store.kept_answers == {}
+    assert await desk.ask(creation) == IdempotentResponse(b"created", replayed=False)
+    assert desk.store.stored_responses == {}
     assert creation.attempts[-1].at == desk.clock.now()
 
 
 async def test_a_key_of_almost_a_day_ago_is_answered_as_then(desk: Desk) -> None:
     desk.keep(b"of yesterday", age=timedelta(hours=24) - timedelta(microseconds=1))
-    assert await desk.ask(Creation(KeyTaken())) == Answered(b"of yesterday", replayed=True)
+    assert await desk.ask(Creation(KeyTaken())) == IdempotentResponse(b"of yesterday", replayed=True)
 
 
 @pytest.mark.parametrize("failure", [NotFound(), TransientFailure(), ZeroDivisionError()], ids=repr)
@@ -187,7 +187,7 @@ async def test_a_failure_goes_to_the_caller_and_the_key_may_be_used_again(desk: 
 
 async def test_a_caller_who_hangs_up_leaves_nothing_in_flight(desk: Desk) -> None:
     class Endless(Creation):
-        async def __call__(self, once: Once[str]) -> str:
+        async def __call__(self, once: IdempotencyClaim[str]) -> str:
             self.attempts.append(once)
             return await asyncio.Future()
 

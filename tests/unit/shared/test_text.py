@@ -15,9 +15,9 @@ from domain.shared.text import (
     EXPANSION,
     NON_STARTERS_MAX,
     _runs,
-    can_be_seen,
     canonical_key,
     has_control_characters,
+    has_visible_character,
     identifier_key,
     is_ignorable,
     is_stream_safe,
@@ -183,14 +183,14 @@ UNSEEN = [
 
 @pytest.mark.parametrize("text", UNSEEN, ids=ascii)
 def test_what_shows_nothing_is_not_seen_however_often_it_is_there(text: str) -> None:
-    assert not can_be_seen(text)
-    assert not can_be_seen(text * 5_000)
-    assert not can_be_seen(f" \u200b{text}\u3164")
+    assert not has_visible_character(text)
+    assert not has_visible_character(text * 5_000)
+    assert not has_visible_character(f" \u200b{text}\u3164")
 
 
 @given(st.text(st.sampled_from([text for text in UNSEEN if text]), max_size=60))
 def test_no_mixture_of_it_is_seen(text: str) -> None:
-    assert not can_be_seen(text)
+    assert not has_visible_character(text)
 
 
 @pytest.mark.parametrize(
@@ -205,13 +205,13 @@ def test_no_mixture_of_it_is_seen(text: str) -> None:
     ids=ascii,
 )
 def test_letters_signs_and_emoji_are_seen(text: str) -> None:
-    assert can_be_seen(text)
-    assert can_be_seen("\u200b" * 9_000 + text)
+    assert has_visible_character(text)
+    assert has_visible_character("\u200b" * 9_000 + text)
 
 
 def test_nobody_reads_on_after_ten_thousand_characters_of_nothing() -> None:
-    assert can_be_seen("\u200b" * 9_999 + "a")
-    assert not can_be_seen("\u200b" * 10_000 + "a")
+    assert has_visible_character("\u200b" * 9_999 + "a")
+    assert not has_visible_character("\u200b" * 10_000 + "a")
 
 
 @given(texts)

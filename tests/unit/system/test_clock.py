@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.system.clock import SharedClock
+from adapters.system.clock_sync import SET_BACK, SKEW, ClockSynchronizer
 from adapters.system.ids import Uuid7Generator
-from adapters.system.timekeeper import SET_BACK, SKEW, TimeKeeper
 from application.shared.clock import StorageTime, TimeReading
 from application.shared.errors import StorageUnavailable
 from application.shared.health import Notices
@@ -39,7 +39,7 @@ class Machine:
         self.passes(asking)
         reading = TimeReading(self.database, 0.0, self.newest)
         self.passes(answering)
-        return self.clock.steer(reading, asked_at=asked_at, answered_at=self.seconds)
+        return self.clock.adjust(reading, asked_at=asked_at, answered_at=self.seconds)
 
     @property
     def error(self) -> float:
@@ -152,7 +152,7 @@ def test_it_never_runs_backwards(steps: list[tuple[float, float, float, float]])
         assert (last := machine.clock.now()) >= told
 
 
-class Told(StorageTime):
+class SetTime(StorageTime):
     def __init__(self) -> None:
         self.now: datetime | None = datetime.now(UTC)
         self.newest: UUID | None = None
@@ -166,11 +166,11 @@ class Told(StorageTime):
 class Kept:
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.source, self.notices, self.ids, self.steps = Told(), Notices(), Uuid7Generator(), 0
+        self.source, self.notices, self.ids, self.steps = SetTime(), Notices(), Uuid7Generator(), 0
         self.source.now = NOW
         self.host = SettableClock()
         self.clock = SharedClock(self.host, timer=lambda: self.seconds)
-        self.keeper = TimeKeeper(self.source, self.clock, self.ids, self.notices, on_step=self.stepped)
+        self.keeper = ClockSynchronizer(self.source, self.clock, self.ids, self.notices, on_step=self.stepped)
 
     def stepped(self) -> None:
         self.steps += 1

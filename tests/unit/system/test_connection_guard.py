@@ -47,7 +47,7 @@ class World:
         self.guard = ConnectionGuard(
             self.listener.fileno(),
             ConnectionLimits(**(usual | limits)),
-            place_of=lambda address: address,
+            network_of=lambda address: address,
             is_exempt=self.exempt.__contains__,
             streams=self.streams,
             now=self.clock,
@@ -236,7 +236,7 @@ async def main():
         most=100, per_address=100, answer_seconds=30, answer_rate=240, stuck_per_address=9, stuck_in_all=9
     )
     guard = ConnectionGuard(
-        listener.fileno(), limits, place_of=str, is_exempt=lambda address: False, streams=set()
+        listener.fileno(), limits, network_of=str, is_exempt=lambda address: False, streams=set()
     )
     await guard.start()
     kept = []

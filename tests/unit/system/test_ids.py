@@ -13,7 +13,7 @@ from adapters.system.clock import SystemClock
 from adapters.system.ids import RandomUsernames, Uuid7Generator
 from application.shared.ids import IdGenerator
 from domain.identity.values import Username
-from domain.shared.ids import moment_of, smallest_id_at
+from domain.shared.ids import smallest_id_at, timestamp_of
 from tests.builders import NOW
 from tests.fakes import CountedIds
 
@@ -78,7 +78,7 @@ def test_the_smallest_id_of_a_moment_divides_the_earlier_from_the_rest(moment: d
 
 @given(moments)
 def test_an_id_says_which_moment_it_was_made_for(moment: datetime) -> None:
-    assert moment_of(Uuid7Generator().new(moment)) == moment
+    assert timestamp_of(Uuid7Generator().new(moment)) == moment
 
 
 @given(st.lists(moments, min_size=2))
@@ -93,7 +93,7 @@ def test_a_clock_set_back_an_hour_makes_ids_that_sort_above_those_that_are_there
     before = Uuid7Generator().new(NOW)
     restarted = Uuid7Generator()
 
-    restarted.stay_above(before)
+    restarted.raise_floor(before)
     made = [restarted.new(NOW - timedelta(hours=1)) for _ in range(100)]
 
     assert all(earlier < later for earlier, later in pairwise([before, *made]))
@@ -104,21 +104,21 @@ def test_a_clock_set_back_an_hour_makes_ids_that_sort_above_those_that_are_there
 def test_a_tail_that_is_used_up_goes_over_into_the_next_microsecond() -> None:
     last = UUID(int=smallest_id_at(NOW).int | (1 << 62) - 1)
     ids = Uuid7Generator()
-    ids.stay_above(last)
+    ids.raise_floor(last)
 
     following = ids.new(NOW - timedelta(hours=1))
 
     assert following > last
     assert (following.version, following.variant) == (7, RFC_4122)
-    assert moment_of(following) == NOW + MICROSECOND
+    assert timestamp_of(following) == NOW + MICROSECOND
 
 
 def test_what_is_no_id_of_ours_holds_nothing_up() -> None:
     ids = Uuid7Generator()
 
-    ids.stay_above(UUID("ffffffff-ffff-4fff-bfff-ffffffffffff"))
+    ids.raise_floor(UUID("ffffffff-ffff-4fff-bfff-ffffffffffff"))
 
-    assert moment_of(ids.new(NOW)) == NOW
+    assert timestamp_of(ids.new(NOW)) == NOW
 
 
 def test_a_naive_moment_is_a_defect() -> None:

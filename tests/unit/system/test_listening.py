@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from adapters.system.listening import bind, hang_up_on_silent, keep_out, leave_to_others, listens, renewed
+from adapters.system.listening import (
+    bind,
+    close_silent_connections,
+    drop_new_connections,
+    listens,
+    renewed,
+    stop_accepting,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what the kernel does is Linux's")
 
@@ -39,7 +46,7 @@ def test_who_is_kept_out_was_not_there_before(address: str) -> None:
     listener.listen()
     with _connect(listener) as waiting:
         waiting.sendall(b"asked")
-        assert keep_out(listener.fileno())
+        assert drop_new_connections(listener.fileno())
         with pytest.raises(TimeoutError):
             _connect(listener, patience=0.2)
         taken, _ = listener.accept()
@@ -56,7 +63,7 @@ def test_a_backlog_is_left_to_whoever_else_has_the_socket(address: str) -> None:
     # As a successor has it: another descriptor of the same socket.
     other = listener.dup()
     listener.setblocking(False)
-    leave_to_others(listener.fileno())
+    stop_accepting(listener.fileno())
     with _connect(other) as asking:
         assert select.select([listener], [], [], 0.05)[0] == []
         with pytest.raises(BlockingIOError):
@@ -101,7 +108,7 @@ def test_connections_that_ask_nothing_are_hung_up_on_and_no_others(address: str)
                 while True:
                     busy.send(bytes(65536))
             before = len(list(Path("/proc/self/fd").iterdir()))
-            hang_up_on_silent(port)
+            close_silent_connections(port)
             assert len(list(Path("/proc/self/fd").iterdir())) == before
             assert taken.recv(1) == b""
             with pytest.raises(BlockingIOError):

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.cache.redis import RedisAuthorRevisions
 from adapters.security.revocations import KnownRevocations, PolledRevocations
-from adapters.shared.redis_lane import Lane
+from adapters.shared.redis_shared_connection import SharedConnection
 from adapters.shared.supervision import Failures, counted, supervise
 from adapters.system.background import TaskBackground
 from adapters.system.periodic import Periodic
@@ -29,19 +29,19 @@ SRC: Final = Path(__file__).parents[3] / "src"
 LOOPS: Final = {
     "adapters/cache/redis.py:start": "supervised",
     "adapters/security/revocations.py:start": "supervised",
-    "adapters/shared/redis_lane.py:_open_breaker": "supervised",
+    "adapters/shared/redis_shared_connection.py:_open_breaker": "supervised",
     "adapters/system/background.py:submit": "supervised",
     "adapters/system/periodic.py:start": "supervised",
-    "adapters/system/timekeeper.py:start": "supervised",
+    "adapters/system/clock_sync.py:start": "supervised",
     "adapters/system/worker.py:start": "supervised",
     "adapters/live/hub.py:_started": "ends its streams, whose readers come back and begin it again",
     "adapters/telemetry/request_log.py:_hand_over": "begun again with the next line",
-    "adapters/shared/redis_lane.py:_ask": "begun with each batch; who waits is turned away when it fails",
-    "adapters/sql/look_ups.py:_begin": "begun with each batch, and again when it fails and others wait",
-    "adapters/sql/engine/fast/servers/shared_commits.py:_begin": (
+    "adapters/shared/redis_shared_connection.py:_ask": "begun with each batch; who waits is turned away when it fails",
+    "adapters/sql/batched_lookups.py:_begin": "begun with each batch, and again when it fails and others wait",
+    "adapters/sql/engine/fast/servers/group_commit.py:_begin": (
         "begun with each batch, and again when it fails and others wait"
     ),
-    "adapters/sql/engine/fast/sqlite/groups.py:run": "begun with each batch; who waits hears of its failure",
+    "adapters/sql/engine/fast/sqlite/group_commit.py:run": "begun with each batch; who waits hears of its failure",
     "entrypoints/cli/worker.py:_end_with_the_parent": "waits for one thing, the end of the parent",
 }
 """Where something is begun that goes on by itself, and what becomes of it when it fails."""
@@ -50,16 +50,16 @@ JOBS: Final = frozenset(
         "adapters/cache/feed.py:_begin",
         "adapters/cache/pages.py:spawn",
         "adapters/cache/redis.py:committed",
-        "adapters/mail/queue.py:put",
+        "adapters/mail/queue.py:enqueue",
         "adapters/memory/unit_of_work.py:commit",
         "adapters/security/api_key_directory.py:_read",
         "adapters/security/revocations.py:_read",
         "adapters/sql/health.py:_check_writes",
         "adapters/sql/engine/fast/servers/pool.py:_close",
         "adapters/sql/engine/fast/servers/pool.py:close",
-        "adapters/sql/engine/fast/servers/shared_commits.py:_commit",
+        "adapters/sql/engine/fast/servers/group_commit.py:_commit_jobs",
         "adapters/sql/engine/fast/sqlite/engine.py:_look",
-        "adapters/sql/engine/fast/sqlite/groups.py:_run_group",
+        "adapters/sql/engine/fast/sqlite/group_commit.py:_run_group",
         "adapters/sql/engine/fast/sqlite/units.py:close",
         "adapters/sql/unit_of_work.py:commit",
         "adapters/webhooks/dispatcher.py:_start",
@@ -69,7 +69,7 @@ JOBS: Final = frozenset(
         "entrypoints/http/edge/conditional.py:_compress_aside",
         "entrypoints/http/edge/deadlines.py:_give_up",
         "entrypoints/http/edge/exchange.py:__call__",
-        "entrypoints/http/live/wire.py:__call__",
+        "entrypoints/http/live/event_stream.py:__call__",
     }
 )
 """Where one job is begun, which ends by itself and concerns whoever set it off."""
@@ -252,7 +252,7 @@ class _OddFence:
 
 async def test_the_watch_over_the_fence_survives_what_it_had_not_foreseen() -> None:
     fence: Any = _OddFence()
-    revisions = RedisAuthorRevisions(Lane("a test", lambda: None), fence, lease_seconds=0.004)  # type: ignore[arg-type, return-value] # neither is asked
+    revisions = RedisAuthorRevisions(SharedConnection("a test", lambda: None), fence, lease_seconds=0.004)  # type: ignore[arg-type, return-value] # neither is asked
     await revisions.start()
     await until(lambda: fence.asked > 5)
     await revisions.close()
@@ -286,8 +286,8 @@ class _OddConnection:
 async def test_redis_is_tried_again_after_what_nobody_had_foreseen(monkeypatch: pytest.MonkeyPatch) -> None:
     _OddConnection.made = 0
     made: Any = _OddConnection
-    lane = Lane("a test", made)
-    monkeypatch.setattr("adapters.shared.redis_lane.FIRST_RETRY_SECONDS", 0.001)
+    lane = SharedConnection("a test", made)
+    monkeypatch.setattr("adapters.shared.redis_shared_connection.FIRST_RETRY_SECONDS", 0.001)
     with pytest.raises(Unavailable):
         await lane.ask([("PING",)])
     assert not lane.is_usable

@@ -16,7 +16,7 @@ from granian.constants import Interfaces
 
 from adapters.system.server_state import ServerStateFile
 from entrypoints.cli import supervisor as module
-from entrypoints.cli.supervisor import Supervisor, _Place, _Worker
+from entrypoints.cli.supervisor import Supervisor, _Slot, _Worker
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all workers have one socket")
 
@@ -41,7 +41,7 @@ class Parent:
     started: list[Process] = field(default_factory=list)
     cannot_start: bool = False
 
-    def start(self, place: _Place, *, is_successor: bool = False) -> _Worker:
+    def start(self, place: _Slot, *, is_successor: bool = False) -> _Worker:
         if self.cannot_start:
             raise BlockingIOError("no more processes")
         here, there = Pipe(duplex=False)
@@ -50,7 +50,7 @@ class Parent:
         return _Worker(self.started[-1], here, ready_by=time.monotonic() + 60 if is_successor else None)
 
     def attend(self) -> None:
-        self.supervisor._attend()
+        self.supervisor._run_due_actions()
 
     def ready(self, *processes: Process) -> None:
         for process in processes:
@@ -63,8 +63,8 @@ class Parent:
         self.attend()
 
     @property
-    def places(self) -> list[_Place]:
-        return self.supervisor._places
+    def places(self) -> list[_Slot]:
+        return self.supervisor._slots
 
 
 class StartParent:
@@ -109,7 +109,7 @@ def client() -> Iterator[socket.socket]:
         yield client
 
 
-def _connect(client: socket.socket, place: _Place) -> None:
+def _connect(client: socket.socket, place: _Slot) -> None:
     """Have the connection wait in the backlog of a place; nobody accepts in these tests."""
     client.connect(place.listener.getsockname())
 

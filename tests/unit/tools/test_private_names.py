@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Insert, create_engine
 from sqlalchemy.engine import RootTransaction
 
-from adapters.sql.engine.fast.private_names import USED, demand, missing
+from adapters.sql.engine.fast.private_names import USED, missing, require_private_names
 from tools.private_names import check, main, uses
 
 pytestmark = pytest.mark.untraced
@@ -125,7 +125,7 @@ def test_one_that_is_gone_is_named_with_the_way_out(owner: str, name: str) -> No
     )
 
     with pytest.raises(RuntimeError, match=rf"asyncmy [0-9.]+ has no {owner}\.{name}: set DATABASE_ENGINE=plain"):
-        demand(connection)
+        require_private_names(connection)
 
 
 @pytest.mark.parametrize("library", [*USED, "granian"])

@@ -23,7 +23,7 @@ class Limits:
     lock: float
 
 
-class Verdict(Enum):
+class ErrorKind(Enum):
     """What a failed statement means for whoever sent it."""
 
     TRANSIENT = "it lost a race, and would likely pass if run again"
@@ -116,7 +116,7 @@ class Dialect(ABC):
         ...
 
     @abstractmethod
-    def verdict(self, error: DBAPIError) -> Verdict | None:
+    def classify(self, error: DBAPIError) -> ErrorKind | None:
         """Judge an error that is neither a lost connection nor a violated constraint."""
         ...
 
@@ -125,7 +125,7 @@ class Dialect(ABC):
 
         After a fail-over the old primary keeps them, and answers reads from a state that falls behind.
         """
-        return self.verdict(error) is Verdict.NO_WRITES
+        return self.classify(error) is ErrorKind.NO_WRITES
 
     @abstractmethod
     def violation(self, error: DBAPIError) -> Violation | None: ...

@@ -29,7 +29,7 @@ from sqlalchemy.dialects.mysql import insert, match
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
-from adapters.sql.dialects.base import Dialect, Limits, Verdict, Violation
+from adapters.sql.dialects.base import Dialect, ErrorKind, Limits, Violation
 from adapters.sql.tables import AuthorRevisionRow, CacheFenceRow, PostWordsRow, table_of
 from adapters.sql.types import Id
 
@@ -108,11 +108,11 @@ _UNAVAILABLE = frozenset(
 _VERDICTS: Final = {
     code: verdict
     for verdict, codes in (
-        (Verdict.TRANSIENT, _TRANSIENT),
-        (Verdict.NO_WRITES, _NO_WRITES),
-        (Verdict.NO_ROOM, _NO_ROOM),
-        (Verdict.DAMAGED, _DAMAGED),
-        (Verdict.UNAVAILABLE, _UNAVAILABLE),
+        (ErrorKind.TRANSIENT, _TRANSIENT),
+        (ErrorKind.NO_WRITES, _NO_WRITES),
+        (ErrorKind.NO_ROOM, _NO_ROOM),
+        (ErrorKind.DAMAGED, _DAMAGED),
+        (ErrorKind.UNAVAILABLE, _UNAVAILABLE),
     )
     for code in codes
 }
@@ -223,7 +223,7 @@ class MysqlDialect(Dialect):
         )
         cursor.close()
 
-    def verdict(self, error: DBAPIError) -> Verdict | None:
+    def classify(self, error: DBAPIError) -> ErrorKind | None:
         code = _code(error)
         return None if code is None else _VERDICTS.get(code)
 

@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR, insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
-from adapters.sql.dialects.base import Dialect, Limits, Verdict, Violation
+from adapters.sql.dialects.base import Dialect, ErrorKind, Limits, Violation
 from adapters.sql.tables import AuthorRevisionRow, CacheFenceRow, PostWordsRow, table_of
 from adapters.sql.types import Id
 
@@ -57,9 +57,9 @@ _NO_WRITES = "25006"
 _DAMAGED = frozenset({"XX001", "XX002"})
 """Corrupted data, a corrupted index. XX000 is the server's own confusion, and may well be ours."""
 _VERDICT_BY_CLASS = {
-    "08": Verdict.UNAVAILABLE,  # connections
-    "53": Verdict.NO_ROOM,  # disk full, out of memory, too many connections
-    "58": Verdict.UNAVAILABLE,  # errors of the system around it: input and output, files
+    "08": ErrorKind.UNAVAILABLE,  # connections
+    "53": ErrorKind.NO_ROOM,  # disk full, out of memory, too many connections
+    "58": ErrorKind.UNAVAILABLE,  # errors of the system around it: input and output, files
 }
 _KINDS = {"23505": "uq", "23503": "fk", "23514": "ck"}
 
@@ -142,15 +142,15 @@ class PostgresqlDialect(Dialect):
     def prepare(self, connection: DBAPIConnection, limits: Limits, *, read_only: bool, full: bool = True) -> None:
         """Do nothing: everything was said in connecting."""
 
-    def verdict(self, error: DBAPIError) -> Verdict | None:
+    def classify(self, error: DBAPIError) -> ErrorKind | None:
         state = _state(error)
         if state in _TRANSIENT:
-            return Verdict.TRANSIENT
+            return ErrorKind.TRANSIENT
         if state in _UNAVAILABLE:
-            return Verdict.UNAVAILABLE
+            return ErrorKind.UNAVAILABLE
         if state == _NO_WRITES:
-            return Verdict.NO_WRITES
-        return Verdict.DAMAGED if state in _DAMAGED else _VERDICT_BY_CLASS.get(state[:2])
+            return ErrorKind.NO_WRITES
+        return ErrorKind.DAMAGED if state in _DAMAGED else _VERDICT_BY_CLASS.get(state[:2])
 
     def violation(self, error: DBAPIError) -> Violation | None:
         kind = _KINDS.get(_state(error))

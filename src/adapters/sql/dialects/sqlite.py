@@ -29,24 +29,24 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
-from adapters.sql.dialects.base import Dialect, Limits, Verdict, Violation
+from adapters.sql.dialects.base import Dialect, ErrorKind, Limits, Violation
 from adapters.sql.tables import AuthorRevisionRow, CacheFenceRow, PostWordsRow, Row, table_of
 from adapters.sql.types import Id
 
 _VERDICTS: Final = {
-    "SQLITE_BUSY": Verdict.TRANSIENT,
-    "SQLITE_LOCKED": Verdict.TRANSIENT,
-    "SQLITE_CANTOPEN": Verdict.UNAVAILABLE,
-    "SQLITE_PROTOCOL": Verdict.UNAVAILABLE,
-    "SQLITE_INTERRUPT": Verdict.UNAVAILABLE,  # a read took too long
-    "SQLITE_IOERR": Verdict.UNAVAILABLE,
-    "SQLITE_FULL": Verdict.NO_ROOM,
-    "SQLITE_NOMEM": Verdict.NO_ROOM,
-    "SQLITE_NOLFS": Verdict.NO_ROOM,  # the file would be larger than its file system can hold
-    "SQLITE_READONLY": Verdict.NO_WRITES,
-    "SQLITE_PERM": Verdict.NO_WRITES,
-    "SQLITE_CORRUPT": Verdict.DAMAGED,
-    "SQLITE_NOTADB": Verdict.DAMAGED,
+    "SQLITE_BUSY": ErrorKind.TRANSIENT,
+    "SQLITE_LOCKED": ErrorKind.TRANSIENT,
+    "SQLITE_CANTOPEN": ErrorKind.UNAVAILABLE,
+    "SQLITE_PROTOCOL": ErrorKind.UNAVAILABLE,
+    "SQLITE_INTERRUPT": ErrorKind.UNAVAILABLE,  # a read took too long
+    "SQLITE_IOERR": ErrorKind.UNAVAILABLE,
+    "SQLITE_FULL": ErrorKind.NO_ROOM,
+    "SQLITE_NOMEM": ErrorKind.NO_ROOM,
+    "SQLITE_NOLFS": ErrorKind.NO_ROOM,  # the file would be larger than its file system can hold
+    "SQLITE_READONLY": ErrorKind.NO_WRITES,
+    "SQLITE_PERM": ErrorKind.NO_WRITES,
+    "SQLITE_CORRUPT": ErrorKind.DAMAGED,
+    "SQLITE_NOTADB": ErrorKind.DAMAGED,
 }
 """By the name of the error without what extends it: `SQLITE_IOERR_FSYNC` is a `SQLITE_IOERR`."""
 _MIGRATION_WAIT_SECONDS = 600
@@ -160,7 +160,7 @@ class SqliteDialect(Dialect):
             cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 
-    def verdict(self, error: DBAPIError) -> Verdict | None:
+    def classify(self, error: DBAPIError) -> ErrorKind | None:
         return _VERDICTS.get("_".join(_error_name(error).split("_", 2)[:2]))
 
     def violation(self, error: DBAPIError) -> Violation | None:

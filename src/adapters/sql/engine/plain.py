@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from adapters.shared.cancellation import CancellationKept, is_cancelled
-from adapters.sql.dialects.base import Dialect, Limits, Verdict
+from adapters.sql.dialects.base import Dialect, ErrorKind, Limits
 from adapters.sql.engine.port import Engine, PoolState, Unit
-from adapters.sql.errors import CAUGHT, CannotConnect, InDoubt, Named
+from adapters.sql.errors import CAUGHT, CannotConnect, CommitInDoubt, ConstraintErrors
 from adapters.sql.rows import AnyRow, Parameters, Rows, rows_of
 from adapters.sql.settings import DatabaseSettings
 from adapters.sql.sqlite_file import FileGuard
@@ -34,8 +34,10 @@ class PlainUnit(Unit):
         self._engine = engine
         self._session: AsyncSession | None = None
 
-    async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:
-        del named
+    async def run(
+        self, statement: Executable, parameters: Parameters, constraint_errors: ConstraintErrors | None = None
+    ) -> Rows:
+        del constraint_errors
         with CancellationKept():
             return rows_of(await (await self._begun()).execute(statement, dict(parameters)))
 
@@ -52,7 +54,7 @@ class PlainUnit(Unit):
             self._engine.demand_file()
         except (DBAPIError, OSError) as error:
             if self._engine.leaves_doubt(error):
-                raise InDoubt from error
+                raise CommitInDoubt from error
             raise
 
     async def close(self) -> None:
@@ -133,10 +135,10 @@ class PlainEngine(Engine):
     def demand_file(self) -> None:
         """Raise `FileGone` when the file is not the one that was opened."""
         if self._guard is not None:
-            self._guard.demand()
+            self._guard.require_same_file()
 
-    async def fetch_all(self, statement: Executable, parameters: Parameters, *, brief: bool) -> Sequence[AnyRow]:
-        del brief
+    async def fetch_all(self, statement: Executable, parameters: Parameters, *, on_loop: bool) -> Sequence[AnyRow]:
+        del on_loop
         with CancellationKept():
             connection = await self.connected(self._reads.connect())
             try:
@@ -144,8 +146,8 @@ class PlainEngine(Engine):
             finally:
                 await connection.close()
 
-    async def fetch_one(self, statement: Executable, parameters: Parameters, *, brief: bool) -> AnyRow | None:
-        rows = await self.fetch_all(statement, parameters, brief=brief)
+    async def fetch_one(self, statement: Executable, parameters: Parameters, *, on_loop: bool) -> AnyRow | None:
+        rows = await self.fetch_all(statement, parameters, on_loop=on_loop)
         return rows[0] if rows else None
 
     def unit(self) -> Unit:
@@ -156,7 +158,7 @@ class PlainEngine(Engine):
         try:
             return await connecting
         except CAUGHT as error:
-            if isinstance(error, DBAPIError) and self._dialect.verdict(error) is None:
+            if isinstance(error, DBAPIError) and self._dialect.classify(error) is None:
                 raise CannotConnect(str(error)) from error
             raise
         except Exception as error:
@@ -167,7 +169,7 @@ class PlainEngine(Engine):
         """Tell whether a commit that failed by `error` may be durable all the same."""
         if not isinstance(error, DBAPIError):
             return True
-        cut = error.connection_invalidated or self._dialect.verdict(error) is Verdict.UNAVAILABLE
+        cut = error.connection_invalidated or self._dialect.classify(error) is ErrorKind.UNAVAILABLE
         return cut and not self._dialect.is_demoted(error)
 
     def pools(self) -> Sequence[PoolState]:

@@ -68,7 +68,7 @@ class SqlEventLog(EventLog):
         self._database = database
         self._positions_with_commit = database.dialect.single_writer
 
-    async def settle(self, *, limit: int = 1000) -> int:
+    async def assign_positions(self, *, limit: int = 1000) -> int:
         if self._positions_with_commit or await self._database.fetch_one(_WAITING, {}) is None:
             return 0
         async with Transaction(self._database) as transaction:
@@ -83,17 +83,17 @@ class SqlEventLog(EventLog):
 
     async def read(self, *, after: int, limit: int) -> list[LoggedEvent]:
         # Events hold no texts, only what they are of: 200 of them are some 60 KB, along one index.
-        rows = await self._database.fetch_all(_READ, {"after": after, "rows": limit}, brief=True)
+        rows = await self._database.fetch_all(_READ, {"after": after, "rows": limit}, on_loop=True)
         return [event_from(row) for row in rows]
 
     async def head(self) -> int:
         return await self._number(_HEAD)
 
-    async def tail(self) -> int:
+    async def position_before_oldest(self) -> int:
         return await self._number(_TAIL)
 
     async def _number(self, statement: Any) -> int:
-        row = await self._database.fetch_one(statement, {}, brief=True)  # an end of the primary key
+        row = await self._database.fetch_one(statement, {}, on_loop=True)  # an end of the primary key
         return 0 if row is None else int(row.position)
 
     async def _clear(self, transaction: Transaction, ids: list[int]) -> None:

@@ -21,19 +21,19 @@ from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 from adapters.sql.database import Database
 from adapters.sql.events.log import EVENT_COLUMNS, event_from
 from adapters.sql.outbox import SHARDS, shard_of
-from adapters.sql.tables import EventLogRow, OutboxRow, RelayLetterRow, RelayShardRow, table_of
+from adapters.sql.tables import EventLogRow, OutboxRow, RelayRetryRow, RelayShardRow, table_of
 from adapters.sql.transaction import Transaction, write
 from adapters.sql.types import Id
 from application.events.ports import (
     NOTHING,
     Claim,
+    ClaimedBatch,
     Lag,
-    Letter,
     Outcome,
     RelayLedger,
     RelayQueue,
-    Taken,
-    first_of_each,
+    RetryEntry,
+    first_by_subject,
 )
 from application.shared.errors import TransientFailure
 from application.shared.event_log import LoggedEvent
@@ -41,7 +41,7 @@ from application.shared.event_log import LoggedEvent
 _LOG = table_of(EventLogRow)
 _OUTBOX = table_of(OutboxRow)
 _SHARDS = table_of(RelayShardRow)
-_LETTERS = table_of(RelayLetterRow)
+_LETTERS = table_of(RelayRetryRow)
 
 _SHARDS_AT_ONCE: Final = 16
 """A quarter of them: four relays find work side by side, and a single one is not slowed down by claiming."""
@@ -139,12 +139,12 @@ _REVIVE = (
 _REVIVE_SOME = _REVIVE.where(_LETTERS.c.event_id.in_(bindparam("ids", expanding=True, type_=Id)))
 
 
-def _letter_from(row: Any) -> Letter:
-    return Letter(event_from(row), row.attempts, row.next_attempt_at, row.error, bool(row.dead))
+def _retry_entry_from(row: Any) -> RetryEntry:
+    return RetryEntry(event_from(row), row.attempts, row.next_attempt_at, row.error, bool(row.dead))
 
 
-def _values(letter: Letter) -> dict[str, Any]:
-    event = letter.event
+def _values(entry: RetryEntry) -> dict[str, Any]:
+    event = entry.event
     return {
         "position": event.position,
         "event_id": event.id,
@@ -156,34 +156,34 @@ def _values(letter: Letter) -> dict[str, Any]:
         "public": event.public,
         "time": event.time,
         "data": event.data,
-        **_state(letter),
+        **_state(entry),
     }
 
 
-def _state(letter: Letter) -> dict[str, Any]:
+def _state(entry: RetryEntry) -> dict[str, Any]:
     return {
-        "dead": letter.dead,
-        "attempts": letter.attempts,
-        "next_attempt_at": letter.next_attempt_at or _AT_ONCE,
-        "error": letter.error,
+        "dead": entry.dead,
+        "attempts": entry.attempts,
+        "next_attempt_at": entry.next_attempt_at or _AT_ONCE,
+        "error": entry.error,
     }
 
 
 class _Claim(Claim):
-    def __init__(self, taken: Taken, handled_to: Mapping[int, int]) -> None:
-        self._taken = taken
+    def __init__(self, batch: ClaimedBatch, handled_to: Mapping[int, int]) -> None:
+        self._batch = batch
         self._handled_to = handled_to
 
     @property
-    def taken(self) -> Taken:
-        return self._taken
+    def batch(self) -> ClaimedBatch:
+        return self._batch
 
     @abstractmethod
     async def finish(self, outcome: Outcome) -> None: ...
 
     async def _record(self, transaction: Transaction, outcome: Outcome) -> None:
         upto = dict(self._handled_to)
-        for event in self._taken.events:
+        for event in self._batch.events:
             shard = shard_of(event.subject)
             upto[shard] = max(upto[shard], event.position)
         for event in outcome.unhandled:
@@ -191,19 +191,19 @@ class _Claim(Claim):
             upto[shard] = min(upto[shard], event.position - 1)
         moved = [{"of": shard, "upto": to} for shard, to in upto.items() if to != self._handled_to[shard]]
         await transaction.run_many(_PASS, moved)
-        await transaction.run_many(_REMOVE, [{"at_position": letter.event.position} for letter in outcome.delivered])
-        changed = [{"at_position": letter.event.position, **_state(letter)} for letter in outcome.refused]
+        await transaction.run_many(_REMOVE, [{"at_position": entry.event.position} for entry in outcome.delivered])
+        changed = [{"at_position": entry.event.position, **_state(entry)} for entry in outcome.refused]
         await transaction.run_many(_CHANGE, changed)
         # Beyond what is passed, an event is still the log's, and will be met again.
-        added = [letter for letter in outcome.put_off if letter.event.position <= upto[shard_of(letter.event.subject)]]
-        await transaction.run_many(_ADD, [_values(letter) for letter in added])
+        added = [entry for entry in outcome.deferred if entry.event.position <= upto[shard_of(entry.event.subject)]]
+        await transaction.run_many(_ADD, [_values(entry) for entry in added])
 
 
 class _Locked(_Claim):
     """The transaction that holds the locks is the one that records."""
 
-    def __init__(self, transaction: Transaction, taken: Taken, handled_to: Mapping[int, int]) -> None:
-        super().__init__(taken, handled_to)
+    def __init__(self, transaction: Transaction, batch: ClaimedBatch, handled_to: Mapping[int, int]) -> None:
+        super().__init__(batch, handled_to)
         self._transaction = transaction
 
     async def finish(self, outcome: Outcome) -> None:
@@ -212,8 +212,8 @@ class _Locked(_Claim):
 
 
 class _Leased(_Claim):
-    def __init__(self, database: Database, lease: UUID, taken: Taken, handled_to: Mapping[int, int]) -> None:
-        super().__init__(taken, handled_to)
+    def __init__(self, database: Database, lease: UUID, batch: ClaimedBatch, handled_to: Mapping[int, int]) -> None:
+        super().__init__(batch, handled_to)
         self._database = database
         self._lease = lease
 
@@ -257,16 +257,16 @@ class _SqlRelay(RelayQueue, RelayLedger):
             times += [row.time for row in rows]
         return min((time for time in times if time <= now), default=None)
 
-    async def dead(self, *, limit: int) -> Sequence[Letter]:
+    async def dead(self, *, limit: int) -> Sequence[RetryEntry]:
         rows = await self._database.fetch_all(_LIST, {"is_dead": True, "rows": limit})
-        return [_letter_from(row) for row in rows]
+        return [_retry_entry_from(row) for row in rows]
 
-    async def pending(self, *, limit: int) -> Sequence[Letter]:
+    async def pending(self, *, limit: int) -> Sequence[RetryEntry]:
         rows = await self._database.fetch_all(_LIST, {"is_dead": False, "rows": limit})
-        found = [_letter_from(row) for row in rows]
+        found = [_retry_entry_from(row) for row in rows]
         for shard, handled_to in await self._behind():
-            found += [Letter(event) for event in await self._undelivered(shard, handled_to, limit)]
-        return sorted(found, key=lambda letter: letter.event.position)[:limit]
+            found += [RetryEntry(event) for event in await self._undelivered(shard, handled_to, limit)]
+        return sorted(found, key=lambda entry: entry.event.position)[:limit]
 
     async def replay(self, ids: Sequence[UUID] | None) -> int:
         if ids is None:
@@ -301,22 +301,22 @@ class _SqlRelay(RelayQueue, RelayLedger):
         found |= {row.shard for row in await self._database.fetch_all(_DUE, {"now": now})}
         return random.sample(sorted(found), min(len(found), _SHARDS_AT_ONCE))
 
-    async def _take(self, handled_to: Mapping[int, int], limit: int, now: datetime) -> Taken:
+    async def _take(self, handled_to: Mapping[int, int], limit: int, now: datetime) -> ClaimedBatch:
         shards = list(handled_to)
         first = await self._database.fetch_all(_FIRST_LETTERS, {"shards": shards})
         due = [row.subject for row in first if row.next_attempt_at <= now]
-        letters: list[Letter] = []
+        entries: list[RetryEntry] = []
         if due:
             rows = await self._database.fetch_all(_LETTERS_OF, {"shards": shards, "subjects": due, "rows": limit})
-            letters = [_letter_from(row) for row in rows]
+            entries = [_retry_entry_from(row) for row in rows]
         events: list[LoggedEvent] = []
         for shard in random.sample(shards, len(shards)):
             if len(events) < limit:
                 events += await self._undelivered(shard, handled_to[shard], limit - len(events))
         # A replayed letter may stand before one that is not due: its subject waits for both.
-        ready = {subject for subject, letter in first_of_each(letters).items() if _is_due(letter, now)}
-        return Taken(
-            [letter for letter in letters if letter.event.subject in ready],
+        ready = {subject for subject, entry in first_by_subject(entries).items() if _is_due(entry, now)}
+        return ClaimedBatch(
+            [entry for entry in entries if entry.event.subject in ready],
             events,
             frozenset(row.subject for row in first),
         )
@@ -326,8 +326,8 @@ class _SqlRelay(RelayQueue, RelayLedger):
         return [event_from(row) for row in rows]
 
 
-def _is_due(letter: Letter, now: datetime) -> bool:
-    return letter.next_attempt_at is None or letter.next_attempt_at <= now
+def _is_due(entry: RetryEntry, now: datetime) -> bool:
+    return entry.next_attempt_at is None or entry.next_attempt_at <= now
 
 
 class SqlRelay(_SqlRelay):
@@ -340,8 +340,8 @@ class SqlRelay(_SqlRelay):
             rows = (await transaction.run(_LOCK, {"shards": shards})).rows if shards else ()
             handled_to = {row.shard: row.handled_to for row in rows}
             # Read by the side of the transaction, which only holds the locks: each statement sees what is there now.
-            taken = await self._take(handled_to, limit, now) if handled_to else NOTHING
-            yield _Locked(transaction, taken, handled_to)
+            batch = await self._take(handled_to, limit, now) if handled_to else NOTHING
+            yield _Locked(transaction, batch, handled_to)
 
 
 class SqliteRelay(_SqlRelay):
@@ -358,8 +358,8 @@ class SqliteRelay(_SqlRelay):
         try:
             rows = await self._database.fetch_all(_LEASED, {"mine": mine})
             handled_to = {row.shard: row.handled_to for row in rows}
-            taken = await self._take(handled_to, limit, now) if handled_to else NOTHING
-            yield _Leased(self._database, mine, taken, handled_to)
+            batch = await self._take(handled_to, limit, now) if handled_to else NOTHING
+            yield _Leased(self._database, mine, batch, handled_to)
         finally:
             await write(self._database, _LET_GO, {"mine": mine})
 

@@ -11,7 +11,7 @@ from adapters.sql.database import AnyRow, Database
 from adapters.sql.keyset import ROWS, newest_first, page_parameters
 from adapters.sql.tables import AuditRow, table_of
 from adapters.sql.transaction import CommitParticipant, Transaction
-from adapters.sql.types import Id, IdText, MomentText
+from adapters.sql.types import Id, IdText, TimestampText
 from application.identity.audit import AuditEntry, AuditRecord, Recorder
 from application.identity.ports import AuditReader, AuditSlice, AuditTrail
 from application.identity.views import AuditEntryView
@@ -23,7 +23,7 @@ _INSERT = insert(_AUDIT)
 
 _ENTRIES: Select[*tuple[Any, ...]] = select(
     type_coerce(_AUDIT.c.id, IdText),
-    type_coerce(_AUDIT.c.at, MomentText),
+    type_coerce(_AUDIT.c.at, TimestampText),
     _AUDIT.c.event,
     type_coerce(_AUDIT.c.actor_id, IdText).label("actor"),
     type_coerce(_AUDIT.c.subject_id, IdText).label("subject"),
@@ -54,7 +54,7 @@ class SqlAuditTrail(AuditTrail):
         self._recorder = recorder
 
     async def record(self, entry: AuditEntry) -> None:
-        await self._transaction.put(_INSERT, _values(self._recorder.record(entry)))
+        await self._transaction.enqueue(_INSERT, _values(self._recorder.record(entry)))
 
 
 class AuditWriter(CommitParticipant):
@@ -65,7 +65,7 @@ class AuditWriter(CommitParticipant):
 
     async def before_commit(self, transaction: Transaction, events: Sequence[DomainEvent]) -> None:
         for record in self._recorder.records_of(events):
-            await transaction.put(_INSERT, _values(record))
+            await transaction.enqueue(_INSERT, _values(record))
 
 
 class SqlAuditReader(AuditReader):

@@ -5,11 +5,11 @@ from datetime import datetime
 from sqlalchemy import bindparam, delete, func, insert, or_, select, type_coerce, update
 
 from adapters.sql.database import AnyRow, Database
-from adapters.sql.errors import Named
+from adapters.sql.errors import ConstraintErrors
 from adapters.sql.mapping import Values
 from adapters.sql.tables import ApiKeyRow, OneTimeTokenRow, SecondFactorRow, UserRow, table_of
 from adapters.sql.transaction import SqlRepository, write_each
-from adapters.sql.types import IdText, Moment, MomentText
+from adapters.sql.types import IdText, Timestamp, TimestampText
 from application.identity.credentials import (
     ApiKeyGrant,
     ApiKeyReader,
@@ -32,13 +32,13 @@ _TOKENS = table_of(OneTimeTokenRow)
 _FACTORS = table_of(SecondFactorRow)
 _KEYS = table_of(ApiKeyRow)
 
-_TOKEN_OF_A_USER: Named = {"fk_one_time_tokens_user_id_users": UserNotFound}
+_TOKEN_OF_A_USER: ConstraintErrors = {"fk_one_time_tokens_user_id_users": UserNotFound}
 # SQLite and MySQL do not name a primary key; `pk_` tells the kind, which is enough with one in question.
-_FACTOR_OF_A_USER: Named = {
+_FACTOR_OF_A_USER: ConstraintErrors = {
     "fk_second_factors_user_id_users": UserNotFound,
     "pk_second_factors": VersionConflict,
 }
-_KEY_OF_A_USER: Named = {"fk_api_keys_user_id_users": UserNotFound}
+_KEY_OF_A_USER: ConstraintErrors = {"fk_api_keys_user_id_users": UserNotFound}
 
 _INSERT_TOKEN = insert(_TOKENS)
 _FIND_TOKEN = select(_TOKENS).where(
@@ -50,7 +50,7 @@ _SPEND_TOKEN = _DISCARD_TOKEN.where(_TOKENS.c.token_hash == bindparam("hash", ty
 _PURGE_BATCH = 500
 _ENDED = (
     select(_TOKENS.c.token_hash)
-    .where(_TOKENS.c.expires_at <= bindparam("until", type_=Moment))
+    .where(_TOKENS.c.expires_at <= bindparam("until", type_=Timestamp))
     .order_by(_TOKENS.c.expires_at)
     .limit(_PURGE_BATCH)
 )
@@ -73,9 +73,9 @@ _NOTE_USE = (
     update(_KEYS)
     .where(
         _KEYS.c.id == bindparam("at_id"),
-        or_(_KEYS.c.last_used_at.is_(None), _KEYS.c.last_used_at <= bindparam("since", type_=Moment)),
+        or_(_KEYS.c.last_used_at.is_(None), _KEYS.c.last_used_at <= bindparam("since", type_=Timestamp)),
     )
-    .values(last_used_at=bindparam("at", type_=Moment))
+    .values(last_used_at=bindparam("at", type_=Timestamp))
 )
 _GRANT = (
     select(
@@ -96,9 +96,9 @@ _KEYS_OF_USER = (
         _KEYS.c.name,
         _KEYS.c.scopes,
         _KEYS.c.hint,
-        type_coerce(_KEYS.c.created_at, MomentText),
-        type_coerce(_KEYS.c.expires_at, MomentText),
-        type_coerce(_KEYS.c.last_used_at, MomentText),
+        type_coerce(_KEYS.c.created_at, TimestampText),
+        type_coerce(_KEYS.c.expires_at, TimestampText),
+        type_coerce(_KEYS.c.last_used_at, TimestampText),
     )
     .where(_KEYS.c.user_id == bindparam("of_user"))
     .order_by(_KEYS.c.id.desc())
@@ -119,7 +119,7 @@ class SqlOneTimeTokenRepository(SqlRepository, OneTimeTokenRepository):
             "created_at": token.created_at,
             "expires_at": token.expires_at,
         }
-        await self._transaction.put(_INSERT_TOKEN, values, _TOKEN_OF_A_USER)
+        await self._transaction.enqueue(_INSERT_TOKEN, values, _TOKEN_OF_A_USER)
 
     async def find(self, hash: OneTimeTokenHash, purpose: Purpose) -> OneTimeToken:
         found = await self._transaction.run(_FIND_TOKEN, {"hash": hash.digest, "of": purpose.value})
@@ -135,13 +135,13 @@ class SqlOneTimeTokenRepository(SqlRepository, OneTimeTokenRepository):
             expires_at=row.expires_at,
         )
 
-    async def spend(self, token: OneTimeToken) -> None:
+    async def consume(self, token: OneTimeToken) -> None:
         parameters = {"of_user": token.user_id, "of": token.purpose.value, "hash": token.hash.digest}
         if (await self._transaction.run(_SPEND_TOKEN, parameters)).count != 1:
             raise InvalidOneTimeToken
 
     async def discard(self, user_id: UserId, purpose: Purpose) -> None:
-        await self._transaction.put(_DISCARD_TOKEN, {"of_user": user_id, "of": purpose.value})
+        await self._transaction.enqueue(_DISCARD_TOKEN, {"of_user": user_id, "of": purpose.value})
 
 
 async def purge_one_time_tokens(database: Database, *, until: datetime) -> int:
@@ -227,7 +227,7 @@ class SqlApiKeyReader(ApiKeyReader):
         self._database = database
 
     async def by_hash(self, hash: ApiKeyHash) -> ApiKeyGrant | None:
-        row = await self._database.fetch_one(_GRANT, {"hash": hash.digest}, brief=True)
+        row = await self._database.fetch_one(_GRANT, {"hash": hash.digest}, on_loop=True)
         if row is None:
             return None
         return ApiKeyGrant(

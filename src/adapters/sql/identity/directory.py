@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, or_, select, type_coerc
 from adapters.sql.database import AnyRow, Database
 from adapters.sql.keyset import newest_first, page_parameters
 from adapters.sql.tables import NAME_KEY_LENGTH, SessionRow, UserRow, table_of
-from adapters.sql.types import IdText, Moment, MomentText
+from adapters.sql.types import IdText, Timestamp, TimestampText
 from application.identity.ports import SessionReader, SessionSlice, UserReader, UserSlice
 from application.identity.views import SessionView, UserView
 from application.shared.views import Versioned
@@ -27,14 +27,14 @@ _ACCOUNTS: Select[*tuple[Any, ...]] = select(
     type_coerce(_USERS.c.id, IdText),
     _USERS.c.username,
     _USERS.c.name,
-    type_coerce(_USERS.c.created_at, MomentText),
+    type_coerce(_USERS.c.created_at, TimestampText),
     _USERS.c.version,
     _USERS.c.email,
     _USERS.c.email_verified,
     _USERS.c.phone,
     _USERS.c.role,
     _USERS.c.status,
-    type_coerce(_USERS.c.updated_at, MomentText),
+    type_coerce(_USERS.c.updated_at, TimestampText),
 )
 _ONE = _ACCOUNTS.where(_USERS.c.id == bindparam("at_id"))
 _NEWEST = newest_first(_ACCOUNTS, _USERS.c.id)
@@ -52,16 +52,16 @@ _BEGINNING_FULL = _NEWEST.where(or_(*_NAMED, _begins(_USERS.c.email_key)))
 _OF_USER: Select[*tuple[Any, ...]] = newest_first(
     select(
         type_coerce(_SESSIONS.c.id, IdText),
-        type_coerce(_SESSIONS.c.created_at, MomentText),
-        type_coerce(_SESSIONS.c.last_used_at, MomentText),
-        type_coerce(_SESSIONS.c.expires_at, MomentText),
+        type_coerce(_SESSIONS.c.created_at, TimestampText),
+        type_coerce(_SESSIONS.c.last_used_at, TimestampText),
+        type_coerce(_SESSIONS.c.expires_at, TimestampText),
         _SESSIONS.c.user_agent,
         _SESSIONS.c.address,
     ).where(_SESSIONS.c.user_id == bindparam("of_user")),
     _SESSIONS.c.id,
 )
-_STORED = _OF_USER.add_columns(type_coerce(_SESSIONS.c.revoked_at, MomentText))
-_LIVE = _OF_USER.where(_SESSIONS.c.revoked_at.is_(None), _SESSIONS.c.expires_at > bindparam("at", type_=Moment))
+_STORED = _OF_USER.add_columns(type_coerce(_SESSIONS.c.revoked_at, TimestampText))
+_LIVE = _OF_USER.where(_SESSIONS.c.revoked_at.is_(None), _SESSIONS.c.expires_at > bindparam("at", type_=Timestamp))
 
 
 class SqlUserReader(UserReader):
@@ -69,7 +69,7 @@ class SqlUserReader(UserReader):
         self._database = database
 
     async def find(self, user_id: UserId, *, full: bool) -> Versioned[UserView] | None:
-        row = await self._database.fetch_one(_ONE, {"at_id": user_id}, brief=True)
+        row = await self._database.fetch_one(_ONE, {"at_id": user_id}, on_loop=True)
         return None if row is None else Versioned(_user_view(row, full=full), row.version)
 
     async def newest(self, *, limit: int, before: UserId | None, prefix: str | None, full: bool) -> UserSlice:

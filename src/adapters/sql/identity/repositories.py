@@ -7,17 +7,17 @@ from typing import Protocol
 from sqlalchemy import Integer, bindparam, delete, insert, select, type_coerce, update
 
 from adapters.sql.database import AnyRow, Database
-from adapters.sql.errors import Named
+from adapters.sql.errors import ConstraintErrors
 from adapters.sql.mapping import session_from, session_values, user_from, user_values
 from adapters.sql.tables import SessionRow, UserRow, table_of
 from adapters.sql.transaction import SqlRepository, Track, Transaction
-from adapters.sql.types import IdText, Moment, MomentText
+from adapters.sql.types import IdText, Timestamp, TimestampText
 from application.identity.ports import (
     AccountReader,
     Credentials,
     CredentialsReader,
+    RoleAndStatus,
     SessionRepository,
-    Standing,
     UserRepository,
 )
 from application.identity.views import AccountView
@@ -32,8 +32,8 @@ from domain.shared.ids import SessionId, UserId
 _USERS = table_of(UserRow)
 _SESSIONS = table_of(SessionRow)
 
-_UNIQUE: Named = {"uq_users_email_key": EmailTaken, "uq_users_username_key": UsernameTaken}
-_OF_A_USER: Named = {"fk_sessions_user_id_users": UserNotFound}
+_UNIQUE: ConstraintErrors = {"uq_users_email_key": EmailTaken, "uq_users_username_key": UsernameTaken}
+_OF_A_USER: ConstraintErrors = {"fk_sessions_user_id_users": UserNotFound}
 
 _LOAD_USER = select(_USERS).where(_USERS.c.id == bindparam("at_id")).with_for_update()
 _STANDING = select(_USERS.c.role, _USERS.c.status).where(_USERS.c.id == bindparam("at_id"))
@@ -56,7 +56,7 @@ _LOAD_LIVE_SESSIONS = (
     .where(
         _SESSIONS.c.user_id == bindparam("of_user"),
         _SESSIONS.c.revoked_at.is_(None),
-        _SESSIONS.c.expires_at > bindparam("at", type_=Moment),
+        _SESSIONS.c.expires_at > bindparam("at", type_=Timestamp),
     )
     .order_by(_SESSIONS.c.created_at, _SESSIONS.c.id)
     .with_for_update()
@@ -67,7 +67,7 @@ _SESSIONS_BEYOND = (
     .where(
         _SESSIONS.c.user_id == bindparam("of_user"),
         _SESSIONS.c.revoked_at.is_(None),
-        _SESSIONS.c.expires_at > bindparam("at", type_=Moment),
+        _SESSIONS.c.expires_at > bindparam("at", type_=Timestamp),
     )
     .order_by(_SESSIONS.c.created_at.desc(), _SESSIONS.c.id.desc())
     .limit(_AT_ONCE)
@@ -107,8 +107,8 @@ _ACCOUNT = select(
     _USERS.c.name,
     _USERS.c.phone,
     _USERS.c.role,
-    type_coerce(_USERS.c.created_at, MomentText),
-    type_coerce(_USERS.c.updated_at, MomentText),
+    type_coerce(_USERS.c.created_at, TimestampText),
+    type_coerce(_USERS.c.updated_at, TimestampText),
     _USERS.c.version,
 ).where(_USERS.c.id == bindparam("at_id"))
 
@@ -129,7 +129,7 @@ class SqlUserRepository(SqlRepository, UserRepository):
         self._removals = removals
 
     async def add(self, user: User) -> None:
-        await self._transaction.put(_INSERT_USER, {**user_values(user), "version": user.version}, _UNIQUE)
+        await self._transaction.enqueue(_INSERT_USER, {**user_values(user), "version": user.version}, _UNIQUE)
         self._track(user)
 
     async def get(self, user_id: UserId) -> User:
@@ -144,9 +144,9 @@ class SqlUserRepository(SqlRepository, UserRepository):
         user.version += 1
         self._track(user)
 
-    async def standing(self, user_id: UserId) -> Standing | None:
+    async def role_and_status(self, user_id: UserId) -> RoleAndStatus | None:
         row = (await self._transaction.run(_STANDING, {"at_id": user_id})).one_or_none()
-        return None if row is None else Standing(Role(row.role), UserStatus(row.status))
+        return None if row is None else RoleAndStatus(Role(row.role), UserStatus(row.status))
 
     async def lock_active_admins(self) -> list[UserId]:
         return [UserId(row.id) for row in (await self._transaction.run(_LOCK_ACTIVE_ADMINS, {})).rows]
@@ -164,7 +164,7 @@ class SqlUserRepository(SqlRepository, UserRepository):
 class SqlSessionRepository(SqlRepository, SessionRepository):
     async def add(self, session: Session) -> None:
         values = {**session_values(session), "version": session.version}
-        await self._transaction.put(_INSERT_SESSION, values, _OF_A_USER)
+        await self._transaction.enqueue(_INSERT_SESSION, values, _OF_A_USER)
         self._track(session)
 
     async def get(self, session_id: SessionId) -> Session:
@@ -183,7 +183,7 @@ class SqlSessionRepository(SqlRepository, SessionRepository):
         found = await self._transaction.run(_LOAD_LIVE_SESSIONS, {"of_user": user_id, "at": at})
         return [session_from(row) for row in found.rows]
 
-    async def beyond(self, user_id: UserId, *, keep: int, at: datetime) -> list[Session]:
+    async def oldest_beyond(self, user_id: UserId, *, keep: int, at: datetime) -> list[Session]:
         found = await self._transaction.run(_SESSIONS_BEYOND, {"of_user": user_id, "at": at, "keep": keep})
         return [await self.get(SessionId(row.id)) for row in found.rows]
 
@@ -196,10 +196,10 @@ class SqlCredentialsReader(CredentialsReader):
         self._database = database
 
     async def by_email(self, email_key: str) -> Credentials | None:
-        return _credentials(await self._database.fetch_one(_CREDENTIALS_BY_EMAIL, {"key": email_key}, brief=True))
+        return _credentials(await self._database.fetch_one(_CREDENTIALS_BY_EMAIL, {"key": email_key}, on_loop=True))
 
     async def by_id(self, user_id: UserId) -> Credentials | None:
-        return _credentials(await self._database.fetch_one(_CREDENTIALS_BY_ID, {"at_id": user_id}, brief=True))
+        return _credentials(await self._database.fetch_one(_CREDENTIALS_BY_ID, {"at_id": user_id}, on_loop=True))
 
 
 class SqlAccountReader(AccountReader):
@@ -207,7 +207,7 @@ class SqlAccountReader(AccountReader):
         self._database = database
 
     async def account(self, user_id: UserId) -> Versioned[AccountView] | None:
-        row = await self._database.fetch_one(_ACCOUNT, {"at_id": user_id}, brief=True)
+        row = await self._database.fetch_one(_ACCOUNT, {"at_id": user_id}, on_loop=True)
         if row is None:
             return None
         view = AccountView(

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from sqlalchemy import Insert, Integer, Select, bindparam, delete, insert, select
 
-from adapters.sql.commit_marks import SqliteCommits
+from adapters.sql.commit_counter import SqliteCommitCounter
 from adapters.sql.database import Database
 from adapters.sql.dialects.base import Dialect
 from adapters.sql.tables import RevocationRow, table_of
@@ -78,7 +78,7 @@ class SqlRevocationLog(RevocationLog):
 
 
 class _Reading(NamedTuple):
-    mark: int
+    version: int
     seconds: float
     found: Sequence[Revocation]
 
@@ -90,19 +90,19 @@ class SqliteRevocationLog(RevocationLog):
     by now, and never less.
     """
 
-    def __init__(self, log: SqlRevocationLog, commits: SqliteCommits) -> None:
+    def __init__(self, log: SqlRevocationLog, commits: SqliteCommitCounter) -> None:
         self._log = log
         self._commits = commits
         self._last: _Reading | None = None
 
     async def since(self, seconds: float) -> Sequence[Revocation]:
-        mark = self._commits.current()
+        version = self._commits.current()
         last = self._last
-        if mark is not None and last is not None and (last.mark, last.seconds) == (mark, seconds):
+        if version is not None and last is not None and (last.version, last.seconds) == (version, seconds):
             return last.found
         # The mark is from before the reading: a commit in between is noticed the next time, never missed.
         found = await self._log.since(seconds)
-        self._last = None if mark is None else _Reading(mark, seconds, found)
+        self._last = None if version is None else _Reading(version, seconds, found)
         return found
 
     async def purge(self, *, older_than_seconds: float, limit: int) -> int:

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, select, type_coerce
 
+from adapters.sql.batched_lookups import KEYS_A_LOOK_UP, NAMES, BatchedLookups, padded
 from adapters.sql.database import Database
-from adapters.sql.look_ups import KEYS_A_LOOK_UP, NAMES, SharedLookUps, padded
 from adapters.sql.tables import UserRow, table_of
 from adapters.sql.types import Id, IdNumber, IdText
 from application.posts.ports import AuthorDirectory
@@ -34,11 +34,11 @@ class SqlAuthorDirectory(AuthorDirectory):
         self._database = database
 
     async def find(self, author_id: UserId) -> AuthorView | None:
-        row = await self._database.fetch_one(_AUTHOR, {"at_id": author_id}, brief=True)
+        row = await self._database.fetch_one(_AUTHOR, {"at_id": author_id}, on_loop=True)
         return None if row is None else AuthorView(row.id, row.username, row.name)
 
 
-class SharedAuthorDirectory(SharedLookUps[UserId, AuthorView], AuthorDirectory):
+class BatchedAuthorDirectory(BatchedLookups[UserId, AuthorView], AuthorDirectory):
     """Looks authors up by primary key, together those who are asked for at the same time: who publishes is."""
 
     def __init__(self, database: Database) -> None:

@@ -23,7 +23,7 @@ from adapters.sql.posts.statements import (
     page_by_rank,
 )
 from adapters.sql.types import id_text
-from application.posts.ports import ALWAYS, Period, PostReader, PostSlice, RankedPlace, RankedSlice
+from application.posts.ports import ALWAYS, Period, PostReader, PostSlice, RankedPosition, RankedSlice
 from application.posts.views import AuthorView, PostView
 from application.shared.paging import PAGE_TEXT_BUDGET
 from domain.posts.ranking import Sort, microseconds
@@ -39,10 +39,10 @@ class SqlPostReader(PostReader):
         self._sorts_for_bounds = database.dialect.sorts_for_bounds
 
     async def get(self, post_id: PostId, *, viewer: UserId | None) -> PostView | None:
-        row = await self._database.fetch_one(ONE[viewer is not None], {"at_id": post_id, **_of(viewer)}, brief=True)
+        row = await self._database.fetch_one(ONE[viewer is not None], {"at_id": post_id, **_of(viewer)}, on_loop=True)
         return None if row is None else _views((row,), viewer)[0]
 
-    async def some(self, ids: Sequence[PostId], *, viewer: UserId | None) -> list[PostView]:
+    async def by_ids(self, ids: Sequence[PostId], *, viewer: UserId | None) -> list[PostView]:
         """Read these posts, in the order given, without those that are gone."""
         if not ids:
             return []
@@ -87,7 +87,7 @@ class SqlPostReader(PostReader):
             since="since" in parameters,
             ascending=ascending,
         )
-        rows = await self._database.fetch_all(statement, {**parameters, **_of(viewer)}, brief=True)
+        rows = await self._database.fetch_all(statement, {**parameters, **_of(viewer)}, on_loop=True)
         shown = _within_budget(rows, limit)
         more = len(shown) < len(rows)
         final, complete = await self._completed(shown, viewer)
@@ -102,7 +102,7 @@ class SqlPostReader(PostReader):
         sort: Sort,
         *,
         limit: int,
-        after: RankedPlace | None,
+        after: RankedPosition | None,
         as_of: datetime,
         viewer: UserId | None,
         author_id: UserId | None = None,
@@ -129,11 +129,11 @@ class SqlPostReader(PostReader):
         unmoved = page_by_rank(
             sort, limit, keyset_by_rows=self._keyset_by_rows, author_first=self._author_first, **shape
         )
-        rows = list(await self._database.fetch_all(unmoved, parameters, brief=True))
+        rows = list(await self._database.fetch_all(unmoved, parameters, on_loop=True))
         if not rows or rows[0][MOVED]:
             # A post whose vote was committed between the two statements is in both; the first is as of before.
             seen = {row[ID] for row in rows}
-            moved = await self._database.fetch_all(moved_since(sort, limit, **shape), parameters, brief=True)
+            moved = await self._database.fetch_all(moved_since(sort, limit, **shape), parameters, on_loop=True)
             rows += [row for row in moved if row[ID] not in seen]
             rows.sort(key=lambda row: (row[RANK], row[ID]), reverse=True)
             rows = rows[: limit + 1]
@@ -141,7 +141,7 @@ class SqlPostReader(PostReader):
         more = len(shown) < len(rows)
         final, complete = await self._completed(shown, viewer)
         if not final and more:
-            last = RankedPlace(shown[-1][RANK], PostId(UUID(id_text(shown[-1][ID]))))
+            last = RankedPosition(shown[-1][RANK], PostId(UUID(id_text(shown[-1][ID]))))
             return await self.ranked(
                 sort, limit=limit, after=last, as_of=as_of, viewer=viewer, author_id=author_id, period=period
             )
@@ -150,7 +150,7 @@ class SqlPostReader(PostReader):
         return RankedSlice(
             _views([row[: len(COLUMNS)] for row in final], viewer),
             more or not complete,
-            None if last_id is None else RankedPlace(ranks[last_id], PostId(UUID(id_text(last_id)))),
+            None if last_id is None else RankedPosition(ranks[last_id], PostId(UUID(id_text(last_id)))),
         )
 
     async def _completed(self, shown: Sequence[AnyRow], viewer: UserId | None) -> tuple[Sequence[AnyRow], bool]:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import and_, bindparam, delete, insert, select, update
 
-from adapters.sql.errors import Named
+from adapters.sql.errors import ConstraintErrors
 from adapters.sql.mapping import new_post_values, post_from, post_values
 from adapters.sql.posts.threads import DELETE_VOTES, TOMBSTONE, decrement_reply_counts
 from adapters.sql.posts.words import add_words, change_words, remove_words
@@ -15,7 +15,7 @@ from domain.shared.ids import PostId, UserId
 
 _POSTS = table_of(PostRow)
 
-_OF_AN_AUTHOR: Named = {"fk_posts_author_id_users": AuthorGone}
+_OF_AN_AUTHOR: ConstraintErrors = {"fk_posts_author_id_users": AuthorGone}
 
 _LOAD = select(_POSTS).where(_POSTS.c.id == bindparam("at_id"), _POSTS.c.author_id.is_not(None)).with_for_update()
 _AS_LOADED = and_(_POSTS.c.id == bindparam("at_id"), _POSTS.c.version == bindparam("at_version"))
@@ -31,8 +31,8 @@ _COUNT_ANSWER = (
 )
 _DELETE = delete(_POSTS).where(_AS_LOADED, _POSTS.c.replies == 0, _POSTS.c.author_id.is_not(None))
 _DELETE_OWN = _DELETE.where(_OWNED)
-_BURY = update(_POSTS).where(_AS_LOADED, _POSTS.c.replies > 0).values(TOMBSTONE)
-_BURY_OWN = _BURY.where(_OWNED)
+_MAKE_TOMBSTONE = update(_POSTS).where(_AS_LOADED, _POSTS.c.replies > 0).values(TOMBSTONE)
+_MAKE_OWN_TOMBSTONE = _MAKE_TOMBSTONE.where(_OWNED)
 
 
 class SqlPostRepository(SqlRepository, PostRepository):
@@ -41,7 +41,7 @@ class SqlPostRepository(SqlRepository, PostRepository):
             counted = await self._transaction.run(_COUNT_ANSWER, {"at_id": post.reply_to})
             if counted.count != 1:
                 raise ReplyTargetGone
-        await self._transaction.put(_INSERT, new_post_values(post), _OF_AN_AUTHOR)
+        await self._transaction.enqueue(_INSERT, new_post_values(post), _OF_AN_AUTHOR)
         await add_words(self._transaction, post)
         self._track(post)
 
@@ -62,10 +62,10 @@ class SqlPostRepository(SqlRepository, PostRepository):
         as_loaded = {"at_id": post.id, "at_version": post.version}
         if owner is not None:
             as_loaded["owner"] = owner
-        if post.is_answered:
-            buried = {**as_loaded, "version": post.version + 1}
-            await self._transaction.run_guarded(_BURY if owner is None else _BURY_OWN, buried)
-            await self._transaction.put(DELETE_VOTES, {"at_id": post.id})
+        if post.has_replies:
+            tombstones = {**as_loaded, "version": post.version + 1}
+            await self._transaction.run_guarded(_MAKE_TOMBSTONE if owner is None else _MAKE_OWN_TOMBSTONE, tombstones)
+            await self._transaction.enqueue(DELETE_VOTES, {"at_id": post.id})
             await remove_words(self._transaction, post.id)
         else:
             await self._transaction.run_guarded(_DELETE if owner is None else _DELETE_OWN, as_loaded)

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from sqlalchemy import Select, bindparam, select, type_coerce
 
-from adapters.sql.commit_marks import SqliteCommits
+from adapters.sql.batched_lookups import KEYS_A_LOOK_UP, NAMES, BatchedLookups, padded
+from adapters.sql.commit_counter import SqliteCommitCounter
 from adapters.sql.database import Database
-from adapters.sql.look_ups import KEYS_A_LOOK_UP, NAMES, SharedLookUps, padded
 from adapters.sql.tables import AuthorRevisionRow, table_of
 from adapters.sql.transaction import CommitParticipant, Transaction
 from adapters.sql.types import Id, IdNumber
-from application.events.own_posts import changed_author
+from application.events.changed_authors import changed_author
 from application.posts.ports import AuthorRevisions
 from domain.shared.events import DomainEvent
 from domain.shared.ids import UserId
@@ -37,10 +37,10 @@ class RevisionWriter(CommitParticipant):
     async def before_commit(self, transaction: Transaction, events: Sequence[DomainEvent]) -> None:
         # In one order for all transactions, since each row is locked until the commit.
         for author_id in sorted({author for event in events if (author := changed_author(event)) is not None}):
-            await transaction.put(transaction.dialect.bump_revision, {"author_id": author_id})
+            await transaction.enqueue(transaction.dialect.bump_revision, {"author_id": author_id})
 
 
-class SqlAuthorRevisions(SharedLookUps[UserId, int], AuthorRevisions):
+class SqlAuthorRevisions(BatchedLookups[UserId, int], AuthorRevisions):
     """Looks revisions up by primary key, together those that are asked for at the same time."""
 
     is_none_when_unavailable = True
@@ -64,20 +64,20 @@ class SqlAuthorRevisions(SharedLookUps[UserId, int], AuthorRevisions):
 class SqliteAuthorRevisions(AuthorRevisions):
     """Asks the file whether anything at all was committed, which takes microseconds, and looks up only then."""
 
-    def __init__(self, commits: SqliteCommits) -> None:
+    def __init__(self, commits: SqliteCommitCounter) -> None:
         self._commits = commits
-        self._mark: int | None = None
+        self._version: int | None = None
         self._known: dict[int, int] = {}
         """By the number of the author's id, whose hash costs nothing: that of a UUID is computed in Python."""
 
     def current(self, author_id: UserId) -> int | None:
         # Before the look-up: a commit in between is then found out the next time, never missed.
-        mark = self._commits.current()
-        if mark is None:
+        version = self._commits.current()
+        if version is None:
             return None
-        if mark != self._mark:
+        if version != self._version:
             self._known.clear()
-            self._mark = mark
+            self._version = version
         revision = self._known.get(author_id.int)
         if revision is None:
             if len(self._known) > _REMEMBERED_AUTHORS:

@@ -22,8 +22,8 @@ from adapters.sql.database import Database
 from adapters.sql.dialects.base import Dialect
 from adapters.sql.posts.reader import SqlPostReader
 from adapters.sql.tables import PostRow, table_of
-from adapters.sql.types import Id, Moment
-from application.posts.search import PostSearch, SearchCriteria, SearchHit, SearchPlace
+from adapters.sql.types import Id, Timestamp
+from application.posts.search import PostSearch, SearchCriteria, SearchHit, SearchPosition
 from application.posts.views import PostView
 from domain.posts.search import as_run
 from domain.shared.ids import PostId, UserId
@@ -57,9 +57,9 @@ def _ranked(
     if author:
         conditions.append(_POSTS.c.author_id == bindparam("author", type_=Id))
     if since:
-        conditions.append(_POSTS.c.created_at >= bindparam("since", type_=Moment))
+        conditions.append(_POSTS.c.created_at >= bindparam("since", type_=Timestamp))
     if until:
-        conditions.append(_POSTS.c.created_at < bindparam("until", type_=Moment))
+        conditions.append(_POSTS.c.created_at < bindparam("until", type_=Timestamp))
     found = (
         select(_POSTS.c.id, score.label("score"), _POSTS.c.text_bytes)
         .select_from(rows.join(_POSTS, _POSTS.c.id == rows.c.post_id))
@@ -79,7 +79,7 @@ class SqlPostSearch(PostSearch):
         self._database = database
         self._reader = reader
 
-    async def find(self, criteria: SearchCriteria, *, limit: int, after: SearchPlace | None) -> list[SearchHit]:
+    async def find(self, criteria: SearchCriteria, *, limit: int, after: SearchPosition | None) -> list[SearchHit]:
         query = criteria.query
         parameters: dict[str, Any] = {"match": self._database.dialect.all_of(query.words)}
         for index, phrase in enumerate(query.phrases):
@@ -100,7 +100,7 @@ class SqlPostSearch(PostSearch):
             limit=limit,
         )
         rows = await self._database.fetch_all(statement, parameters)
-        return [SearchHit(SearchPlace(int(row.score), PostId(row.id)), row.text_bytes) for row in rows]
+        return [SearchHit(SearchPosition(int(row.score), PostId(row.id)), row.text_bytes) for row in rows]
 
     async def show(self, ids: Sequence[PostId], *, viewer: UserId | None) -> list[PostView]:
-        return await self._reader.some(ids, viewer=viewer)
+        return await self._reader.by_ids(ids, viewer=viewer)

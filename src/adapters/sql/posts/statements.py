@@ -32,15 +32,15 @@ from sqlalchemy.sql.operators import custom_op
 
 from adapters.sql.keyset import BEFORE
 from adapters.sql.rows import PLAIN
-from adapters.sql.tables import PastRankRow, PostRow, UserRow, VoteRow, table_of
-from adapters.sql.types import Id, MomentText, StoredId
+from adapters.sql.tables import PostRow, RankHistoryRow, UserRow, VoteRow, table_of
+from adapters.sql.types import Id, StoredId, TimestampText
 from application.shared.paging import MAX_LIMIT, PAGE_TEXT_BUDGET
 from domain.posts.ranking import Sort
 
 _POSTS = table_of(PostRow)
 _USERS = table_of(UserRow)
 _VOTES = table_of(VoteRow)
-_PAST = table_of(PastRankRow)
+_PAST = table_of(RankHistoryRow)
 
 
 def _views(
@@ -60,8 +60,8 @@ def _views(
         posts.c.score,
         posts.c.upvotes,
         posts.c.downvotes,
-        type_coerce(posts.c.created_at, MomentText),
-        type_coerce(posts.c.updated_at, MomentText),
+        type_coerce(posts.c.created_at, TimestampText),
+        type_coerce(posts.c.updated_at, TimestampText),
         posts.c.version,
         type_coerce(posts.c.reply_to, StoredId),
         posts.c.replies,

@@ -47,7 +47,7 @@ _OF_AUTHOR = (
     .with_for_update()
 )
 _DELETE_ONE = delete(_POSTS).where(_POSTS.c.id == bindparam("at_id"))
-_BURY_ONE = update(_POSTS).where(_POSTS.c.id == bindparam("at_id")).values(TOMBSTONE)
+_MAKE_ONE_TOMBSTONE = update(_POSTS).where(_POSTS.c.id == bindparam("at_id")).values(TOMBSTONE)
 
 
 async def decrement_reply_counts(transaction: Transaction, answered: UUID | None, gone: int) -> None:
@@ -71,20 +71,20 @@ async def delete_posts_of(transaction: Transaction, user_id: UserId, *, at: date
     del at
     gone: dict[UUID, int] = {}
     deleted: list[dict[str, Any]] = []
-    buried: list[dict[str, Any]] = []
+    tombstones: list[dict[str, Any]] = []
     # Answers come before what they answer, so that a thread of one's own folds up from its end.
     for row in (await transaction.run(_OF_AUTHOR, {"of_author": user_id})).rows:
         left = row.replies - gone.pop(row.id, 0)
         if left:
-            buried.append({"at_id": row.id, "replies": left})
+            tombstones.append({"at_id": row.id, "replies": left})
             continue
         if row.reply_to is not None:
             gone[row.reply_to] = gone.get(row.reply_to, 0) + 1
         if row.reply_to is not None or row.replies:
             deleted.append({"at_id": row.id})
     await transaction.run_many(_DELETE_ONE, deleted)
-    await transaction.run_many(_BURY_ONE, buried)
-    for tombstone in buried:
+    await transaction.run_many(_MAKE_ONE_TOMBSTONE, tombstones)
+    for tombstone in tombstones:
         await transaction.run(DELETE_VOTES, {"at_id": tombstone["at_id"]})
         await remove_words(transaction, tombstone["at_id"])
     for answered in sorted(gone, reverse=True):

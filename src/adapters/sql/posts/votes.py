@@ -5,7 +5,7 @@ from sqlalchemy import bindparam, select, type_coerce
 from adapters.sql.database import Database
 from adapters.sql.keyset import FIRST, ROWS
 from adapters.sql.tables import VoteRow, table_of
-from adapters.sql.types import Id, IdText, MomentText
+from adapters.sql.types import Id, IdText, TimestampText
 from application.posts.ports import VoteReader
 from application.posts.views import CastVoteView
 from domain.shared.ids import PostId, UserId
@@ -15,8 +15,8 @@ _OF_VOTER = (
     select(
         type_coerce(_VOTES.c.post_id, IdText),
         _VOTES.c.direction.label("dir"),
-        type_coerce(_VOTES.c.created_at, MomentText),
-        type_coerce(_VOTES.c.updated_at, MomentText),
+        type_coerce(_VOTES.c.created_at, TimestampText),
+        type_coerce(_VOTES.c.updated_at, TimestampText),
     )
     .where(_VOTES.c.user_id == bindparam("voter", type_=Id), _VOTES.c.post_id > bindparam("after", type_=Id))
     .order_by(_VOTES.c.post_id)

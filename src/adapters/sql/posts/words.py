@@ -19,7 +19,7 @@ _DELETE = delete(_WORDS).where(_WORDS.c.post_id == bindparam("of_post", type_=Id
 
 async def add_words(transaction: Transaction, post: Post) -> None:
     """Make a new post findable, with the commit of its transaction."""
-    await transaction.put(_INSERT, {"post_id": post.id, **_values(post)})
+    await transaction.enqueue(_INSERT, {"post_id": post.id, **_values(post)})
 
 
 async def change_words(transaction: Transaction, post: Post) -> None:
@@ -31,7 +31,7 @@ async def change_words(transaction: Transaction, post: Post) -> None:
 
 async def remove_words(transaction: Transaction, post_id: PostId) -> None:
     """Make a post that stays without its text unfindable. What is deleted is so by its foreign key."""
-    await transaction.put(_DELETE, {"of_post": post_id})
+    await transaction.enqueue(_DELETE, {"of_post": post_id})
 
 
 def _values(post: Post) -> dict[str, Any]:

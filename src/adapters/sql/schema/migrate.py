@@ -19,7 +19,14 @@ from sqlalchemy import Connection, make_url
 
 from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.base import Dialect
-from adapters.sql.schema.state import DatabaseRefused, SchemaState, SchemaStatus, apart, on_connection, schema_state
+from adapters.sql.schema.state import (
+    DatabaseRefused,
+    SchemaState,
+    SchemaStatus,
+    on_connection,
+    run_in_own_loop,
+    schema_state,
+)
 from adapters.sql.sqlite_file import log_of
 
 __all__ = [
@@ -83,4 +90,4 @@ def _migrate(url: str, step: Callable[[Config], None]) -> None:
     if file is not None:
         _demand_nothing_was_lost(file)
         file.parent.mkdir(parents=True, exist_ok=True)
-    apart(on_connection(url, run))
+    run_in_own_loop(on_connection(url, run))

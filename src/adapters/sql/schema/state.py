@@ -19,7 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from adapters.sql.dialects import dialect_of
 from adapters.sql.dialects.base import Dialect, Limits
-from adapters.sql.errors import CAUGHT, translated
+from adapters.sql.errors import CAUGHT, application_error
 from adapters.sql.schema.revision import TABLE, revisions
 from application.shared.errors import StorageUnavailable
 
@@ -61,7 +61,7 @@ def schema_state(url: str) -> SchemaState:
     if file is not None and not file.exists():
         revision = None  # Connecting would make one.
     else:
-        revision = apart(on_connection(url, lambda connection, _: _revision(connection)))
+        revision = run_in_own_loop(on_connection(url, lambda connection, _: _revision(connection)))
     if revision == head:
         return SchemaState(SchemaStatus.CURRENT, revision, head)
     is_older = revision is None or revision in known
@@ -94,7 +94,7 @@ async def on_connection(url: str, work: Callable[[Connection, Dialect], T]) -> T
     except sqlite3.OperationalError as error:
         raise StorageUnavailable from error
     except CAUGHT as error:
-        meant = translated(error, dialect)
+        meant = application_error(error, dialect)
         if isinstance(meant, DBAPIError):
             raise DatabaseRefused(str(meant.orig)) from error
         raise meant from error
@@ -122,7 +122,7 @@ def _make_wal(file: Path) -> None:
                 return
 
 
-def apart(story: Coroutine[Any, Any, T]) -> T:
+def run_in_own_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run on a loop of its own in a thread of its own: a loop may be running here, which cannot run another."""
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, story).result()
+        return pool.submit(asyncio.run, work).result()

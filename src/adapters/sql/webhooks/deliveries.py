@@ -11,7 +11,7 @@ from adapters.sql.database import AnyRow
 from adapters.sql.keyset import ROWS
 from adapters.sql.tables import WebhookDeliveryRow, table_of
 from adapters.sql.transaction import SqlRepository
-from adapters.sql.types import Id, Moment
+from adapters.sql.types import Id, Timestamp
 from application.webhooks.ports import DeliveryRepository
 from domain.shared.ids import DeliveryId, WebhookId, smallest_id_at
 from domain.webhooks.delivery import Delivery, DeliveryStatus
@@ -20,7 +20,7 @@ from domain.webhooks.errors import DeliveryNotFound
 _DELIVERIES = table_of(WebhookDeliveryRow)
 
 _OF = bindparam("of_endpoint", type_=Id)
-_NOW = bindparam("now", type_=Moment)
+_NOW = bindparam("now", type_=Timestamp)
 
 _INSERT_DELIVERY = insert(_DELIVERIES)
 _LOAD_DELIVERY = (
@@ -41,7 +41,7 @@ _IDS = bindparam("ids", expanding=True, type_=Id)
 _CLAIM = (
     update(_DELIVERIES)
     .where(_DELIVERIES.c.id.in_(_IDS))
-    .values(claim=bindparam("by", type_=Id), next_attempt_at=bindparam("until", type_=Moment))
+    .values(claim=bindparam("by", type_=Id), next_attempt_at=bindparam("until", type_=Timestamp))
 )
 _CLAIMED = select(_DELIVERIES).where(_DELIVERIES.c.id.in_(_IDS)).order_by(_DELIVERIES.c.id)
 _FAILED_IDS = (
@@ -62,7 +62,7 @@ _REPLAY = (
         status=DeliveryStatus.PENDING.value,
         attempts=0,
         claim=None,
-        next_attempt_at=bindparam("now", type_=Moment),
+        next_attempt_at=bindparam("now", type_=Timestamp),
     )
 )
 

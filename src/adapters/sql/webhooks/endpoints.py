@@ -10,7 +10,7 @@ from sqlalchemy import Integer, bindparam, delete, func, insert, select, update
 from adapters.sql.database import AnyRow
 from adapters.sql.tables import WebhookEndpointRow, table_of
 from adapters.sql.transaction import SqlRepository
-from adapters.sql.types import Id, Moment
+from adapters.sql.types import Id, Timestamp
 from application.webhooks.ports import WebhookRepository
 from domain.shared.ids import WebhookId
 from domain.webhooks.endpoint import DisabledReason, WebhookEndpoint
@@ -32,7 +32,7 @@ _REMOVE_ENDPOINT = delete(_ENDPOINTS).where(
 _HEALTH = (
     update(_ENDPOINTS)
     .where(_ENDPOINTS.c.id == bindparam("at_id", type_=Id))
-    .values(failing_since=bindparam("since", type_=Moment))
+    .values(failing_since=bindparam("since", type_=Timestamp))
 )
 
 decode_event_types = msgspec.json.Decoder(list[str]).decode
@@ -75,7 +75,7 @@ class SqlWebhookRepository(SqlRepository, WebhookRepository):
     async def enabled(self) -> Sequence[WebhookEndpoint]:
         return [_endpoint(row) for row in (await self._transaction.run(_ENABLED, {})).rows]
 
-    async def note_health(self, webhook_id: WebhookId, *, failing_since: datetime | None) -> None:
+    async def set_failing_since(self, webhook_id: WebhookId, *, failing_since: datetime | None) -> None:
         await self._transaction.run(_HEALTH, {"at_id": webhook_id, "since": failing_since})
 
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import insert, select, update
 
-from adapters.sql.errors import Named
+from adapters.sql.errors import ConstraintErrors
 from adapters.sql.tables import WebhookCursorRow, table_of
 from adapters.sql.transaction import SqlRepository
 from application.shared.errors import TransientFailure
@@ -11,7 +11,7 @@ from application.webhooks.ports import FanOutCursor
 _CURSOR = table_of(WebhookCursorRow)
 _ONLY = 1
 """The id of the one row of the cursor."""
-_TAKEN: Named = {"pk_webhook_cursor": TransientFailure}
+_TAKEN: ConstraintErrors = {"pk_webhook_cursor": TransientFailure}
 
 _LOCK_CURSOR = select(_CURSOR.c.position).where(_CURSOR.c.id == _ONLY).with_for_update()
 _BEGIN_CURSOR = insert(_CURSOR)

@@ -17,7 +17,7 @@ from adapters.sql.tables import (
     WebhookEndpointRow,
     table_of,
 )
-from adapters.sql.types import Id, IdText, Moment, MomentText
+from adapters.sql.types import Id, IdText, Timestamp, TimestampText
 from adapters.sql.webhooks.endpoints import decode_event_types
 from application.webhooks.ports import DeliverySlice, WebhookReader, WebhookSlice
 from application.webhooks.views import DeliveryDetailView, DeliveryView, WebhookView
@@ -32,7 +32,7 @@ _OUTBOX = table_of(OutboxRow)
 _CURSOR = table_of(WebhookCursorRow)
 
 _OF = bindparam("of_endpoint", type_=Id)
-_NOW = bindparam("now", type_=Moment)
+_NOW = bindparam("now", type_=Timestamp)
 
 _WANTED_FROM = select(func.min(_ENDPOINTS.c.from_position)).where(_ENDPOINTS.c.enabled.is_(True))
 _HANDED_OUT = select(_CURSOR.c.position)
@@ -55,10 +55,10 @@ _ENDPOINT_VIEWS: Select[*tuple[Any, ...]] = select(
     _ENDPOINTS.c.description,
     _ENDPOINTS.c.enabled,
     _ENDPOINTS.c.disabled_reason,
-    type_coerce(_ENDPOINTS.c.failing_since, MomentText),
-    type_coerce(_ENDPOINTS.c.previous_until, MomentText).label("previous_secret_until"),
-    type_coerce(_ENDPOINTS.c.created_at, MomentText),
-    type_coerce(_ENDPOINTS.c.updated_at, MomentText),
+    type_coerce(_ENDPOINTS.c.failing_since, TimestampText),
+    type_coerce(_ENDPOINTS.c.previous_until, TimestampText).label("previous_secret_until"),
+    type_coerce(_ENDPOINTS.c.created_at, TimestampText),
+    type_coerce(_ENDPOINTS.c.updated_at, TimestampText),
     _ENDPOINTS.c.version,
 )
 _ONE_ENDPOINT = _ENDPOINT_VIEWS.where(_ENDPOINTS.c.id == bindparam("at_id", type_=Id))
@@ -71,11 +71,11 @@ _DELIVERY_COLUMNS = (
     _DELIVERIES.c.event_type,
     _DELIVERIES.c.status,
     _DELIVERIES.c.attempts,
-    type_coerce(_DELIVERIES.c.next_attempt_at, MomentText),
-    type_coerce(_DELIVERIES.c.last_attempt_at, MomentText),
+    type_coerce(_DELIVERIES.c.next_attempt_at, TimestampText),
+    type_coerce(_DELIVERIES.c.last_attempt_at, TimestampText),
     _DELIVERIES.c.last_status_code,
     _DELIVERIES.c.last_error,
-    type_coerce(_DELIVERIES.c.created_at, MomentText),
+    type_coerce(_DELIVERIES.c.created_at, TimestampText),
 )
 _ONE_DELIVERY: Select[*tuple[Any, ...]] = select(*_DELIVERY_COLUMNS, _DELIVERIES.c.body).where(
     _DELIVERIES.c.id == bindparam("at_id", type_=Id), _DELIVERIES.c.endpoint_id == _OF

@@ -27,7 +27,7 @@ _REMEMBERED: Final = 10_000
 """Tokens; about 1 KiB each, so some 10 MiB at the most."""
 
 
-class _Known(NamedTuple):
+class _CachedToken(NamedTuple):
     """What a token that held says."""
 
     access: VerifiedAccess
@@ -65,7 +65,7 @@ class Authenticator:
         self._api_keys = api_keys
         self._note_use = note_use
         self._capacity = remembered
-        self._remembered: dict[bytes, _Known] = {}
+        self._remembered: dict[bytes, _CachedToken] = {}
 
     def authenticate(self, exchange: Exchange, credentials: bytes) -> Awaitable[None] | None:
         """Leave on the exchange whose credentials it carries, or why they are refused. Raises nothing.
@@ -75,11 +75,11 @@ class Authenticator:
         judged at once.
         """
         known = self._remembered.get(credentials)
-        if known is None or not self._revocations.are_known():
+        if known is None or not self._revocations.are_current():
             return self._authenticate(exchange, credentials)
         access, generation, actor, user_id = known
         # As `_is_over` has it: a call is a hundredth of a cached answer.
-        if self._clock.timestamp() >= access.expires_at or self._revocations.cover(access.session_id, generation):
+        if self._clock.timestamp() >= access.expires_at or self._revocations.is_revoked(access.session_id, generation):
             exchange.caller = InvalidToken()
         else:
             exchange.caller = actor
@@ -95,8 +95,8 @@ class Authenticator:
             exchange.user_id = str(actor.user_id)
 
     async def _find(self, exchange: Exchange, credentials: bytes) -> Actor:
-        if not self._revocations.are_known():
-            await self._revocations.catch_up()
+        if not self._revocations.are_current():
+            await self._revocations.refresh()
         key = _API_KEY.fullmatch(credentials) if _API_KEY_MARK in credentials else None
         if key is not None and self._api_keys is not None:
             return await self._api_keys.actor(key[1].decode("ascii"))
@@ -117,7 +117,7 @@ class Authenticator:
         found = exchange.caller
         if isinstance(found, Actor):
             if found.scopes is not None:
-                found.demand_scope(scope)
+                found.require_scope(scope)
             return found
         raise found or Unauthenticated
 
@@ -142,11 +142,11 @@ class Authenticator:
             actor.require(operation.permission)
         return actor
 
-    def _known(self, exchange: Exchange, credentials: bytes) -> _Known:
+    def _known(self, exchange: Exchange, credentials: bytes) -> _CachedToken:
         known = self._remembered.get(credentials)
         return known or self._verify(credentials, repeated=b"authorization" in exchange.repeated)
 
-    def _verify(self, credentials: bytes, *, repeated: bool) -> _Known:
+    def _verify(self, credentials: bytes, *, repeated: bool) -> _CachedToken:
         if repeated:
             raise InvalidToken("There must be exactly one Authorization header.")
         match = _BEARER.fullmatch(credentials)
@@ -157,7 +157,7 @@ class Authenticator:
         access = self._tokens.verify(match[1].decode("ascii"))
         generation = generation_of(access.token_id, access.session_id)
         actor = Actor(access.user_id, access.role, access.session_id)
-        known = _Known(access, generation, actor, str(access.user_id))
+        known = _CachedToken(access, generation, actor, str(access.user_id))
         if len(self._remembered) >= self._capacity:
             del self._remembered[next(iter(self._remembered))]
         self._remembered[credentials] = known
@@ -165,7 +165,7 @@ class Authenticator:
             self._note_use(access.session_id, generation)
         return known
 
-    def _admit(self, known: _Known) -> Actor:
+    def _admit(self, known: _CachedToken) -> Actor:
         """Return the actor of a token whose signature holds, if the token still does.
 
         Revocations are in memory. The edge has made sure that they are known as of a moment ago, or tried to; when
@@ -173,13 +173,13 @@ class Authenticator:
         """
         if self._is_over(known):
             raise InvalidToken
-        if not self._revocations.are_known():
+        if not self._revocations.are_current():
             raise StorageUnavailable("Whether the token still holds cannot be told just now.")
         return known.actor
 
-    def _is_over(self, known: _Known) -> bool:
+    def _is_over(self, known: _CachedToken) -> bool:
         """Tell whether a token has ended: by its time, with its session, or because its account has another role."""
         access = known.access
-        return self._clock.timestamp() >= access.expires_at or self._revocations.cover(
+        return self._clock.timestamp() >= access.expires_at or self._revocations.is_revoked(
             access.session_id, known.generation
         )

@@ -13,9 +13,9 @@ import zlib
 from functools import lru_cache
 from typing import Final
 
-from entrypoints.http.edge.exchange import Answer, Headers
+from entrypoints.http.edge.exchange import Headers, Response
 
-CODED_MIN_BYTES: Final = 1024
+COMPRESSED_MIN_BYTES: Final = 1024
 """Shorter answers fit into one packet either way."""
 LEVEL: Final = 4
 FAST_LEVEL: Final = 1
@@ -79,7 +79,7 @@ def _weight(parameters: bytes) -> float:
     return weight if 0.0 <= weight <= 1.0 else 0.0
 
 
-def coded_tag(tag: str) -> str:
+def compressed_tag(tag: str) -> str:
     """Return the validator of the compressed bytes of what has `tag`."""
     return f'{tag[:-1]}-gzip"'
 
@@ -92,25 +92,25 @@ def compress(body: bytes, level: int | None = None) -> bytes:
     return compressor.compress(body) + compressor.flush()
 
 
-def coded_answer(answer: Answer, body: bytes) -> Answer:
+def compressed_response(answer: Response, body: bytes) -> Response:
     """Return `answer` with its `body` compressed as given; its validator says so, if it has one."""
-    return type(answer)(answer.status, body, coded_headers(answer.headers))
+    return type(answer)(answer.status, body, compressed_headers(answer.headers))
 
 
-def coded_headers(headers: Headers, *, coding: Headers = (_CODED,)) -> Headers:
+def compressed_headers(headers: Headers, *, coding: Headers = (_CODED,)) -> Headers:
     """Return `headers` for the compressed bytes; with another `coding`, for a 304 about them."""
     return (*((name, _coded_field(value) if name == b"etag" else value) for name, value in headers), *coding)
 
 
 def _coded_field(etag: bytes) -> bytes:
-    return etag if etag.endswith(b'-gzip"') else coded_tag(etag.decode("latin-1")).encode("latin-1")
+    return etag if etag.endswith(b'-gzip"') else compressed_tag(etag.decode("latin-1")).encode("latin-1")
 
 
-async def coded(answer: Answer) -> Answer:
+async def compressed(answer: Response) -> Response:
     """Return `answer` compressed, if it is long enough and is not so already."""
     body = answer.body
-    if len(body) < CODED_MIN_BYTES or _CODED in answer.headers:
+    if len(body) < COMPRESSED_MIN_BYTES or _CODED in answer.headers:
         return answer
     if len(body) <= AT_ONCE_MAX_BYTES:
-        return coded_answer(answer, compress(body))
-    return coded_answer(answer, await asyncio.to_thread(compress, body))
+        return compressed_response(answer, compress(body))
+    return compressed_response(answer, await asyncio.to_thread(compress, body))

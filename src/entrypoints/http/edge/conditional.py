@@ -19,13 +19,13 @@ from application.shared.views import EncodedPage
 from entrypoints.http.edge.compression import (
     AT_ONCE_MAX_BYTES,
     BEST_LEVEL,
-    CODED_MIN_BYTES,
-    coded_answer,
-    coded_headers,
-    coded_tag,
+    COMPRESSED_MIN_BYTES,
     compress,
+    compressed_headers,
+    compressed_response,
+    compressed_tag,
 )
-from entrypoints.http.edge.exchange import JSON_TYPE, Answer, Exchange, Headers
+from entrypoints.http.edge.exchange import JSON_TYPE, Exchange, Headers, Response
 from entrypoints.http.edge.paging import NextPage
 from entrypoints.http.problems.errors import HeadersTooLarge, WeakTag
 
@@ -85,17 +85,17 @@ def not_modified(exchange: Exchange, tag: str) -> bool:
     return any(f'"{opaque}"' == tag for _, opaque in _tags(value))
 
 
-def representation(exchange: Exchange, body: bytes, tag: str, headers: Headers) -> Answer:
+def representation(exchange: Exchange, body: bytes, tag: str, headers: Headers) -> Response:
     """Answer a read with `body`, or with 304 and no body when the caller has it already.
 
     The tag is that of the compressed bytes where the answer will be compressed, which is done once it is complete.
     """
-    if len(body) >= CODED_MIN_BYTES and exchange.codes:
-        tag = coded_tag(tag)
+    if len(body) >= COMPRESSED_MIN_BYTES and exchange.compress:
+        tag = compressed_tag(tag)
     validated = (*headers, (b"etag", tag.encode()))
     if not_modified(exchange, tag):
-        return Answer(304, b"", validated)
-    return Answer(200, body, (JSON_TYPE, *validated))
+        return Response(304, b"", validated)
+    return Response(200, body, (JSON_TYPE, *validated))
 
 
 class Representation:
@@ -113,21 +113,21 @@ class Representation:
     def __init__(self, body: bytes, tag: str, headers: Headers, content_type: tuple[bytes, bytes] = JSON_TYPE) -> None:
         self._tag, self._field = tag, tag.encode()
         validated = (*headers, (b"etag", self._field))
-        self._whole = Answer(200, body, (content_type, *validated))
-        self._unchanged = Answer(304, b"", validated)
-        self._coded: Answer | asyncio.Task[bytes] | None = None
+        self._whole = Response(200, body, (content_type, *validated))
+        self._unchanged = Response(304, b"", validated)
+        self._coded: Response | asyncio.Task[bytes] | None = None
 
     def under(self, headers: Headers) -> "Representation":
         """Return the same under other headers, with the compressed bytes if they are made or being made."""
         other, coded = Representation(self._whole.body, self._tag, headers), self._coded
-        other._coded = coded_answer(other._whole, coded.body) if isinstance(coded, Answer) else coded
+        other._coded = compressed_response(other._whole, coded.body) if isinstance(coded, Response) else coded
         return other
 
-    def answer(self, exchange: Exchange) -> Pending[Answer]:
+    def response(self, exchange: Exchange) -> Pending[Response]:
         """Return the answer; one that has to be compressed for the first time, and is long, is to be awaited."""
         fields = exchange.fields
-        if b"accept-encoding" in fields and exchange.codes:
-            coded = self._answer_coded(exchange)
+        if b"accept-encoding" in fields and exchange.compress:
+            coded = self._compressed_response(exchange)
             if coded is not None:
                 return coded
         held = fields.get(b"if-none-match")
@@ -135,30 +135,30 @@ class Representation:
             return self._whole
         return self._unchanged if held == self._field or not_modified(exchange, self._tag) else self._whole
 
-    def _answer_coded(self, exchange: Exchange) -> Pending[Answer] | None:
+    def _compressed_response(self, exchange: Exchange) -> Pending[Response] | None:
         """Return the compressed answer, or None for a short one, and for one that compressing makes no shorter."""
         body = self._whole.body
-        if len(body) < CODED_MIN_BYTES:
+        if len(body) < COMPRESSED_MIN_BYTES:
             return None
-        if b"if-none-match" in exchange.fields and not_modified(exchange, coded_tag(self._tag)):
-            return Answer(304, b"", coded_headers(self._unchanged.headers, coding=()))
-        if isinstance(self._coded, Answer):
+        if b"if-none-match" in exchange.fields and not_modified(exchange, compressed_tag(self._tag)):
+            return Response(304, b"", compressed_headers(self._unchanged.headers, coding=()))
+        if isinstance(self._coded, Response):
             return self._coded
         if len(body) > AT_ONCE_MAX_BYTES:
             return self._compress_aside()
         return self._keep(compress(body, self.level))
 
-    async def _compress_aside(self) -> Answer:
+    async def _compress_aside(self) -> Response:
         """Compress in a thread, once for all who wait; whoever gives up takes nothing from the others."""
         coding = self._coded
         if not isinstance(coding, asyncio.Task) or coding.done():  # one that failed is tried anew
             coding = asyncio.create_task(asyncio.to_thread(compress, self._whole.body, self.level))
             self._coded = coding
         ready = await asyncio.shield(coding)
-        return self._coded if isinstance(self._coded, Answer) else self._keep(ready)
+        return self._coded if isinstance(self._coded, Response) else self._keep(ready)
 
-    def _keep(self, ready: bytes) -> Answer:
-        self._coded = coded = coded_answer(self._whole, ready)
+    def _keep(self, ready: bytes) -> Response:
+        self._coded = coded = compressed_response(self._whole, ready)
         return coded
 
 
@@ -169,11 +169,11 @@ class SentPages:
         # A `WeakKeyDictionary` takes a call in Python for each look.
         self._of: dict[ref[EncodedPage], tuple[NextPage, Representation]] = {}
 
-    def answer(
+    def response(
         self, exchange: Exchange, page: Pending[EncodedPage], headers: Headers, next_page: NextPage
-    ) -> Pending[Answer]:
+    ) -> Pending[Response]:
         if not isinstance(page, EncodedPage):
-            return self._answer_later(exchange, page, headers, next_page)
+            return self._response_later(exchange, page, headers, next_page)
         # The route and its query decide over the headers, and `next_page` is of both. Nearly always it is the same one
         # as the last time: what a query string says is remembered.
         found = self._of.get(ref(page))
@@ -181,12 +181,12 @@ class SentPages:
             former, headers = found and found[1], headers + next_page.link(page.next_cursor)
             made = former.under(headers) if former else Representation(page.body, f'"{page.etag}"', headers)
             found = self._of[ref(page, self._of.pop)] = next_page, made
-        return found[1].answer(exchange)
+        return found[1].response(exchange)
 
-    async def _answer_later(
+    async def _response_later(
         self, exchange: Exchange, page: Awaitable[EncodedPage], headers: Headers, next_page: NextPage
-    ) -> Answer:
-        return await settled(self.answer(exchange, await page, headers, next_page))
+    ) -> Response:
+        return await settled(self.response(exchange, await page, headers, next_page))
 
 
 class FixedRepresentation(Representation):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from entrypoints.http.edge.exchange import Answer, Exchange, Headers
+from entrypoints.http.edge.exchange import Exchange, Headers, Response
 
 ALLOWED_METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 ALLOWED_HEADERS: Final = (
@@ -54,11 +54,11 @@ class Cors:
             *self._credentials(path),
         )
 
-    def preflight(self, exchange: Exchange) -> Answer | None:
+    def preflight(self, exchange: Exchange) -> Response | None:
         """Answer a preflight of an allowed origin; None for any other OPTIONS, which goes the usual way."""
         if b"access-control-request-method" not in exchange.fields or self._grant(exchange) is None:
             return None
-        return Answer(
+        return Response(
             204,
             b"",
             (

@@ -25,15 +25,15 @@ class Deadlines:
     def __init__(
         self,
         seconds: float,
-        answer_for: Callable[[Exchange, Scope, Send], Awaitable[None]],
+        problem_response_for: Callable[[Exchange, Scope, Send], Awaitable[None]],
         is_receiving: Callable[[Exchange], bool],
     ) -> None:
-        """`answer_for` sends the answer of one that does not answer by itself; `is_receiving` tells whether its body is
-        still coming.
+        """`problem_response_for` sends the answer of one that does not answer by itself; `is_receiving` tells whether
+        its body is still coming.
         """
         self._is_receiving = is_receiving
         self._seconds = seconds
-        self._answer_for = answer_for
+        self._answer_for = problem_response_for
         self.waiting: dict[Exchange, tuple[asyncio.Task[object] | None, Scope, Send]] = {}
         """Which task works on each, and where its answer goes. Who begins to wait puts it here, and takes it out."""
         self._next: asyncio.TimerHandle | None = None
@@ -41,14 +41,14 @@ class Deadlines:
 
     def start(self) -> None:
         """Look, from now on, on the loop that runs."""
-        self._next = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+        self._next = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._check)
 
     def stop(self) -> None:
         if self._next is not None:
             self._next.cancel()
             self._next = None
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self.start()
         now = perf_counter()
         for exchange, (task, scope, send) in list(self.waiting.items()):

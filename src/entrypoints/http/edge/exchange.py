@@ -48,13 +48,13 @@ class Exchange:
     """The values of the template's parameters, as the caller spelt them."""
     is_head: bool = False
     """The content of the answer is not wanted. Only who has no end of it need ask: the edge leaves it out."""
-    codes: bool = False
+    compress: bool = False
     """The answer is to be compressed, if it is long enough; see `compression`."""
     is_stream: bool = False
     """The answer lasts as long as its reader listens, so that its duration is no latency."""
     is_unbounded: bool = False
     """The answer is made as it is sent, and nobody knows how long it gets."""
-    let_go: Callable[[], None] | None = None
+    release: Callable[[], None] | None = None
     """Counts such an answer no more; None when it is not counted."""
     has_body: bool = False
     """The request says that it has one."""
@@ -63,9 +63,9 @@ class Exchange:
     length: int | None = None
     """Of the body, in bytes, as the request tells it; None where it does not."""
     body: Any = None
-    """What receives it (`request_bodies.Body`); None for a request that only reads."""
+    """What receives it (`request_bodies.RequestBody`); None for a request that only reads."""
     repeated: AbstractSet[bytes] = frozenset()
-    carried: Headers = ()
+    common_headers: Headers = ()
     """Header fields that the answer carries, whatever it will be."""
     due: float = 0.0
     """When it must be answered, by `time.perf_counter`; 0 until it has waited for a moment."""
@@ -115,7 +115,7 @@ class Exchange:
         return exchange
 
 
-class Answer:
+class Response:
     """A response ready for the wire, any number of times: it never changes.
 
     It is an ASGI application too: that is how a large one is sent, and how Litestar's router would send it.
@@ -141,7 +141,7 @@ class Answer:
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 
-class PageAnswer(Answer):
+class PageResponse(Response):
     """A page for people. Its headers hold a content security policy of its own."""
 
     __slots__ = ()
@@ -149,7 +149,7 @@ class PageAnswer(Answer):
     policy = ()
 
 
-class StreamedAnswer(Answer):
+class StreamedResponse(Response):
     """A response that is sent as it is made, piece by piece; its length is not known before.
 
     The first piece is made before anything is sent, so that a failure up to there still gets its proper answer. After
@@ -171,7 +171,7 @@ class StreamedAnswer(Answer):
     @classmethod
     async def begin(
         cls, exchange: Exchange, status: int, pieces: AsyncIterator[bytes], headers: Headers
-    ) -> "StreamedAnswer":
+    ) -> "StreamedResponse":
         return cls(exchange, status, await anext(pieces, b""), pieces, headers)
 
     async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:
@@ -191,8 +191,8 @@ class StreamedAnswer(Answer):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             gone.cancel()
-            if exchange.let_go is not None:
-                exchange.let_go()
+            if exchange.release is not None:
+                exchange.release()
 
 
 async def _end_of(receive: Receive) -> None:
@@ -205,5 +205,5 @@ HTML_TYPE: Final = (b"content-type", b"text/html; charset=utf-8")
 NO_STORE: Final = (b"cache-control", b"no-store")
 
 
-def no_content(*headers: tuple[bytes, bytes]) -> Answer:
-    return Answer(204, b"", headers)
+def no_content(*headers: tuple[bytes, bytes]) -> Response:
+    return Response(204, b"", headers)

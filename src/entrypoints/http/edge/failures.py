@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from litestar import Request
 from litestar.exceptions import HTTPException
-from litestar.response import Response
+from litestar.response import Response as LitestarResponse
 
 from application.events.live import TooManyStreams
 from application.shared.errors import DeadlineExceeded, OutcomeUnknown, StorageUnavailable, Unavailable
@@ -25,7 +25,7 @@ from domain.shared.errors import (
     PosternError,
     Unauthenticated,
 )
-from entrypoints.http.edge.exchange import NO_STORE, Answer, Exchange
+from entrypoints.http.edge.exchange import NO_STORE, Exchange, Response
 from entrypoints.http.edge.rate_limits import ratelimit_fields
 from entrypoints.http.problems.catalogue import STATUS_BY_FAMILY, status_of
 from entrypoints.http.problems.errors import (
@@ -111,7 +111,7 @@ def _headers(error: PosternError) -> tuple[tuple[bytes, bytes], ...]:
             | TooManyIdempotencyKeys()
             | RateLimited()
         ):
-            left = ratelimit_fields(error.standings) if isinstance(error, RateLimited) else ()
+            left = ratelimit_fields(error.states) if isinstance(error, RateLimited) else ()
             return ((b"retry-after", b"%d" % error.retry_after_seconds), *left)
         case _:
             return ()
@@ -130,7 +130,7 @@ _IN_DOUBT: Final = (
 )
 
 
-def problem_answer(error: PosternError, request_id: str) -> Answer:
+def problem_response(error: PosternError, request_id: str) -> Response:
     """Return the answer that tells of `error`. Nothing of it may be stored: the next try may well succeed."""
     status = status_of(type(error))
     errors = error.errors if isinstance(error, Invalid | Conflict) else ()
@@ -142,7 +142,7 @@ def problem_answer(error: PosternError, request_id: str) -> Answer:
         request_id=request_id,
         errors=[fault_of(fault) for fault in errors] if errors else msgspec.UNSET,
     )
-    return Answer(status, _encoder.encode(problem), (PROBLEM_TYPE, NO_STORE, *_headers(error)))
+    return Response(status, _encoder.encode(problem), (PROBLEM_TYPE, NO_STORE, *_headers(error)))
 
 
 def translate(error: Exception) -> PosternError:
@@ -165,7 +165,7 @@ def _translate_litestar(error: HTTPException) -> PosternError:
     return BadRequest() if 400 <= error.status_code < 500 else InternalError()
 
 
-def as_far_as_known(error: Exception, exchange: Exchange, method: str) -> Exception:
+def error_after_commit(error: Exception, exchange: Exchange, method: str) -> Exception:
     """Return what is told of a failure: after a commit, no longer that nothing was changed and all may be tried again.
 
     What reads commits nothing that would matter to its caller.
@@ -178,7 +178,7 @@ def as_far_as_known(error: Exception, exchange: Exchange, method: str) -> Except
 _READS: Final = frozenset({"GET", "HEAD"})
 
 
-def answer_for(error: Exception, request_id: str, *, method: str, path: str) -> Answer:
+def problem_response_for(error: Exception, request_id: str, *, method: str, path: str) -> Response:
     """Translate a failure into its answer, and log it here, once, if it is ours to look at."""
     public = translate(error)
     context = {"request_id": request_id, "slug": public.slug, "method": method, "path": path}
@@ -188,10 +188,10 @@ def answer_for(error: Exception, request_id: str, *, method: str, path: str) -> 
         _rarely.warn(public, method, path, request_id, context)
     elif isinstance(public, Unavailable):
         _log.warning("%s %s: %s (request %s): %s", method, path, public.slug, request_id, public.detail, extra=context)
-    return problem_answer(public, request_id)
+    return problem_response(public, request_id)
 
 
-class _Rarely:
+class _ThrottledLog:
     """Logs that storage fails once a minute, and how often it was not logged: every request says so while it lasts."""
 
     def __init__(self) -> None:
@@ -215,13 +215,17 @@ class _Rarely:
 
 
 _LOG_SECONDS: Final = 60.0
-_rarely: Final = _Rarely()
+_rarely: Final = _ThrottledLog()
 
 
-def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def handle(request: Request[Any, Any, Any], error: Exception) -> LitestarResponse[bytes]:
     """Answer what Litestar's router raises, for a path or a method that there is not."""
     exchange = Exchange.of(request.scope)
-    error = exchange.failure = as_far_as_known(error, exchange, request.scope["method"])
-    answer = answer_for(error, exchange.request_id, method=request.scope["method"], path=request.scope["path"])
+    error = exchange.failure = error_after_commit(error, exchange, request.scope["method"])
+    answer = problem_response_for(
+        error, exchange.request_id, method=request.scope["method"], path=request.scope["path"]
+    )
     headers = {name.decode(): value.decode() for name, value in answer.headers}
-    return Response(answer.body, status_code=answer.status, headers=headers, media_type="application/problem+json")
+    return LitestarResponse(
+        answer.body, status_code=answer.status, headers=headers, media_type="application/problem+json"
+    )

@@ -11,10 +11,10 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from application.shared.idempotency import IDEMPOTENCY_KEY_MAX_LENGTH, Idempotency, IdempotencyKey, Once
+from application.shared.idempotency import IDEMPOTENCY_KEY_MAX_LENGTH, Idempotency, IdempotencyClaim, IdempotencyKey
 from domain.shared.actor import Actor
 from domain.shared.errors import FieldError, Invalid
-from entrypoints.http.edge.exchange import Answer, Exchange, Scope
+from entrypoints.http.edge.exchange import Exchange, Response, Scope
 
 V = TypeVar("V")
 
@@ -51,7 +51,7 @@ def idempotency_key(exchange: Exchange) -> IdempotencyKey | None:
     return IdempotencyKey.parse(value)
 
 
-class Creations:
+class IdempotentCreation:
     """Answers requests that create."""
 
     def __init__(self, idempotency: Idempotency) -> None:
@@ -62,18 +62,18 @@ class Creations:
         exchange: Exchange,
         actor: Actor,
         body: bytes,
-        create: Callable[[Once[V] | None], Awaitable[V]],
-        write: Callable[[V], Answer],
-    ) -> Answer:
+        create: Callable[[IdempotencyClaim[V] | None], Awaitable[V]],
+        write: Callable[[V], Response],
+    ) -> Response:
         """Run `create` and answer with what `write` makes of it; or, under a key that was used, as the first time.
 
         The same request is the same method, path and `body`, byte for byte. Only what was carried out is kept: after
-        an error the key may be used again. Raises what `Idempotency.carry_out` does, and `Invalid` for a bad key.
+        an error the key may be used again. Raises what `Idempotency.run_once` does, and `Invalid` for a bad key.
         """
         key = idempotency_key(exchange)
         if key is None:
             return write(await create(None))
-        answered = await self._idempotency.carry_out(
+        answered = await self._idempotency.run_once(
             create,
             owner=actor.user_id,
             key=key,
@@ -82,10 +82,10 @@ class Creations:
         )
         stored = _decoder.decode(answered.answer)
         headers = (*stored.headers, _REPLAYED) if answered.replayed else stored.headers
-        return Answer(stored.status, stored.body, headers)
+        return Response(stored.status, stored.body, headers)
 
 
-def _pack(answer: Answer) -> bytes:
+def _pack(answer: Response) -> bytes:
     return _encoder.encode(_Stored(answer.status, answer.headers, answer.body))
 
 

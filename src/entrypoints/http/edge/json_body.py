@@ -20,7 +20,7 @@ import msgspec
 
 from domain.shared.errors import FieldError, Invalid
 from entrypoints.http.edge.exchange import Exchange
-from entrypoints.http.edge.wording import worded
+from entrypoints.http.edge.validation_messages import worded
 from entrypoints.http.problems.errors import BadRequest, MalformedBody, UnsupportedContentCoding, UnsupportedMediaType
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -77,12 +77,12 @@ def _check_media_type(exchange: Exchange) -> None:
     if fields.get(b"content-type") != b"application/json":  # as nearly everybody has it; else it is read
         media_type = exchange.field(b"content-type")
         if media_type is None or not _is_json(media_type.strip()):
-            raise UnsupportedMediaType(_untaken(media_type))
+            raise UnsupportedMediaType(_media_type_fault(media_type))
     if b"content-encoding" in fields and fields[b"content-encoding"].lower() != b"identity":
         raise UnsupportedContentCoding
 
 
-def _untaken(media_type: str | None) -> str:
+def _media_type_fault(media_type: str | None) -> str:
     """Return what is wrong with a media type that is not taken."""
     if not media_type:
         return "The body does not say what it is: Content-Type is missing."
@@ -373,7 +373,7 @@ def _parser_faults(value: str, parsers: Sequence[Parsed], path: str) -> list[Fie
 def _value_faults(body: msgspec.Struct, path: str = "") -> list[FieldError]:
     """Return the faults that the domain finds in fields which the schema lets pass, in structs within it too."""
     found: list[FieldError] = []
-    for name, attribute, parsers in _looked_into(type(body)):
+    for name, attribute, parsers in _parsed_fields(type(body)):
         value = getattr(body, attribute)
         where = _join(path, name)
         if isinstance(value, str):
@@ -390,7 +390,7 @@ def _value_faults(body: msgspec.Struct, path: str = "") -> list[FieldError]:
 _looked: dict[type[msgspec.Struct], list[tuple[str, str, Sequence[Parsed]]]] = {}
 
 
-def _looked_into(schema: type[msgspec.Struct]) -> list[tuple[str, str, Sequence[Parsed]]]:
+def _parsed_fields(schema: type[msgspec.Struct]) -> list[tuple[str, str, Sequence[Parsed]]]:
     """Return the fields whose values the domain may find faults in: name on the wire, attribute, parsers."""
     if schema not in _looked:
         _looked[schema] = [

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from application.shared.errors import Overloaded
-from application.shared.rate_limit import place_of
+from application.shared.rate_limit import client_network
 from domain.shared.errors import PosternError
 from entrypoints.http.edge.exchange import Exchange, Message, Send
 from entrypoints.http.edge.request_bodies import TransferLimits
@@ -24,7 +24,7 @@ STREAM_BYTES: Final = 4 * 1_048_576
 """What one of no known length counts for as long as it lasts: a page of texts is read, and kept while it is sent."""
 
 
-class Answers:
+class LargeResponses:
     """All large answers that this process is sending."""
 
     def __init__(self, limits: TransferLimits | None = None) -> None:
@@ -40,7 +40,7 @@ class Answers:
         Who reads is refused, and may come again; what was written is done, and whoever did it is told.
         """
         limits = self._limits
-        number, held = self._of.get(place_of(exchange.address), (0, 0))
+        number, held = self._of.get(client_network(exchange.address), (0, 0))
         if number and (number >= limits.per_address or held + size > limits.bytes_per_address):
             return TooManyTransfers()
         if self._number and (self._number >= limits.in_all or self._bytes + size > limits.bytes_in_all):
@@ -49,19 +49,19 @@ class Answers:
 
     def hold(self, exchange: Exchange) -> None:
         """Count an answer of no known length until `exchange.let_go` is called."""
-        place = place_of(exchange.address)
-        self._count(place, 1, STREAM_BYTES)
-        exchange.let_go = partial(self._count, place, -1, -STREAM_BYTES)
+        network = client_network(exchange.address)
+        self._count(network, 1, STREAM_BYTES)
+        exchange.release = partial(self._count, network, -1, -STREAM_BYTES)
 
     async def send(
         self, exchange: Exchange, send: Send, body: bytes, *, start: Message | None = None, more_body: bool = False
     ) -> None:
         """Send a large piece of content as fast as it is taken; it is counted before `start` is sent, or with all."""
-        place = place_of(exchange.address)
+        network = client_network(exchange.address)
         left = len(body)
-        is_counted = exchange.let_go is None
+        is_counted = exchange.release is None
         if is_counted:
-            self._count(place, 1, left)
+            self._count(network, 1, left)
         try:
             if start is not None:
                 await send(start)
@@ -71,16 +71,16 @@ class Answers:
                 await send({"type": "http.response.body", "body": piece, "more_body": more_body or not is_last})
                 if is_counted:
                     left -= len(piece)
-                    self._count(place, 0, -len(piece))
+                    self._count(network, 0, -len(piece))
         finally:
             if is_counted:
-                self._count(place, -1, -left)
+                self._count(network, -1, -left)
 
-    def _count(self, place: str, number: int, size: int) -> None:
+    def _count(self, network: str, number: int, size: int) -> None:
         self._number += number
         self._bytes += size
-        numbers, sizes = self._of.get(place, (0, 0))
+        numbers, sizes = self._of.get(network, (0, 0))
         if numbers + number:
-            self._of[place] = numbers + number, sizes + size
+            self._of[network] = numbers + number, sizes + size
         else:
-            self._of.pop(place, None)
+            self._of.pop(network, None)

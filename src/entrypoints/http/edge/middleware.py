@@ -15,32 +15,32 @@ from typing import Final, TypeVar
 
 from adapters.shared.cancellation import CancelledInCommit
 from adapters.shared.request import current
-from adapters.system.serving import Serving
+from adapters.system.server_lifecycle import ServerLifecycle
 from adapters.telemetry.metrics import RequestMetrics
 from application.shared.errors import DeadlineExceeded, OutcomeUnknown
 from domain.shared.errors import PosternError
 from entrypoints.http.edge.accept import accepts, accepts_json
 from entrypoints.http.edge.addresses import ClientAddresses
 from entrypoints.http.edge.authentication import Authenticator
-from entrypoints.http.edge.compression import accepts_gzip, coded
+from entrypoints.http.edge.compression import accepts_gzip, compressed
 from entrypoints.http.edge.cors import ALLOWED_METHODS, Cors
 from entrypoints.http.edge.deadlines import Deadlines
 from entrypoints.http.edge.exchange import (
     DATA_POLICY,
-    Answer,
     Application,
     Exchange,
     Headers,
     Message,
     Receive,
+    Response,
     Scope,
     Send,
     no_content,
 )
-from entrypoints.http.edge.failures import answer_for, as_far_as_known
+from entrypoints.http.edge.failures import error_after_commit, problem_response_for
 from entrypoints.http.edge.hosts import HostPolicy
-from entrypoints.http.edge.large_responses import STREAM_BYTES, WHOLE_BYTES, Answers
-from entrypoints.http.edge.request_bodies import Bodies, ends_connection, guard_body, has_body
+from entrypoints.http.edge.large_responses import STREAM_BYTES, WHOLE_BYTES, LargeResponses
+from entrypoints.http.edge.request_bodies import RequestBodies, ends_connection, guard_body, has_body
 from entrypoints.http.edge.routing import RouteTable
 from entrypoints.http.edge.telemetry import Telemetry
 from entrypoints.http.problems.errors import HeadersTooLarge, NotAcceptable, TooManyTransfers, UriTooLong
@@ -75,7 +75,7 @@ WHOLE: Final = "*"
 """The target of a request about no resource, but the server."""
 
 
-class _Respond:
+class _ResponseSender:
     """Sends an answer with what every answer carries, and without its content for a HEAD; the exchange keeps count.
 
     The start waits for the first of the content, which shows how much there is: a large answer may have to be refused.
@@ -84,7 +84,7 @@ class _Respond:
     __slots__ = ("_answers", "_exchange", "_is_final", "_is_refused", "_scope", "_send", "_start")
 
     def __init__(
-        self, exchange: Exchange, scope: Scope, send: Send, answers: Answers, *, is_final: bool = False
+        self, exchange: Exchange, scope: Scope, send: Send, answers: LargeResponses, *, is_final: bool = False
     ) -> None:
         """`is_final`: it is the answer for one that was given up."""
         self._is_final = is_final
@@ -128,7 +128,7 @@ class _Respond:
     def _begun(self, start: Message) -> Message:
         exchange = self._exchange
         status = exchange.status = start["status"]
-        headers = [*start["headers"], *exchange.carried]
+        headers = [*start["headers"], *exchange.common_headers]
         if all(name != b"content-security-policy" for name, _ in start["headers"]):
             headers.append(DATA_POLICY)
         if (exchange.has_body and _is_last(exchange, self._scope)) or isinstance(exchange.failure, TooManyTransfers):
@@ -139,7 +139,7 @@ class _Respond:
         """Send a problem in place of the answer."""
         exchange, scope = self._exchange, self._scope
         exchange.failure = refusal
-        problem = answer_for(refusal, exchange.request_id, method=scope["method"], path=scope["path"])
+        problem = problem_response_for(refusal, exchange.request_id, method=scope["method"], path=scope["path"])
         await problem(scope, None, self)
         self._is_refused = True
 
@@ -160,18 +160,18 @@ class Edge:
         addresses: ClientAddresses | None = None,
         routes: RouteTable | None = None,
         hsts_seconds: int = 0,
-        serving: Serving | None = None,
-        bodies: Bodies | None = None,
+        serving: ServerLifecycle | None = None,
+        bodies: RequestBodies | None = None,
         deadline_seconds: float = 10.0,
-        answers: Answers | None = None,
+        answers: LargeResponses | None = None,
     ) -> None:
         self._app = app
         self._auth = auth
         self._telemetry = telemetry or Telemetry(RequestMetrics())
         self._addresses = addresses or ClientAddresses(())
         self._routes = routes or RouteTable()
-        self._bodies = bodies or Bodies()
-        self._answers = answers or Answers()
+        self._bodies = bodies or RequestBodies()
+        self._answers = answers or LargeResponses()
         self._event_streams = event_streams
         self._deadlines = Deadlines(deadline_seconds, self._answer_for, self._bodies.is_waited_for)
         self._hosts = HostPolicy(allowed_hosts)
@@ -183,7 +183,7 @@ class Edge:
         """By every answer to a request without an origin."""
         self._closing: Headers = ()
         if serving is not None:
-            serving.at_closing(self._close_connections)
+            serving.on_closing(self._close_connections)
 
     def _close_connections(self) -> None:
         """Have each answer close its connection from now on."""
@@ -225,7 +225,7 @@ class Edge:
                 count = routes.count_of(method, path) if route is None else route.count
                 if count is not None:
                     told = count(exchange.address, exchange.user_id)
-                    exchange.carried += (
+                    exchange.common_headers += (
                         told if isinstance(told, tuple) else await self._wait(exchange, told, scope, send)
                     )
                 if route is None:
@@ -233,28 +233,28 @@ class Edge:
                 else:
                     if not reads:
                         self._bodies.begin(exchange, receive)
-                    codes = route.compress and b"accept-encoding" in exchange.fields
-                    if codes:
-                        codes = exchange.codes = accepts_gzip(exchange.fields[b"accept-encoding"])
+                    compress = route.compress and b"accept-encoding" in exchange.fields
+                    if compress:
+                        compress = exchange.compress = accepts_gzip(exchange.fields[b"accept-encoding"])
                     answering = route.handle(exchange)
-                    if isinstance(answering, Answer):
+                    if isinstance(answering, Response):
                         answer = answering
                     else:
                         current.set(exchange)
                         waiting = self._deadlines.waiting
                         waiting[exchange] = current_task(), scope, send
                         answer = await answering
-                        if codes:
-                            answer = await coded(answer)
+                        if compress:
+                            answer = await compressed(answer)
                         del waiting[exchange]
             if answer is not None:
                 if answer.is_streamed or len(answer.body) > WHOLE_BYTES or (has_body and exchange.has_large_body):
-                    await answer(scope, receive, _Respond(exchange, scope, send, self._answers))
+                    await answer(scope, receive, _ResponseSender(exchange, scope, send, self._answers))
                 else:
-                    # As `_Respond` would make it of the answer's own messages, in one go.
+                    # As `_ResponseSender` would make it of the answer's own messages, in one go.
                     body = b"" if method == "HEAD" else answer.body
                     exchange.status, exchange.sent = answer.status, len(body)
-                    headers = [*answer.fields, *exchange.carried]
+                    headers = [*answer.fields, *exchange.common_headers]
                     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
                     await send({"type": "http.response.body", "body": body, "more_body": False})
         except (Exception, CancelledError) as error:
@@ -265,7 +265,7 @@ class Edge:
             metrics.in_flight -= 1
             self._telemetry.finish(exchange, method, seconds=perf_counter() - began)
         if has_body:
-            await self._bodies.drop(exchange, receive)
+            await self._bodies.discard(exchange, receive)
 
     async def _refused(self, error: BaseException, exchange: Exchange, scope: Scope, send: Send) -> bool:
         """Answer a request that has failed; False when the failure is the server's to deal with."""
@@ -282,7 +282,7 @@ class Edge:
             if (task := current_task()) is not None:
                 task.uncancel()
             if isinstance(error, CancelledError):
-                error = _too_late(error)
+                error = _deadline_error(error)
         if not isinstance(error, Exception):
             return False
         await self._refuse(error, exchange, scope, send)
@@ -291,10 +291,10 @@ class Edge:
     async def _refuse(
         self, error: Exception, exchange: Exchange, scope: Scope, send: Send, *, is_final: bool = False
     ) -> None:
-        error = exchange.failure = as_far_as_known(error, exchange, scope["method"])
+        error = exchange.failure = error_after_commit(error, exchange, scope["method"])
         exchange.has_body = exchange.has_body or has_body(exchange)
-        problem = answer_for(error, exchange.request_id, method=_method(scope, exchange), path=scope["path"])
-        await problem(scope, None, _Respond(exchange, scope, send, self._answers, is_final=is_final))
+        problem = problem_response_for(error, exchange.request_id, method=_method(scope, exchange), path=scope["path"])
+        await problem(scope, None, _ResponseSender(exchange, scope, send, self._answers, is_final=is_final))
 
     async def _answer_for(self, exchange: Exchange, scope: Scope, send: Send) -> None:
         """Answer a request that was cancelled and does not come to its end: what it has done is not known."""
@@ -325,9 +325,9 @@ class Edge:
         shared = self._carried
         if b"origin" in exchange.fields:
             shared = (*self._security, *self._cors.headers(exchange, path), *self._closing)
-        exchange.carried = (*shared, (b"x-request-id", request_id.encode("ascii")))
+        exchange.common_headers = (*shared, (b"x-request-id", request_id.encode("ascii")))
 
-    def _preflight(self, exchange: Exchange, method: str, path: str) -> Answer | None:
+    def _preflight(self, exchange: Exchange, method: str, path: str) -> Response | None:
         """Answer a preflight, and a question about the server as a whole (RFC 9110, section 9.3.7)."""
         if method != "OPTIONS":
             return None
@@ -355,7 +355,7 @@ class Edge:
             receive = self._bodies.begin(exchange, receive).receive
         exchange.attach(scope)
         current.set(exchange)
-        return self._app(scope, receive, _Respond(exchange, scope, send, self._answers))
+        return self._app(scope, receive, _ResponseSender(exchange, scope, send, self._answers))
 
     def _guard(self, scope: Scope, exchange: Exchange, path: str) -> bool:
         """Raise for a request that must not go any further; tell whether it has a body."""
@@ -382,7 +382,7 @@ class Edge:
             raise NotAcceptable
 
 
-def _too_late(cancelled: CancelledError) -> PosternError:
+def _deadline_error(cancelled: CancelledError) -> PosternError:
     if isinstance(cancelled, CancelledInCommit):
         return OutcomeUnknown("its time was over while it was being committed")
     return DeadlineExceeded()

@@ -12,7 +12,7 @@ from application.shared.idempotency import (
     CallerGone,
     IdempotencyInFlight,
     IdempotencyKeyReused,
-    IdempotentAnswerLost,
+    IdempotentResponseLost,
     TooManyIdempotencyKeys,
 )
 from application.shared.paging import DEFAULT_LIMIT, MAX_LIMIT, InvalidCursor
@@ -120,13 +120,13 @@ class Operation:
     """Headers of the successful answer, by the names of `_HEADERS`."""
     cacheable: bool = False
     """It answers a read with an `ETag`, and 304 to a caller who holds it."""
-    guarded: bool = False
+    takes_if_match: bool = False
     """It is a write that heeds `If-Match`."""
     idempotent: bool = False
     """It creates, and heeds `Idempotency-Key`; see `application.shared.idempotency`."""
     stores: bool = True
     """It needs storage, so it can find it unavailable."""
-    negotiates: bool = True
+    is_api: bool = True
     """It answers 406 to those who rule JSON out, and is limited: all below `/api` do, and are."""
     raises: tuple[type[PosternError], ...] = ()
 
@@ -134,15 +134,15 @@ class Operation:
         """Return every error that the route can answer with, each once."""
         found: list[type[PosternError]] = [BadRequest, UnknownHost, UriTooLong, HeadersTooLarge, InternalError, Invalid]
         found += [BodyTooLarge, UnsupportedTransferCoding, TooManyTransfers, Overloaded]
-        found += [NotAcceptable, RateLimited] if self.negotiates else []
+        found += [NotAcceptable, RateLimited] if self.is_api else []
         found += [MalformedBody, UnsupportedMediaType, UnsupportedContentCoding, BodyTooSlow] if self.body else []
-        found += [WeakTag] if self.guarded else []
+        found += [WeakTag] if self.takes_if_match else []
         found += [InvalidCursor] if any(parameter.name == "cursor" for parameter in self.parameters) else []
         found += [Unauthenticated, InvalidToken, InsufficientScope] if self.auth is not Auth.NONE else []
         found += [Forbidden] if self.permission is not None else []
         found += [StorageUnavailable] if self.stores else []
         if self.idempotent:
-            found += [IdempotencyKeyReused, IdempotencyInFlight, IdempotentAnswerLost, CallerGone]
+            found += [IdempotencyKeyReused, IdempotencyInFlight, IdempotentResponseLost, CallerGone]
             found += [TooManyIdempotencyKeys]
         found += self.raises
         return list(dict.fromkeys(found))

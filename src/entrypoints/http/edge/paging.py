@@ -12,7 +12,7 @@ from uuid import UUID
 from application.shared.paging import DEFAULT_LIMIT, MAX_LIMIT, InvalidCursor, PageRequest
 from domain.shared.errors import FieldError, Invalid
 from domain.shared.text import is_stream_safe, too_many_marks
-from entrypoints.http.edge.timestamps import moment
+from entrypoints.http.edge.timestamps import parse_timestamp
 
 T = TypeVar("T")
 
@@ -120,13 +120,13 @@ class Query:
         if name in self._values and self._values.get(other, default) != default:
             self._faults.append(_fault(other, "conflict", f"does not go with `{name}`"))
 
-    def moment(self, name: str) -> datetime | None:
+    def timestamp(self, name: str) -> datetime | None:
         """Read a time with its offset (RFC 3339), from 1970 on, as UTC."""
         raw = self._values.get(name)
         if raw is None:
             return None
         try:
-            found = moment(raw)
+            found = parse_timestamp(raw)
         except ValueError:
             # A bare plus is a blank in a query, and so the commonest fault there is.
             hint = "; a + in a query is written %2B" if " " in raw else ""
@@ -151,10 +151,10 @@ class Query:
     def next_page(self, path: str) -> "NextPage":
         """Return what links to the next page of this very query at `path`."""
         values = {**self._values, "cursor": ""}
-        place = list(values).index("cursor")
+        position = list(values).index("cursor")
         pairs = list(values.items())
-        before = "".join(f"{urlencode([pair])}&" for pair in pairs[:place])
-        after = "".join(f"&{urlencode([pair])}" for pair in pairs[place + 1 :])
+        before = "".join(f"{urlencode([pair])}&" for pair in pairs[:position])
+        after = "".join(f"&{urlencode([pair])}" for pair in pairs[position + 1 :])
         return NextPage(f"<{quote(path)}?{before}cursor=", f'{after}>; rel="next"')
 
     def next_link(self, path: str, next_cursor: str | None) -> tuple[tuple[bytes, bytes], ...]:

@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from application.shared.pending import Pending
-from application.shared.rate_limit import Charge, Limit, RateLimited, RateLimiter, Standing, place_of
+from application.shared.rate_limit import Charge, Limit, LimitState, RateLimited, RateLimiter, client_network
 from entrypoints.http.edge.exchange import Headers
 from entrypoints.settings.rate_limits import RATE_LIMITS, Key
 
@@ -68,7 +68,7 @@ def _single(limiter: RateLimiter, by_account: Limit, by_address: Limit) -> Count
         if user_id:
             fields, taken = account_fields, limiter.take_one(by_account, user_id)
         else:
-            fields, taken = address_fields, limiter.take_one(by_address, place_of(address))
+            fields, taken = address_fields, limiter.take_one(by_address, client_network(address))
         return fields.of(*taken) if isinstance(taken, tuple) else _of_later(fields, taken)
 
     return count
@@ -83,12 +83,12 @@ def _several(
         charges = [Charge(limit, user_id) for limit in accounts] if user_id else []
         by_address = addresses if user_id else anonymous
         if by_address:
-            place = place_of(address)
+            place = client_network(address)
             charges += [Charge(limit, place) for limit in by_address]
-        standings = await limiter.take(charges)
-        if any(standing.is_exceeded for standing in standings):
-            raise RateLimited(standings)
-        return ratelimit_fields(standings)
+        states = await limiter.take(charges)
+        if any(state.is_exceeded for state in states):
+            raise RateLimited(states)
+        return ratelimit_fields(states)
 
     return count
 
@@ -111,16 +111,16 @@ class LimitFields:
     def of(self, remaining: int, resets_in: float) -> Headers:
         """Return them for a subject that has `remaining` left for `resets_in` seconds. Raises `RateLimited`."""
         if remaining < 0:
-            raise RateLimited((Standing(self._limit, remaining, resets_in),))
+            raise RateLimited((LimitState(self._limit, remaining, resets_in),))
         return self._policy, (b"ratelimit", self._template % (remaining, math.ceil(resets_in)))
 
 
-def ratelimit_fields(standings: Sequence[Standing]) -> Headers:
+def ratelimit_fields(states: Sequence[LimitState]) -> Headers:
     """Return both fields for `standings`; none without any."""
-    if not standings:
+    if not states:
         return ()
-    policies = b", ".join([_texts(limit)[1] for limit, _, _ in standings])
-    left = b", ".join([_standing(_texts(limit)[0], remaining, resets_in) for limit, remaining, resets_in in standings])
+    policies = b", ".join([_texts(limit)[1] for limit, _, _ in states])
+    left = b", ".join([_standing(_texts(limit)[0], remaining, resets_in) for limit, remaining, resets_in in states])
     return (b"ratelimit-policy", policies), (b"ratelimit", left)
 
 

@@ -1,6 +1,6 @@
 """Request bodies as they come in: within a size, a time and a rate, and within bounds for one address and for all.
 
-A body that is there costs two accesses to a dictionary. Everything else is looked after by `look`, a few times a
+A body that is there costs two accesses to a dictionary. Everything else is looked after by `check`, a few times a
 second: it ends what takes too long, and what is one too many. The task that waits for such a body is cancelled where it
 waits, and gets a problem to raise instead.
 
@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from adapters.system.periodic import Periodic
 from application.shared.errors import Overloaded
-from application.shared.rate_limit import place_of
+from application.shared.rate_limit import client_network
 from entrypoints.http.edge.exchange import Exchange, Message, Receive
 from entrypoints.http.problems.errors import (
     BadRequest,
@@ -57,7 +57,7 @@ class TransferLimits:
     bytes_in_all: int = 64 * 1_048_576
 
 
-class Body:
+class RequestBody:
     """One request body. `receive` stands in for the server's: what it raises is to be answered."""
 
     # Defaults of the class, as an exchange has them: most bodies are whole with their first piece.
@@ -74,7 +74,7 @@ class Body:
     refusal: type[Exception] | None = None
     """What `receive` raises once its task is cancelled."""
 
-    def __init__(self, bodies: "Bodies", receive: Receive, exchange: Exchange) -> None:
+    def __init__(self, bodies: "RequestBodies", receive: Receive, exchange: Exchange) -> None:
         self._bodies = bodies
         self._receive = receive
         self.address = exchange.address
@@ -112,8 +112,8 @@ class Body:
         return message
 
     @property
-    def place(self) -> str:
-        return place_of(self.address)
+    def network(self) -> str:
+        return client_network(self.address)
 
     @property
     def rate(self) -> float:
@@ -121,34 +121,34 @@ class Body:
         return self.received / max(time.monotonic() - (self.since or 0.0), 0.001)
 
 
-class Bodies:
+class RequestBodies:
     """All bodies that this process receives."""
 
     def __init__(self, limits: TransferLimits | None = None, *, now: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits or TransferLimits()
         self._now = now
-        self.waiting: dict[Body, asyncio.Task[Any] | None] = {}
+        self.waiting: dict[RequestBody, asyncio.Task[Any] | None] = {}
         """Those whose next piece is waited for, and by whom."""
         self._held = 0
         self._held_of: dict[str, int] = {}
         """Bytes that are kept of bodies that are not whole, in all and by address."""
-        self._dropping: set[Body] = set()
+        self._dropping: set[RequestBody] = set()
 
-    def begin(self, exchange: Exchange, receive: Receive) -> Body:
+    def begin(self, exchange: Exchange, receive: Receive) -> RequestBody:
         """Take care of the body of a request, which has one."""
-        body = exchange.body = Body(self, receive, exchange)
+        body = exchange.body = RequestBody(self, receive, exchange)
         return body
 
     def is_waited_for(self, exchange: Exchange) -> bool:
         """Tell whether more of the body of an exchange is waited for."""
         return exchange.body in self.waiting
 
-    def hold(self, body: Body, size: int) -> None:
+    def hold(self, body: RequestBody, size: int) -> None:
         """Count bytes that are kept until there are more. Raises when they are too many."""
-        place, limits = body.place, self._limits
+        network, limits = body.network, self._limits
         body.held += size
         self._held += size
-        held = self._held_of[place] = self._held_of.get(place, 0) + size
+        held = self._held_of[network] = self._held_of.get(network, 0) + size
         if held > limits.bytes_per_address:
             raise TooManyTransfers
         if self._held > limits.bytes_in_all:
@@ -156,26 +156,26 @@ class Bodies:
 
     def release(self, exchange: Exchange) -> None:
         """Count nothing of what an exchange has sent any more. Twice is once."""
-        body: Body | None = exchange.body
+        body: RequestBody | None = exchange.body
         if body is None or not body.held:
             return
-        place = body.place
+        network = body.network
         self._held -= body.held
-        self._held_of[place] -= body.held
-        if not self._held_of[place]:
-            del self._held_of[place]
+        self._held_of[network] -= body.held
+        if not self._held_of[network]:
+            del self._held_of[network]
         body.held = 0
 
-    async def drop(self, exchange: Exchange, receive: Receive) -> None:
+    async def discard(self, exchange: Exchange, receive: Receive) -> None:
         """Read what is left of a body that has been answered, and drop it, within bounds."""
-        body: Body = exchange.body or self.begin(exchange, receive)
+        body: RequestBody = exchange.body or self.begin(exchange, receive)
         self.release(exchange)
         # An error refers to the frames it came through, and they to the exchange and what receives its body: a circle,
         # in which the server would wait for the garbage collector to close the connection.
         if exchange.failure is not None:
             exchange.failure.__traceback__ = None
         exchange.failure = exchange.caller = exchange.body = None
-        if body.is_over or not self._may_drop(body):
+        if body.is_over or not self._may_discard(body):
             return
         body.refusal = None
         body.until = self._now() + DISCARD_SECONDS
@@ -184,23 +184,23 @@ class Bodies:
         try:
             while body.received < most and (await body.receive()).get("more_body"):
                 pass
-        except _Enough:
+        except _StopDiscarding:
             pass
         finally:
             self._dropping.discard(body)
 
-    def _may_drop(self, body: Body) -> bool:
+    def _may_discard(self, body: RequestBody) -> bool:
         if len(self._dropping) >= self._limits.in_all:
             return False
-        place = body.place
-        return sum(other.place == place for other in self._dropping) < self._limits.per_address
+        network = body.network
+        return sum(other.network == network for other in self._dropping) < self._limits.per_address
 
     @asynccontextmanager
-    async def looked_after(self) -> AsyncIterator[None]:
+    async def supervised(self) -> AsyncIterator[None]:
         """Look after them while the application runs."""
 
         async def look() -> None:
-            self.look()
+            self.check()
 
         periodic = Periodic("looking after request bodies", look, seconds=LOOK_SECONDS)
         await periodic.start()
@@ -209,16 +209,16 @@ class Bodies:
         finally:
             await periodic.close()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """End what takes too long, and what is one too many; to be called every `LOOK_SECONDS`."""
         now = self._now()
-        wanted: list[Body] = []
+        wanted: list[RequestBody] = []
         for body in list(self.waiting):
             if body.since is None:
                 body.since = now
             elif body.until is not None:
                 if now >= body.until:
-                    self._end(body, _Enough)
+                    self._end(body, _StopDiscarding)
             elif self._is_too_slow(body, now - body.since):
                 self._end(body, BodyTooSlow)
             else:
@@ -226,17 +226,17 @@ class Bodies:
         if len(wanted) > self._limits.per_address:
             self._end_the_slowest(wanted)
 
-    def _is_too_slow(self, body: Body, seconds: float) -> bool:
+    def _is_too_slow(self, body: RequestBody, seconds: float) -> bool:
         limits = self._limits
         return seconds >= limits.body_seconds or (
             seconds > GRACE_SECONDS and body.received < limits.body_rate * (seconds - GRACE_SECONDS)
         )
 
-    def _end_the_slowest(self, bodies: Iterable[Body]) -> None:
+    def _end_the_slowest(self, bodies: Iterable[RequestBody]) -> None:
         by_place = defaultdict(list)
         for body in sorted(bodies, key=lambda body: body.rate, reverse=True):
-            by_place[body.place].append(body)
-        kept: list[Body] = []
+            by_place[body.network].append(body)
+        kept: list[RequestBody] = []
         for of_one in by_place.values():
             kept += of_one[: self._limits.per_address]
             for body in of_one[self._limits.per_address :]:
@@ -245,14 +245,14 @@ class Bodies:
         for body in kept[self._limits.in_all :]:
             self._end(body, Overloaded)
 
-    def _end(self, body: Body, refusal: type[Exception]) -> None:
+    def _end(self, body: RequestBody, refusal: type[Exception]) -> None:
         task = self.waiting.get(body)
         if task is not None and body.refusal is None:
             body.refusal = refusal
             task.cancel()
 
 
-class _Enough(Exception):
+class _StopDiscarding(Exception):
     """Nothing more is read of a body that is dropped."""
 
 
@@ -264,7 +264,7 @@ def has_body(exchange: Exchange) -> bool:
 
 def ends_connection(exchange: Exchange) -> bool:
     """Tell whether so much of the body is still to come that the connection is not kept for it."""
-    body: Body | None = exchange.body
+    body: RequestBody | None = exchange.body
     if body is not None and (body.is_over or body.refusal is not None):
         return not body.is_over
     received = 0 if body is None else body.received

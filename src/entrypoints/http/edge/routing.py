@@ -14,11 +14,11 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from entrypoints.http.edge.compression import NEVER
-from entrypoints.http.edge.exchange import Answer, Exchange, no_content
+from entrypoints.http.edge.exchange import Exchange, Response, no_content
 from entrypoints.http.edge.operation import Operation
 from entrypoints.http.edge.rate_limits import Count, RequestLimits
 
-Handler: TypeAlias = Callable[[Exchange], Answer | Awaitable[Answer]]
+Handler: TypeAlias = Callable[[Exchange], Response | Awaitable[Response]]
 """Answers a request, or raises what is to be answered with a problem.
 
 An answer that is at hand is returned without a coroutine, each of which costs 0.3 µs, and is sent as it is; one that is
@@ -72,12 +72,12 @@ def _registered(
     name: str | None = None,
     operation: Operation | None = None,
 ) -> Registration:
-    async def routed(request: Request[Any, Any, Any]) -> Answer:
+    async def routed(request: Request[Any, Any, Any]) -> Response:
         """Answer by the router's way: Litestar sends an ASGI application as it is."""
         exchange = Exchange.of(request.scope)
         exchange.params = request.path_params
         answer = handler(exchange)
-        return answer if isinstance(answer, Answer) else await answer
+        return answer if isinstance(answer, Response) else await answer
 
     declared = {} if operation is None else {"operation": operation, "operation_id": operation.id}
     return RouteHandler(

@@ -44,6 +44,6 @@ class Telemetry:
 
     def _count_refusals(self, failure: Exception) -> None:
         if isinstance(failure, RateLimited):
-            for standing in failure.standings:
-                if standing.is_exceeded:
-                    self.metrics.refuse(standing.limit.name)
+            for state in failure.states:
+                if state.is_exceeded:
+                    self.metrics.refuse(state.limit.name)

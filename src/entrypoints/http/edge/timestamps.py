@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-MOMENT_MAX_LENGTH: Final = 96
+TIMESTAMP_MAX_LENGTH: Final = 96
 """Characters; a fraction takes up to 70 digits, of which storage keeps six."""
 
 _MOMENT: Final = re.compile(
@@ -14,13 +14,13 @@ _MOMENT: Final = re.compile(
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-def moment(text: str) -> datetime:
+def parse_timestamp(text: str) -> datetime:
     """Read a time with its offset (RFC 3339, section 5.6), as UTC. Raises `ValueError` for anything else.
 
     What is finer than a microsecond is rounded up: of the times that storage holds, the same ones then lie before it.
     A leap second (`23:59:60Z`) is the second after it, as on every clock that has none.
     """
-    found = _MOMENT.fullmatch(text.upper()) if len(text) <= MOMENT_MAX_LENGTH else None
+    found = _MOMENT.fullmatch(text.upper()) if len(text) <= TIMESTAMP_MAX_LENGTH else None
     if found is None:
         raise ValueError("not a time of RFC 3339")
     minutes, seconds, fraction, offset = found.groups()

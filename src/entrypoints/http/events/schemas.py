@@ -7,7 +7,7 @@ import msgspec
 from application.events.catalogue import PUBLIC_TYPES, SCHEMAS
 from application.events.views import schema_of
 from entrypoints.http.edge.conditional import PUBLIC, bytes_tag, representation
-from entrypoints.http.edge.exchange import Answer, Exchange
+from entrypoints.http.edge.exchange import Exchange, Response
 from entrypoints.http.edge.operation import Operation, Parameter
 from entrypoints.http.edge.paging import refuse_parameters
 from entrypoints.http.edge.routing import Registration, endpoint
@@ -78,11 +78,11 @@ class EventSchemaRoutes:
             endpoint("GET", f"{self._base}/{{type:str}}/{{version:str}}", READ)(self.read),
         ]
 
-    async def list(self, exchange: Exchange) -> Answer:
+    async def list(self, exchange: Exchange) -> Response:
         refuse_parameters(exchange.query)
         return representation(exchange, self._index, bytes_tag(self._index), PUBLIC)
 
-    async def read(self, exchange: Exchange) -> Answer:
+    async def read(self, exchange: Exchange) -> Response:
         refuse_parameters(exchange.query)
         body = self._schemas.get((exchange.params["type"], exchange.params["version"]))
         if body is None:

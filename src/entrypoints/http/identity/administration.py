@@ -30,8 +30,8 @@ from domain.shared.errors import Forbidden
 from domain.shared.ids import UserId
 from entrypoints.http.edge.authentication import Authenticator
 from entrypoints.http.edge.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
-from entrypoints.http.edge.exchange import JSON_TYPE, Answer, Exchange, no_content
-from entrypoints.http.edge.idempotency import Creations
+from entrypoints.http.edge.exchange import JSON_TYPE, Exchange, Response, no_content
+from entrypoints.http.edge.idempotency import IdempotentCreation
 from entrypoints.http.edge.json_body import collect, decoded, read
 from entrypoints.http.edge.operation import PAGE, Auth, Operation, Parameter, id_parameter, path_parameter
 from entrypoints.http.edge.paging import Query, path_id, refuse_parameters
@@ -139,7 +139,7 @@ REPLACE_USER: Final = Operation(
     answer_description="The account as it is now.",
     answer_example=_FULL_EXAMPLE,
     headers=("ETag", "Cache-Control", "Vary"),
-    guarded=True,
+    takes_if_match=True,
     raises=(
         Forbidden,
         UserNotFound,
@@ -161,7 +161,7 @@ DELETE_USER: Final = Operation(
     parameters=(_USER_ID,),
     status=204,
     answer_description="The account is gone, and all that was its own.",
-    guarded=True,
+    takes_if_match=True,
     raises=(Forbidden, UserNotFound, AccountChanged, LastAdmin, OwnAccount, TransientFailure),
 )
 SUSPEND_USER: Final = Operation(
@@ -230,7 +230,7 @@ _encoder = msgspec.json.Encoder()
 class AdministrationRoutes:
     """Handlers and the table of them. Each reads the request, runs one use case, and writes what came of it."""
 
-    def __init__(self, use: IdentityUseCases, auth: Authenticator, creations: Creations, *, base: str) -> None:
+    def __init__(self, use: IdentityUseCases, auth: Authenticator, creations: IdempotentCreation, *, base: str) -> None:
         self._use = use
         self._auth = auth
         self._creations = creations
@@ -250,7 +250,7 @@ class AdministrationRoutes:
             endpoint("GET", self._audit, LIST_AUDIT)(self.list_audit),
         ]
 
-    async def list_users(self, exchange: Exchange) -> Answer:
+    async def list_users(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange)
         query = Query(exchange.query, _USERS_PARAMETERS)
         wanted, beginning = query.page(), query.text("q", max_length=_Q_MAX_LENGTH)
@@ -261,7 +261,7 @@ class AdministrationRoutes:
             exchange, body, bytes_tag(body), (*PRIVATE, *query.next_link(self._users, page.next_cursor))
         )
 
-    async def get_user(self, exchange: Exchange) -> Answer:
+    async def get_user(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange)
         refuse_parameters(exchange.query)
         user_id = UserId(path_id(exchange.params, "user_id"))
@@ -269,7 +269,7 @@ class AdministrationRoutes:
         body = _encoder.encode(user.view)
         return representation(exchange, body, resource_tag(user.version, body), PRIVATE)
 
-    async def create_user(self, exchange: Exchange) -> Answer:
+    async def create_user(self, exchange: Exchange) -> Response:
         actor = self._auth.allowed(exchange, CREATE_USER)
         refuse_parameters(exchange.query)
         raw = await collect(exchange)
@@ -282,7 +282,7 @@ class AdministrationRoutes:
             lambda user: _written(201, user, (b"location", f"{self._users}/{user.view.id}".encode())),
         )
 
-    async def replace_user(self, exchange: Exchange) -> Answer:
+    async def replace_user(self, exchange: Exchange) -> Response:
         actor = self._auth.allowed(exchange, REPLACE_USER)
         refuse_parameters(exchange.query)
         user_id = UserId(path_id(exchange.params, "user_id"))
@@ -290,7 +290,7 @@ class AdministrationRoutes:
         if_version = await expected_version(exchange, lambda: self._version_of(actor, user_id))
         return _written(200, await self._use.replace_user.execute(body.command(actor, user_id, if_version)))
 
-    async def delete_user(self, exchange: Exchange) -> Answer:
+    async def delete_user(self, exchange: Exchange) -> Response:
         actor = self._auth.allowed(exchange, DELETE_USER)
         refuse_parameters(exchange.query)
         user_id = UserId(path_id(exchange.params, "user_id"))
@@ -298,7 +298,7 @@ class AdministrationRoutes:
         await self._use.delete_user.execute(DeleteUserCommand(actor, user_id, if_version))
         return no_content()
 
-    async def suspend_user(self, exchange: Exchange) -> Answer:
+    async def suspend_user(self, exchange: Exchange) -> Response:
         actor = self._auth.allowed(exchange, SUSPEND_USER)
         refuse_parameters(exchange.query)
         user_id = UserId(path_id(exchange.params, "user_id"))
@@ -306,14 +306,14 @@ class AdministrationRoutes:
         await self._use.suspend_user.execute(body.command(actor, user_id))
         return no_content()
 
-    async def reinstate_user(self, exchange: Exchange) -> Answer:
+    async def reinstate_user(self, exchange: Exchange) -> Response:
         actor = self._auth.allowed(exchange, REINSTATE_USER)
         refuse_parameters(exchange.query)
         user_id = UserId(path_id(exchange.params, "user_id"))
         await self._use.reinstate_user.execute(ReinstateUserCommand(actor, user_id))
         return no_content()
 
-    async def list_audit(self, exchange: Exchange) -> Answer:
+    async def list_audit(self, exchange: Exchange) -> Response:
         actor = self._auth.allowed(exchange, LIST_AUDIT)
         query = Query(exchange.query, _AUDIT_PARAMETERS)
         wanted, user = query.page(), query.id("user")
@@ -328,8 +328,8 @@ class AdministrationRoutes:
         return (await self._use.get_user.execute(GetUserQuery(actor, user_id))).version
 
 
-def _written(status: int, user: Versioned[UserView], *headers: tuple[bytes, bytes]) -> Answer:
+def _written(status: int, user: Versioned[UserView], *headers: tuple[bytes, bytes]) -> Response:
     """Answer a write with the account as it is now, and the validator to decide the next one on."""
     encoded = _encoder.encode(user.view)
     tag = resource_tag(user.version, encoded)
-    return Answer(status, encoded, (JSON_TYPE, *PRIVATE, (b"etag", tag.encode()), *headers))
+    return Response(status, encoded, (JSON_TYPE, *PRIVATE, (b"etag", tag.encode()), *headers))

@@ -8,12 +8,12 @@ from application.identity.create_user import CreateUserCommand
 from application.identity.replace_user import ReplaceUserCommand
 from application.identity.suspend_user import SuspendUserCommand
 from application.identity.views import UserView
-from application.shared.idempotency import Once
+from application.shared.idempotency import IdempotencyClaim
 from application.shared.views import Versioned
 from domain.identity.values import Password, PersonName, PhoneNumber, Username, UserStatus
 from domain.shared.actor import Actor, Role
 from domain.shared.ids import UserId
-from domain.shared.text import demand_visible
+from domain.shared.text import require_visible
 from entrypoints.http.edge.json_body import Parsed
 from entrypoints.http.identity.schemas import DisplayName, Email, Handle, NewPassword, Phone, email_address
 
@@ -31,7 +31,7 @@ class CreateUserBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw
     role: Role = Role.USER
     email_verified: bool = False
 
-    def command(self, actor: Actor, once: Once[Versioned[UserView]] | None) -> CreateUserCommand:
+    def command(self, actor: Actor, idempotency: IdempotencyClaim[Versioned[UserView]] | None) -> CreateUserCommand:
         return CreateUserCommand(
             actor=actor,
             email=email_address(self.email),
@@ -41,7 +41,7 @@ class CreateUserBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw
             name=None if self.name is None else PersonName.parse(self.name),
             phone=None if self.phone is None else PhoneNumber.parse(self.phone),
             role=self.role,
-            once=once,
+            idempotency=idempotency,
         )
 
 
@@ -73,7 +73,7 @@ class ReplaceUserBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
 
 def visible_reason(raw: str) -> str:
     """Read why an account is suspended. Raises `Invalid` when nothing of it can be seen."""
-    demand_visible(raw, field="reason")
+    require_visible(raw, field="reason")
     return raw
 
 

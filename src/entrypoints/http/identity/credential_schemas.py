@@ -12,13 +12,13 @@ from application.identity.reset_password import ResetPasswordCommand
 from application.identity.second_factor import Proof
 from application.identity.verify_email import VerifyEmailCommand
 from application.identity.views import CreatedApiKeyView
-from application.shared.idempotency import Once
+from application.shared.idempotency import IdempotencyClaim
 from domain.identity.api_key import API_KEY_NAME_MAX_LENGTH, ApiKeyName
 from domain.identity.values import Password
 from domain.shared.actor import Actor, Scope
 from domain.shared.errors import FieldError, Invalid
 from entrypoints.http.edge.json_body import Parsed
-from entrypoints.http.edge.timestamps import MOMENT_MAX_LENGTH, moment
+from entrypoints.http.edge.timestamps import TIMESTAMP_MAX_LENGTH, parse_timestamp
 from entrypoints.http.identity.schemas import Code, KnownEmail, KnownPassword, NewPassword, RecoveryCode, email_key
 
 MailedToken = Annotated[
@@ -43,7 +43,7 @@ KeyName = Annotated[
 def expiry(raw: str) -> datetime:
     """Read when a key ends. Raises `Invalid`."""
     try:
-        return moment(raw)
+        return parse_timestamp(raw)
     except ValueError:
         raise Invalid([FieldError("expires_at", "format", "is a time with its offset, as in RFC 3339")]) from None
 
@@ -51,7 +51,7 @@ def expiry(raw: str) -> datetime:
 Expiry = Annotated[
     str,
     msgspec.Meta(
-        max_length=MOMENT_MAX_LENGTH,
+        max_length=TIMESTAMP_MAX_LENGTH,
         description="RFC 3339, with an offset; left out, the key lives on.",
         examples=["2099-12-31T00:00:00Z"],
         extra_json_schema={"format": "date-time"},
@@ -140,12 +140,12 @@ class CreateApiKeyBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, 
     ]
     expires_at: Expiry | None = None
 
-    def command(self, actor: Actor, once: Once[CreatedApiKeyView] | None) -> CreateApiKeyCommand:
+    def command(self, actor: Actor, idempotency: IdempotencyClaim[CreatedApiKeyView] | None) -> CreateApiKeyCommand:
         return CreateApiKeyCommand(
             actor=actor,
             password=Password.attempt(self.password),
             name=ApiKeyName.parse(self.name),
             scopes=frozenset(self.scopes),
             expires_at=None if self.expires_at is None else expiry(self.expires_at),
-            once=once,
+            idempotency=idempotency,
         )

@@ -44,8 +44,8 @@ from domain.identity.errors import (
 from domain.shared.ids import ApiKeyId
 from entrypoints.http.edge.authentication import Authenticator
 from entrypoints.http.edge.conditional import PRIVATE, bytes_tag, representation
-from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, no_content
-from entrypoints.http.edge.idempotency import Creations
+from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Exchange, Response, no_content
+from entrypoints.http.edge.idempotency import IdempotentCreation
 from entrypoints.http.edge.json_body import collect, decoded, read
 from entrypoints.http.edge.operation import Auth, Operation, path_parameter
 from entrypoints.http.edge.paging import path_id, refuse_parameters
@@ -228,7 +228,7 @@ class CredentialRoutes:
         self,
         use: IdentityUseCases,
         auth: Authenticator,
-        creations: Creations,
+        creations: IdempotentCreation,
         api_keys: ApiKeyDirectory,
         *,
         base: str,
@@ -255,56 +255,56 @@ class CredentialRoutes:
             endpoint("DELETE", f"{base}/api-keys/{{key_id:str}}", REVOKE_API_KEY)(self.revoke_api_key),
         ]
 
-    async def forgot_password(self, exchange: Exchange) -> Answer:
+    async def forgot_password(self, exchange: Exchange) -> Response:
         refuse_parameters(exchange.query)
         body = await read(exchange, ForgotPasswordBody)
         await self._use.request_password_reset.execute(body.command())
-        return Answer(202, b"", (NO_STORE,))
+        return Response(202, b"", (NO_STORE,))
 
-    async def reset_password(self, exchange: Exchange) -> Answer:
+    async def reset_password(self, exchange: Exchange) -> Response:
         refuse_parameters(exchange.query)
         body = await read(exchange, ResetPasswordBody)
         await self._use.reset_password.execute(body.command())
         return no_content()
 
-    async def verify_email(self, exchange: Exchange) -> Answer:
+    async def verify_email(self, exchange: Exchange) -> Response:
         refuse_parameters(exchange.query)
         body = await read(exchange, VerifyEmailBody)
         await self._use.verify_email.execute(body.command())
         return no_content()
 
-    async def resend_verification(self, exchange: Exchange) -> Answer:
+    async def resend_verification(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange)
         refuse_parameters(exchange.query)
         await self._use.send_verification.execute(SendVerificationCommand(actor.user_id))
-        return Answer(202, b"", (NO_STORE,))
+        return Response(202, b"", (NO_STORE,))
 
-    async def read_totp(self, exchange: Exchange) -> Answer:
+    async def read_totp(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange)
         refuse_parameters(exchange.query)
         body = _encoder.encode(await self._use.get_totp.execute(GetTotpQuery(actor)))
         return representation(exchange, body, bytes_tag(body), PRIVATE)
 
-    async def enrol_totp(self, exchange: Exchange) -> Answer:
+    async def enrol_totp(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange)
         refuse_parameters(exchange.query)
         body = await read(exchange, EnrolTotpBody)
         return _secret(200, await self._use.enrol_totp.execute(body.command(actor)))
 
-    async def confirm_totp(self, exchange: Exchange) -> Answer:
+    async def confirm_totp(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange)
         refuse_parameters(exchange.query)
         body = await read(exchange, ConfirmTotpBody)
         return _secret(200, await self._use.confirm_totp.execute(body.command(actor)))
 
-    async def disable_totp(self, exchange: Exchange) -> Answer:
+    async def disable_totp(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange)
         refuse_parameters(exchange.query)
         body = await read(exchange, DisableTotpBody)
         await self._use.disable_totp.execute(body.command(actor))
         return no_content()
 
-    async def create_api_key(self, exchange: Exchange) -> Answer:
+    async def create_api_key(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange)
         refuse_parameters(exchange.query)
         raw = await collect(exchange)
@@ -317,13 +317,13 @@ class CredentialRoutes:
             lambda created: _secret(201, created, (b"location", f"{self._base}/api-keys/{created.id}".encode())),
         )
 
-    async def list_api_keys(self, exchange: Exchange) -> Answer:
+    async def list_api_keys(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange)
         refuse_parameters(exchange.query)
         body = _encoder.encode(await self._use.list_api_keys.execute(ListApiKeysQuery(actor)))
         return representation(exchange, body, bytes_tag(body), PRIVATE)
 
-    async def revoke_api_key(self, exchange: Exchange) -> Answer:
+    async def revoke_api_key(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange)
         refuse_parameters(exchange.query)
         key_id = ApiKeyId(path_id(exchange.params, "key_id"))
@@ -332,6 +332,6 @@ class CredentialRoutes:
         return no_content()
 
 
-def _secret(status: int, view: msgspec.Struct, *headers: tuple[bytes, bytes]) -> Answer:
+def _secret(status: int, view: msgspec.Struct, *headers: tuple[bytes, bytes]) -> Response:
     """Answer with what is shown once: nothing on the way may keep it."""
-    return Answer(status, _encoder.encode(view), (JSON_TYPE, NO_STORE, *headers))
+    return Response(status, _encoder.encode(view), (JSON_TYPE, NO_STORE, *headers))

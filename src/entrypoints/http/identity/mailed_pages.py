@@ -22,8 +22,8 @@ from application.identity.use_cases import IdentityUseCases
 from domain.identity.errors import InvalidOneTimeToken
 from domain.identity.values import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
 from domain.shared.errors import FieldError, Invalid, PosternError
-from entrypoints.http.edge.exchange import Answer, Exchange
-from entrypoints.http.edge.failures import answer_for
+from entrypoints.http.edge.exchange import Exchange, Response
+from entrypoints.http.edge.failures import problem_response_for
 from entrypoints.http.edge.json_body import collect_chunks, decode
 from entrypoints.http.edge.routing import Registration, page
 from entrypoints.http.identity.credential_schemas import ForgotPasswordBody, ResetPasswordBody, VerifyEmailBody
@@ -49,7 +49,7 @@ Page = tuple[str, str]
 """Its title, and what stands below it, as HTML."""
 
 
-class MailedPages:
+class MailLinkPages:
     """Handlers and the table of them: each page is read by GET and sent by POST, to the use case behind the API."""
 
     def __init__(self, use: IdentityUseCases, *, version: str) -> None:
@@ -58,23 +58,23 @@ class MailedPages:
 
     def handlers(self) -> list[Registration]:
         return [
-            *self._both(VERIFY, _verify_form, self._verify),
-            *self._both(RESET, _reset_form, self._reset),
-            *self._both(FORGOT, _forgot_form, self._forgot),
+            *self._page_handlers(VERIFY, _verify_form, self._verify),
+            *self._page_handlers(RESET, _reset_form, self._reset),
+            *self._page_handlers(FORGOT, _forgot_form, self._forgot),
         ]
 
-    def _both(
+    def _page_handlers(
         self,
         path: str,
         form: Callable[[Form, list[FieldError]], Page],
         send: Callable[[Form], Awaitable[Page]],
     ) -> list[Registration]:
-        async def show(exchange: Exchange) -> Answer:
+        async def show(exchange: Exchange) -> Response:
             # What else mailers and trackers add to links is theirs.
             query = _fields(exchange.query)
             return self._page(*form({"token": query.get("token", "")}, []))
 
-        async def sent(exchange: Exchange) -> Answer:
+        async def sent(exchange: Exchange) -> Response:
             fields: Form = {}
             try:
                 fields = await _receive(exchange)
@@ -115,14 +115,14 @@ class MailedPages:
             "<p>If the address belongs to an account, a mail with a link is on its way.</p>",
         )
 
-    def _page(self, title: str, content: str, *, status: int = 200) -> Answer:
+    def _page(self, title: str, content: str, *, status: int = 200) -> Response:
         body = f"<main>\n<h1>{escape(title)}</h1>\n{content}\n</main>"
         return private_page(title, body, assets=self._assets, status=status)
 
-    def _failed(self, exchange: Exchange, error: PosternError) -> Answer:
+    def _failed(self, exchange: Exchange, error: PosternError) -> Response:
         """Return the page of a problem, logged and under the status that it has everywhere."""
         exchange.failure = error
-        problem = answer_for(error, exchange.request_id, method="POST", path=exchange.scope["path"])
+        problem = problem_response_for(error, exchange.request_id, method="POST", path=exchange.scope["path"])
         explanation = EXPLANATIONS[error.slug]
         title, remedy = error.title, prose(explanation.remedy)
         means = prose(explanation.description)
@@ -190,7 +190,7 @@ def _token(form: Form) -> str:
     )
 
 
-def _told(faults: list[FieldError]) -> str:
+def _summary(faults: list[FieldError]) -> str:
     if not faults:
         return ""
     lines = "".join(
@@ -208,7 +208,7 @@ _NAMES: Final = {
 
 
 def _verify_form(form: Form, faults: list[FieldError]) -> Page:
-    return "Confirm your e-mail address", _told(faults) + _form(VERIFY, _token(form), "Confirm the address")
+    return "Confirm your e-mail address", _summary(faults) + _form(VERIFY, _token(form), "Confirm the address")
 
 
 def _reset_form(form: Form, faults: list[FieldError]) -> Page:
@@ -222,7 +222,7 @@ def _reset_form(form: Form, faults: list[FieldError]) -> Page:
         f"{field.format('password')}</p>\n"
         f'<p><label for="again">Once more</label>\n{field.format("again")}</p>'
     )
-    return "Set a new password", _told(faults) + _form(RESET, inside, "Set the password")
+    return "Set a new password", _summary(faults) + _form(RESET, inside, "Set the password")
 
 
 def _forgot_form(form: Form, faults: list[FieldError]) -> Page:
@@ -231,4 +231,4 @@ def _forgot_form(form: Form, faults: list[FieldError]) -> Page:
         '<input id="email" name="email" type="email" required autocomplete="email" '
         f'value="{escape(form.get("email", ""))}"></p>'
     )
-    return "Forgot your password?", _told(faults) + _form(FORGOT, inside, "Send me a mail")
+    return "Forgot your password?", _summary(faults) + _form(FORGOT, inside, "Send me a mail")

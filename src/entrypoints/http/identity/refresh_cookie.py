@@ -40,7 +40,7 @@ class Transport(Enum):
     COOKIE = "cookie"
 
 
-class Browsers:
+class RefreshCookie:
     """Reads and writes the cookie, and refuses requests that another page may have made a browser send."""
 
     def __init__(self, *, path: str, origins: Iterable[str]) -> None:
@@ -59,10 +59,10 @@ class Browsers:
             raise Invalid([FieldError("?transport", "enum", "is `body` or `cookie`")])
         if given != "cookie":
             return Transport.BODY
-        self._demand_own_page(exchange)
+        self._require_same_origin(exchange)
         return Transport.COOKIE
 
-    def _demand_own_page(self, exchange: Exchange) -> None:
+    def _require_same_origin(self, exchange: Exchange) -> None:
         if exchange.fields.get(PROTECTION_FIELD) != b"1":
             raise CsrfRefused("With `transport=cookie` the header `X-CSRF-Protection: 1` is needed.")
         origin = exchange.field(b"origin")
@@ -89,7 +89,7 @@ class Browsers:
         """Return the header that stores the refresh token. It lasts as long as a session at the most."""
         return b"set-cookie", f"{COOKIE}={pair.refresh_token}; Max-Age={_LIFETIME}{self._attributes}".encode()
 
-    def drop(self) -> tuple[bytes, bytes]:
+    def clear(self) -> tuple[bytes, bytes]:
         return b"set-cookie", f"{COOKIE}=; Max-Age=0{self._attributes}".encode()
 
 

@@ -31,13 +31,13 @@ from domain.shared.actor import Actor, Scope
 from domain.shared.errors import Unauthenticated
 from entrypoints.http.edge.authentication import Authenticator
 from entrypoints.http.edge.conditional import PRIVATE, expected_version, representation, resource_tag
-from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, Headers, no_content
+from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Exchange, Headers, Response, no_content
 from entrypoints.http.edge.idempotency import idempotency_key
 from entrypoints.http.edge.json_body import read
 from entrypoints.http.edge.operation import Auth, Operation, key_parameter
 from entrypoints.http.edge.paging import refuse_parameters
 from entrypoints.http.edge.routing import Registration, endpoint
-from entrypoints.http.identity.refresh_cookie import TRANSPORT, Browsers, Transport
+from entrypoints.http.identity.refresh_cookie import TRANSPORT, RefreshCookie, Transport
 from entrypoints.http.identity.schemas import (
     ChangePasswordBody,
     EditProfileBody,
@@ -178,7 +178,7 @@ EDIT_ME: Final = Operation(
     answer_description="The account as it is now.",
     answer_example=_ACCOUNT_EXAMPLE,
     headers=("ETag", "Cache-Control", "Vary"),
-    guarded=True,
+    takes_if_match=True,
     raises=(AccountChanged, UsernameTaken, TransientFailure),
 )
 CHANGE_PASSWORD: Final = Operation(
@@ -191,7 +191,7 @@ CHANGE_PASSWORD: Final = Operation(
     body_example={"current_password": "a walrus in the library", "new_password": "two walruses in the library"},
     status=204,
     answer_description="The password is changed, and every other session is closed.",
-    guarded=True,
+    takes_if_match=True,
     raises=(WrongPassword, AccountChanged, Overloaded, TransientFailure),
 )
 
@@ -203,9 +203,9 @@ def _device(exchange: Exchange) -> Device:
     return Device.of(exchange.field(b"user-agent") or "", exchange.address)
 
 
-def _tokens(status: int, view: msgspec.Struct, *headers: tuple[bytes, bytes]) -> Answer:
+def _tokens(status: int, view: msgspec.Struct, *headers: tuple[bytes, bytes]) -> Response:
     # RFC 6749, section 5.1: an answer with tokens is never stored.
-    return Answer(status, _encoder.encode(view), (JSON_TYPE, NO_STORE, *headers))
+    return Response(status, _encoder.encode(view), (JSON_TYPE, NO_STORE, *headers))
 
 
 def _in_body(pair: TokenPairView, transport: Transport) -> str | msgspec.UnsetType:
@@ -215,7 +215,7 @@ def _in_body(pair: TokenPairView, transport: Transport) -> str | msgspec.UnsetTy
 class IdentityRoutes:
     """Handlers and the table of them. Each reads the request, runs one use case, and writes what came of it."""
 
-    def __init__(self, use: IdentityUseCases, auth: Authenticator, browsers: Browsers, *, base: str) -> None:
+    def __init__(self, use: IdentityUseCases, auth: Authenticator, browsers: RefreshCookie, *, base: str) -> None:
         self._use = use
         self._auth = auth
         self._browsers = browsers
@@ -233,7 +233,7 @@ class IdentityRoutes:
             endpoint("PUT", f"{self._me}/password", CHANGE_PASSWORD)(self.change_password),
         ]
 
-    async def sign_up(self, exchange: Exchange) -> Answer:
+    async def sign_up(self, exchange: Exchange) -> Response:
         transport = self._transport(exchange)
         idempotency_key(exchange)  # one that is malformed is refused here as everywhere
         body = await read(exchange, SignUpBody)
@@ -245,14 +245,14 @@ class IdentityRoutes:
             expires_in=signed_up.expires_in,
             user=signed_up.user,
         )
-        return _tokens(201, view, location, *self._kept(signed_up, transport))
+        return _tokens(201, view, location, *self._cookie_headers(signed_up, transport))
 
-    async def log_in(self, exchange: Exchange) -> Answer:
+    async def log_in(self, exchange: Exchange) -> Response:
         transport = self._transport(exchange)
         body = await read(exchange, LogInBody)
         return self._pair(await self._use.log_in.execute(body.command(_device(exchange))), transport)
 
-    async def refresh(self, exchange: Exchange) -> Answer:
+    async def refresh(self, exchange: Exchange) -> Response:
         transport = self._transport(exchange)
         if transport is Transport.BODY:
             command = (await read(exchange, RefreshBody)).command()
@@ -260,37 +260,37 @@ class IdentityRoutes:
             command = RefreshSessionCommand(self._browsers.refresh_token(exchange))
         return self._pair(await self._use.refresh_session.execute(command), transport)
 
-    async def log_out(self, exchange: Exchange) -> Answer:
+    async def log_out(self, exchange: Exchange) -> Response:
         if self._transport(exchange) is Transport.COOKIE:
             # The access token may have expired long ago: the cookie says which session is meant.
             token = self._browsers.refresh_token(exchange)
             await self._use.log_out_by_token.execute(LogOutByTokenCommand(token))
-            return no_content(self._browsers.drop())
+            return no_content(self._browsers.clear())
         await self._use.log_out.execute(LogOutCommand(self._auth.signed_in(exchange)))
         return no_content()
 
     def _transport(self, exchange: Exchange) -> Transport:
         return self._browsers.transport(exchange, exchange.query)
 
-    def _pair(self, pair: TokenPairView, transport: Transport) -> Answer:
+    def _pair(self, pair: TokenPairView, transport: Transport) -> Response:
         view = Tokens(
             access_token=pair.access_token,
             refresh_token=_in_body(pair, transport),
             expires_in=pair.expires_in,
         )
-        return _tokens(200, view, *self._kept(pair, transport))
+        return _tokens(200, view, *self._cookie_headers(pair, transport))
 
-    def _kept(self, pair: TokenPairView, transport: Transport) -> Headers:
+    def _cookie_headers(self, pair: TokenPairView, transport: Transport) -> Headers:
         return (self._browsers.keep(pair),) if transport is Transport.COOKIE else ()
 
-    async def read_me(self, exchange: Exchange) -> Answer:
+    async def read_me(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange, READ_ME.scope)
         refuse_parameters(exchange.query)
         account = await self._use.get_account.execute(GetAccountQuery(actor))
         body = _encoder.encode(account.view)
         return representation(exchange, body, resource_tag(account.version, body), PRIVATE)
 
-    async def edit_me(self, exchange: Exchange) -> Answer:
+    async def edit_me(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange, EDIT_ME.scope)
         refuse_parameters(exchange.query)
         body = await read(exchange, EditProfileBody)
@@ -298,9 +298,9 @@ class IdentityRoutes:
         account = await self._use.edit_profile.execute(body.command(actor, if_version))
         encoded = _encoder.encode(account.view)
         tag = resource_tag(account.version, encoded)
-        return Answer(200, encoded, (JSON_TYPE, *PRIVATE, (b"etag", tag.encode())))
+        return Response(200, encoded, (JSON_TYPE, *PRIVATE, (b"etag", tag.encode())))
 
-    async def change_password(self, exchange: Exchange) -> Answer:
+    async def change_password(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange)
         refuse_parameters(exchange.query)
         body = await read(exchange, ChangePasswordBody)

@@ -12,11 +12,11 @@ from application.shared.errors import Overloaded, StorageUnavailable
 from domain.shared.actor import Actor
 from domain.shared.errors import FieldError, Invalid
 from entrypoints.http.edge.authentication import Authenticator
-from entrypoints.http.edge.exchange import Answer, Exchange
+from entrypoints.http.edge.exchange import Exchange, Response
 from entrypoints.http.edge.operation import Auth, Operation, Parameter
 from entrypoints.http.edge.paging import Query
 from entrypoints.http.edge.routing import Registration, endpoint
-from entrypoints.http.live.wire import HEADERS, EventStreamAnswer, position_of
+from entrypoints.http.live.event_stream import HEADERS, EventStreamResponse, position_of
 
 TYPES_MAX_LENGTH: Final = 2_000
 _KNOWN_PARAMETERS: Final = frozenset({"types"})
@@ -89,26 +89,26 @@ class LiveRoutes:
     def handlers(self) -> list[Registration]:
         return [endpoint("GET", f"{self._base}/events", LISTEN)(self.listen)]
 
-    async def listen(self, exchange: Exchange) -> Answer:
+    async def listen(self, exchange: Exchange) -> Response:
         actor = self._auth.caller(exchange, LISTEN.scope)
         query = Query(exchange.query, _KNOWN_PARAMETERS)
         types = query.parsed("types", _types)
         query.check()
         after = position_of(exchange.fields.get(b"last-event-id"))
         if exchange.is_head:
-            return Answer(200, b"", HEADERS)
+            return Response(200, b"", HEADERS)
         peer, server = exchange.peer, exchange.scope["server"]
         stream = await self._hub.open(
             Reader(None if actor is None else actor.user_id, types),
             exchange.address if actor is None else actor.user_id,
             after=after,
-            is_over=lambda: actor is not None and self._has_lost(exchange),
+            is_over=lambda: actor is not None and self._is_token_void(exchange),
             abort=lambda: abort_connection(peer, server),
         )
         exchange.is_stream = True
-        return EventStreamAnswer(stream, self._admission(exchange, actor), peer=peer, peers=self._peers)
+        return EventStreamResponse(stream, self._admission(exchange, actor), peer=peer, peers=self._peers)
 
-    def _has_lost(self, exchange: Exchange) -> bool:
+    def _is_token_void(self, exchange: Exchange) -> bool:
         """Tell whether the caller's token is known to hold no more. In doubt it may: nothing is sent until it does."""
         try:
             return not self._auth.still_holds(exchange)
@@ -121,8 +121,8 @@ class LiveRoutes:
         async def admits() -> bool:
             if actor is None:
                 return True
-            if not self._revocations.are_known():
-                await self._revocations.catch_up()
+            if not self._revocations.are_current():
+                await self._revocations.refresh()
             try:
                 return self._auth.still_holds(exchange)
             except StorageUnavailable:

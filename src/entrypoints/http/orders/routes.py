@@ -29,8 +29,8 @@ from domain.shared.errors import Forbidden
 from domain.shared.ids import OrderId, UserId
 from entrypoints.http.edge.authentication import Authenticator
 from entrypoints.http.edge.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
-from entrypoints.http.edge.exchange import JSON_TYPE, Answer, Exchange
-from entrypoints.http.edge.idempotency import Creations
+from entrypoints.http.edge.exchange import JSON_TYPE, Exchange, Response
+from entrypoints.http.edge.idempotency import IdempotentCreation
 from entrypoints.http.edge.json_body import collect, decoded, read
 from entrypoints.http.edge.operation import PAGE, Auth, Operation, Parameter, id_parameter, path_parameter
 from entrypoints.http.edge.paging import Query, path_id, refuse_parameters
@@ -119,7 +119,7 @@ CANCEL: Final = Operation(
     answer_description="The order, cancelled.",
     answer_example={**_EXAMPLE, "status": "cancelled", "version": 2},
     headers=("ETag", "Cache-Control", "Vary"),
-    guarded=True,
+    takes_if_match=True,
     raises=(
         OrderNotFound,
         NotYourOrder,
@@ -144,7 +144,7 @@ MOVE: Final = Operation(
     answer_description="The order as it is now.",
     answer_example={**_EXAMPLE, "status": "confirmed", "version": 2},
     headers=("ETag", "Cache-Control", "Vary"),
-    guarded=True,
+    takes_if_match=True,
     raises=(
         Forbidden,
         OrderNotFound,
@@ -167,7 +167,7 @@ _encoder = msgspec.json.Encoder()
 class OrdersRoutes:
     """Handlers and the table of them. Each reads the request, runs one use case, and writes what came of it."""
 
-    def __init__(self, use: OrdersUseCases, auth: Authenticator, creations: Creations, *, base: str) -> None:
+    def __init__(self, use: OrdersUseCases, auth: Authenticator, creations: IdempotentCreation, *, base: str) -> None:
         self._use = use
         self._auth = auth
         self._creations = creations
@@ -183,7 +183,7 @@ class OrdersRoutes:
             endpoint("POST", f"{one}/cancel", CANCEL)(self.cancel_order),
         ]
 
-    async def place_order(self, exchange: Exchange) -> Answer:
+    async def place_order(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange, PLACE.scope)
         refuse_parameters(exchange.query)
         raw = await collect(exchange)
@@ -196,20 +196,20 @@ class OrdersRoutes:
             lambda order: _written(201, order, (b"location", f"{self._orders}/{order.id}".encode())),
         )
 
-    async def list_orders(self, exchange: Exchange) -> Answer:
+    async def list_orders(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange, LIST.scope)
         query = Query(exchange.query, _LIST_PARAMETERS)
         wanted, user = query.page(), query.id("user")
-        everybodys = query.choice("all", _FLAG) == "true"
+        all_customers = query.choice("all", _FLAG) == "true"
         query.excludes("user", "all", default="false")
         query.check()
         customer = None if user is None else UserId(user)
-        page = await self._use.list_orders.execute(ListOrdersQuery(actor, wanted, customer, everybodys))
+        page = await self._use.list_orders.execute(ListOrdersQuery(actor, wanted, customer, all_customers))
         body = _encoder.encode(page)
         link = query.next_link(self._orders, page.next_cursor)
         return representation(exchange, body, bytes_tag(body), (*PRIVATE, *link))
 
-    async def get_order(self, exchange: Exchange) -> Answer:
+    async def get_order(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange, READ.scope)
         refuse_parameters(exchange.query)
         order_id = OrderId(path_id(exchange.params, "order_id"))
@@ -217,14 +217,14 @@ class OrdersRoutes:
         body = _encoder.encode(order)
         return representation(exchange, body, resource_tag(order.version, body), PRIVATE)
 
-    async def cancel_order(self, exchange: Exchange) -> Answer:
+    async def cancel_order(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange, CANCEL.scope)
         refuse_parameters(exchange.query)
         order_id = OrderId(path_id(exchange.params, "order_id"))
         if_version = await expected_version(exchange, lambda: self._version_of(actor, order_id))
         return _written(200, await self._use.cancel_order.execute(CancelOrderCommand(actor, order_id, if_version)))
 
-    async def move_order(self, exchange: Exchange) -> Answer:
+    async def move_order(self, exchange: Exchange) -> Response:
         actor = self._auth.allowed(exchange, MOVE)
         refuse_parameters(exchange.query)
         order_id = OrderId(path_id(exchange.params, "order_id"))
@@ -236,8 +236,8 @@ class OrdersRoutes:
         return (await self._use.get_order.execute(GetOrderQuery(actor, order_id))).version
 
 
-def _written(status: int, order: OrderView, *headers: tuple[bytes, bytes]) -> Answer:
+def _written(status: int, order: OrderView, *headers: tuple[bytes, bytes]) -> Response:
     """Answer a write with the order as it is now, and the validator to decide the next one on."""
     encoded = _encoder.encode(order)
     tag = resource_tag(order.version, encoded)
-    return Answer(status, encoded, (JSON_TYPE, *PRIVATE, (b"etag", tag.encode()), *headers))
+    return Response(status, encoded, (JSON_TYPE, *PRIVATE, (b"etag", tag.encode()), *headers))

@@ -7,7 +7,7 @@ import msgspec
 from application.orders.move_order import MoveOrderCommand
 from application.orders.place_order import PlaceOrderCommand
 from application.orders.views import OrderView
-from application.shared.idempotency import Once
+from application.shared.idempotency import IdempotencyClaim
 from domain.orders.status import OrderStatus
 from domain.orders.values import (
     CITY_MAX_LENGTH,
@@ -109,12 +109,12 @@ class PlaceOrderBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw
     ]
     shipping_address: ShippingAddressBody
 
-    def command(self, actor: Actor, once: Once[OrderView] | None) -> PlaceOrderCommand:
+    def command(self, actor: Actor, idempotency: IdempotencyClaim[OrderView] | None) -> PlaceOrderCommand:
         """Raises `Invalid` when a product comes twice."""
         lines = OrderLines.of([OrderLine.of(ProductId.parse(item.product_id), item.quantity) for item in self.items])
         to = self.shipping_address
         address = ShippingAddress.parse(street=to.street, city=to.city, state=to.state, zip=to.zip, country=to.country)
-        return PlaceOrderCommand(actor=actor, lines=lines, address=address, once=once)
+        return PlaceOrderCommand(actor=actor, lines=lines, address=address, idempotency=idempotency)
 
 
 class MoveOrderBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

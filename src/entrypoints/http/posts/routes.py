@@ -23,7 +23,7 @@ from application.posts.use_cases import PostsUseCases
 from application.posts.views import PostPageView, PostView, VoteView, encoded_page
 from application.shared.errors import TransientFailure
 from application.shared.paging import PageRequest
-from application.shared.threads import AT_ONCE, Threads
+from application.shared.threads import INLINE_THREADS, Threads
 from application.shared.views import EncodedPage
 from domain.posts.errors import AuthorGone, AuthorNotFound, NotYourPost, PostChanged, PostNotFound, ReplyTargetGone
 from domain.posts.ranking import Sort
@@ -42,17 +42,17 @@ from entrypoints.http.edge.conditional import (
 )
 from entrypoints.http.edge.exchange import (
     JSON_TYPE,
-    Answer,
     Exchange,
     Headers,
+    Response,
     no_content,
 )
-from entrypoints.http.edge.idempotency import Creations
+from entrypoints.http.edge.idempotency import IdempotentCreation
 from entrypoints.http.edge.json_body import ON_LOOP_BYTES, collect, decode, decoded
 from entrypoints.http.edge.operation import PAGE, Auth, Operation, Parameter, id_parameter, path_parameter
 from entrypoints.http.edge.paging import NextPage, Query, path_id, refuse_parameters
 from entrypoints.http.edge.routing import Registration, endpoint
-from entrypoints.http.edge.timestamps import MOMENT_MAX_LENGTH
+from entrypoints.http.edge.timestamps import TIMESTAMP_MAX_LENGTH
 from entrypoints.http.posts.schemas import CastVoteBody, EditPostBody, PublishPostBody
 
 _POST_EXAMPLE: Final[dict[str, object]] = {
@@ -75,12 +75,12 @@ _PAGE_EXAMPLE: Final[dict[str, object]] = {"items": [_POST_EXAMPLE], "next_curso
 _POST_ID: Final = path_parameter("post_id", "The post.")
 
 
-def _moment_parameter(name: str, description: str) -> Parameter:
+def _timestamp_parameter(name: str, description: str) -> Parameter:
     return Parameter(
         name,
         "query",
         f"{description} RFC 3339, with an offset; what is finer than a microsecond is rounded up.",
-        {"type": "string", "format": "date-time", "maxLength": MOMENT_MAX_LENGTH},
+        {"type": "string", "format": "date-time", "maxLength": TIMESTAMP_MAX_LENGTH},
         "2026-11-21T00:00:00Z",
     )
 
@@ -127,8 +127,8 @@ FEED: Final = Operation(
             {"type": "string", "minLength": 1, "maxLength": QUERY_MAX_LENGTH},
             'harbour "at dawn"',
         ),
-        _moment_parameter("since", "Only posts published then or later."),
-        _moment_parameter("until", "Only posts published before."),
+        _timestamp_parameter("since", "Only posts published then or later."),
+        _timestamp_parameter("until", "Only posts published before."),
         id_parameter("author", "Only this author's posts, answers included."),
     ),
     answer=PostPageView,
@@ -166,7 +166,7 @@ EDIT: Final = Operation(
     answer_description="The post as it is now.",
     answer_example={**_POST_EXAMPLE, "text": "Hello again, world.", "version": 2},
     headers=("ETag", "Cache-Control", "Vary"),
-    guarded=True,
+    takes_if_match=True,
     raises=(PostNotFound, NotYourPost, PostChanged, TransientFailure),
 )
 DELETE: Final = Operation(
@@ -179,7 +179,7 @@ DELETE: Final = Operation(
     parameters=(_POST_ID,),
     status=204,
     answer_description="The post is gone.",
-    guarded=True,
+    takes_if_match=True,
     raises=(PostNotFound, NotYourPost, PostChanged, TransientFailure),
 )
 VOTE: Final = Operation(
@@ -196,7 +196,7 @@ VOTE: Final = Operation(
     answer_description="The vote, and what all votes on the post come to.",
     answer_example={"post_id": _POST_EXAMPLE["id"], "dir": 1, "score": 3, "upvotes": 4, "downvotes": 1},
     headers=("Cache-Control", "Vary"),
-    guarded=True,
+    takes_if_match=True,
     raises=(PostNotFound, PostChanged, AuthorGone, TransientFailure),
 )
 REPLIES: Final = Operation(
@@ -297,7 +297,7 @@ def _read_feed_query(raw: bytes, path: str) -> _FeedQuery:
         page=page,
         author=None if author is None else UserId(author),
         sort=Sort(query.choice("sort", _SORTS) or Sort.NEW),
-        period=Period(query.moment("since"), query.moment("until")),
+        period=Period(query.timestamp("since"), query.timestamp("until")),
         search=query.parsed("q", SearchQuery.parse),
         next_page=query.next_page(path),
     )
@@ -313,8 +313,8 @@ class PostsRoutes:
         self,
         use: PostsUseCases,
         auth: Authenticator,
-        creations: Creations,
-        threads: Threads = AT_ONCE,
+        creations: IdempotentCreation,
+        threads: Threads = INLINE_THREADS,
         *,
         base: str,
     ) -> None:
@@ -341,7 +341,7 @@ class PostsRoutes:
             endpoint("GET", f"{self._base}/users/{{user_id:str}}/posts", BY_AUTHOR)(self.list_author_posts),
         ]
 
-    async def publish_post(self, exchange: Exchange) -> Answer:
+    async def publish_post(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange, PUBLISH.scope)
         refuse_parameters(exchange.query)
         raw = await collect(exchange)
@@ -367,20 +367,20 @@ class PostsRoutes:
 
         return work() if len(raw) <= ON_LOOP_BYTES else await self._threads.run(work)
 
-    def list_posts(self, exchange: Exchange) -> Answer | Awaitable[Answer]:
+    def list_posts(self, exchange: Exchange) -> Response | Awaitable[Response]:
         viewer = _viewer(self._auth.caller(exchange, FEED.scope))
         asked = _read_feed_query(exchange.query, self._posts)
         if asked.search is not None:
             criteria = SearchCriteria(query=asked.search, author=asked.author, period=asked.period)
             return self._search(exchange, SearchPostsQuery(asked.page, viewer, criteria), asked.next_page)
         feed = ListFeedQuery(asked.page, viewer, asked.author, asked.sort, asked.period)
-        return self._sent.answer(exchange, self._use.read_feed.execute(feed), PER_VIEWER, asked.next_page)
+        return self._sent.response(exchange, self._use.read_feed.execute(feed), PER_VIEWER, asked.next_page)
 
-    async def _search(self, exchange: Exchange, query: SearchPostsQuery, next_page: NextPage) -> Answer:
+    async def _search(self, exchange: Exchange, query: SearchPostsQuery, next_page: NextPage) -> Response:
         page = await encoded_page(await self._use.search_posts.execute(query), self._threads)
         return _page(exchange, page, PER_VIEWER, next_page)
 
-    async def get_post(self, exchange: Exchange) -> Answer:
+    async def get_post(self, exchange: Exchange) -> Response:
         viewer = _viewer(self._auth.caller(exchange, READ.scope))
         refuse_parameters(exchange.query)
         post_id = PostId(path_id(exchange.params, "post_id"))
@@ -388,7 +388,7 @@ class PostsRoutes:
         body = _encoder.encode(post)
         return representation(exchange, body, resource_tag(post.version, body), PER_VIEWER)
 
-    async def edit_post(self, exchange: Exchange) -> Answer:
+    async def edit_post(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange, EDIT.scope)
         refuse_parameters(exchange.query)
         post_id = PostId(path_id(exchange.params, "post_id"))
@@ -397,7 +397,7 @@ class PostsRoutes:
         if_version = await expected_version(exchange, lambda: self._version_of(post_id))
         return _written(200, await self._use.edit_post.execute(body.command(actor, post_id, if_version, text)))
 
-    async def delete_post(self, exchange: Exchange) -> Answer:
+    async def delete_post(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange, DELETE.scope)
         refuse_parameters(exchange.query)
         post_id = PostId(path_id(exchange.params, "post_id"))
@@ -405,7 +405,7 @@ class PostsRoutes:
         await self._use.delete_post.execute(DeletePostCommand(actor, post_id, if_version))
         return no_content()
 
-    async def cast_vote(self, exchange: Exchange) -> Answer:
+    async def cast_vote(self, exchange: Exchange) -> Response:
         actor = self._auth.signed_in(exchange, VOTE.scope)
         refuse_parameters(exchange.query)
         post_id = PostId(path_id(exchange.params, "post_id"))
@@ -413,9 +413,9 @@ class PostsRoutes:
         body = decode(raw, CastVoteBody) if len(raw) <= ON_LOOP_BYTES else await decoded(raw, CastVoteBody)
         if_version = await expected_version(exchange, lambda: self._version_of(post_id))
         vote = await self._use.cast_vote.execute(body.command(actor, post_id, if_version))
-        return Answer(200, _encoder.encode(vote), (JSON_TYPE, *PRIVATE))
+        return Response(200, _encoder.encode(vote), (JSON_TYPE, *PRIVATE))
 
-    async def list_replies(self, exchange: Exchange) -> Answer:
+    async def list_replies(self, exchange: Exchange) -> Response:
         viewer = _viewer(self._auth.caller(exchange, REPLIES.scope))
         query = Query(exchange.query, _PAGE_PARAMETERS)
         post_id = PostId(query.path_id(exchange.params, "post_id"))
@@ -425,13 +425,13 @@ class PostsRoutes:
         page = await encoded_page(found, self._threads)
         return _page(exchange, page, PER_VIEWER, query.next_page(f"{self._posts}/{post_id}/replies"))
 
-    def list_my_posts(self, exchange: Exchange) -> Answer | Awaitable[Answer]:
+    def list_my_posts(self, exchange: Exchange) -> Response | Awaitable[Response]:
         actor = self._auth.signed_in(exchange, MINE.scope)
         wanted, next_page = _read_page_query(exchange.query, self._my_posts)
         page = self._use.list_my_posts.execute(ListMyPostsQuery(actor, wanted))
-        return self._sent.answer(exchange, page, PRIVATE, next_page)
+        return self._sent.response(exchange, page, PRIVATE, next_page)
 
-    async def list_author_posts(self, exchange: Exchange) -> Answer:
+    async def list_author_posts(self, exchange: Exchange) -> Response:
         viewer = _viewer(self._auth.caller(exchange, BY_AUTHOR.scope))
         query = Query(exchange.query, _PAGE_PARAMETERS)
         author = query.path_id(exchange.params, "user_id")
@@ -449,13 +449,13 @@ def _viewer(actor: Actor | None) -> UserId | None:
     return None if actor is None else actor.user_id
 
 
-def _page(exchange: Exchange, page: EncodedPage, headers: Headers, next_page: NextPage) -> Answer:
+def _page(exchange: Exchange, page: EncodedPage, headers: Headers, next_page: NextPage) -> Response:
     """Answer with a page that no cache keeps."""
     return representation(exchange, page.body, f'"{page.etag}"', headers + next_page.link(page.next_cursor))
 
 
-def _written(status: int, post: PostView, *headers: tuple[bytes, bytes]) -> Answer:
+def _written(status: int, post: PostView, *headers: tuple[bytes, bytes]) -> Response:
     """Answer a write with the post as it is now, and the validator to decide the next one on."""
     encoded = _encoder.encode(post)
     tag = resource_tag(post.version, encoded)
-    return Answer(status, encoded, (JSON_TYPE, *PRIVATE, (b"etag", tag.encode()), *headers))
+    return Response(status, encoded, (JSON_TYPE, *PRIVATE, (b"etag", tag.encode()), *headers))

@@ -9,7 +9,7 @@ from application.posts.cast_vote import CastVoteCommand
 from application.posts.edit_post import EditPostCommand
 from application.posts.publish_post import PublishPostCommand
 from application.posts.views import PostView
-from application.shared.idempotency import Once
+from application.shared.idempotency import IdempotencyClaim
 from domain.posts.values import TEXT_MAX_BYTES, PostText
 from domain.posts.vote import Direction
 from domain.shared.actor import Actor
@@ -46,10 +46,14 @@ class PublishPostBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
     text: Text
     reply_to: ReplyTo | None = None
 
-    def command(self, actor: Actor, once: Once[PostView] | None, text: PostText | None = None) -> PublishPostCommand:
+    def command(
+        self, actor: Actor, idempotency: IdempotencyClaim[PostView] | None, text: PostText | None = None
+    ) -> PublishPostCommand:
         """Make the command; `text` is the parsed one, where there is one already."""
         reply_to = None if self.reply_to is None else PostId(UUID(self.reply_to))
-        return PublishPostCommand(actor=actor, text=text or PostText.parse(self.text), reply_to=reply_to, once=once)
+        return PublishPostCommand(
+            actor=actor, text=text or PostText.parse(self.text), reply_to=reply_to, idempotency=idempotency
+        )
 
 
 class EditPostBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Final
 from application.shared.pending import Pending
 from entrypoints.http.edge.compression import VARY
 from entrypoints.http.edge.conditional import FixedRepresentation, bytes_tag
-from entrypoints.http.edge.exchange import Answer, Exchange
+from entrypoints.http.edge.exchange import Exchange, Response
 
 _SIDECAR: Final = "drf_spectacular_sidecar"
 
@@ -55,9 +55,9 @@ class Asset:
             (b"content-type", content_type.encode()),
         )
 
-    def answer(self, exchange: Exchange) -> Pending[Answer]:
+    def response(self, exchange: Exchange) -> Pending[Response]:
         """Return the answer to who asks for it. It is compressed once a process, when that is first asked for."""
-        return self._representation.answer(exchange)
+        return self._representation.response(exchange)
 
 
 def assets_version(app_version: str) -> str:

@@ -12,7 +12,7 @@ from application.shared.clock import Clock
 from application.shared.errors import Unavailable
 from application.shared.health import Notices, Probe
 from application.shared.views import timestamp
-from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange
+from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Exchange, Response
 from entrypoints.http.edge.operation import Operation
 from entrypoints.http.edge.paging import refuse_parameters
 from entrypoints.http.edge.routing import Registration, endpoint
@@ -42,7 +42,7 @@ HEALTH: Final = Operation(
     answer_example={"status": "ok", "timestamp": "2026-11-21T09:30:00.000000Z", "version": "0.1.0"},
     headers=("Cache-Control",),
     stores=False,
-    negotiates=False,
+    is_api=False,
 )
 LIVE: Final = Operation(
     id="getLiveness",
@@ -53,7 +53,7 @@ LIVE: Final = Operation(
     answer_example={"status": "alive"},
     headers=("Cache-Control",),
     stores=False,
-    negotiates=False,
+    is_api=False,
 )
 READY: Final = Operation(
     id="getReadiness",
@@ -71,7 +71,7 @@ READY: Final = Operation(
     },
     headers=("Cache-Control",),
     stores=False,
-    negotiates=False,
+    is_api=False,
     raises=(NotReady,),
 )
 
@@ -86,7 +86,7 @@ def _component_operation(component: Component) -> Operation:
         answer_example={"status": "up", "latency_ms": 0.41},
         headers=("Cache-Control",),
         stores=False,
-        negotiates=False,
+        is_api=False,
         raises=(NotReady, NotConfigured),
     )
 
@@ -94,8 +94,8 @@ def _component_operation(component: Component) -> Operation:
 _encoder = msgspec.json.Encoder()
 
 
-def _answer(view: msgspec.Struct) -> Answer:
-    return Answer(200, _encoder.encode(view), (JSON_TYPE, NO_STORE))
+def _answer(view: msgspec.Struct) -> Response:
+    return Response(200, _encoder.encode(view), (JSON_TYPE, NO_STORE))
 
 
 async def _examine(component: Component, probe: Probe) -> ComponentState:
@@ -123,17 +123,17 @@ def health_routes(
     """Return the routes; each component has its own under `/health/<key>`."""
 
     @endpoint("GET", "/health", HEALTH)
-    async def health(exchange: Exchange) -> Answer:
+    async def health(exchange: Exchange) -> Response:
         refuse_parameters(exchange.query)
         return _answer(Health(timestamp=timestamp(clock.now()), version=version))
 
     @endpoint("GET", "/health/live", LIVE)
-    async def live(exchange: Exchange) -> Answer:
+    async def live(exchange: Exchange) -> Response:
         refuse_parameters(exchange.query)
         return _answer(Liveness())
 
     @endpoint("GET", "/health/ready", READY)
-    async def ready(exchange: Exchange) -> Answer:
+    async def ready(exchange: Exchange) -> Response:
         refuse_parameters(exchange.query)
         states = await _examine_all({component.name: component for component in components.values()})
         missing = [name for name, state in states.items() if state.needed and state.status == "down"]
@@ -147,7 +147,7 @@ def health_routes(
 
     def of(key: str, component: Component) -> Registration:
         @endpoint("GET", f"/health/{key}", _component_operation(component))
-        async def one(exchange: Exchange) -> Answer:
+        async def one(exchange: Exchange) -> Response:
             refuse_parameters(exchange.query)
             if component.probe is None:
                 raise NotConfigured

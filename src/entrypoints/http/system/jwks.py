@@ -6,7 +6,7 @@ import msgspec
 
 from adapters.security.ed25519 import SigningKeys
 from entrypoints.http.edge.conditional import bytes_tag, representation
-from entrypoints.http.edge.exchange import Answer, Exchange
+from entrypoints.http.edge.exchange import Exchange, Response
 from entrypoints.http.edge.operation import Operation
 from entrypoints.http.edge.paging import refuse_parameters
 from entrypoints.http.edge.routing import Registration, endpoint
@@ -40,7 +40,7 @@ JWKS: Final = Operation(
     answer_description="The keys; the first one signs.",
     cacheable=True,
     stores=False,
-    negotiates=False,
+    is_api=False,
     raises=(NotConfigured,),
 )
 _FOR_FIVE_MINUTES: Final = ((b"cache-control", b"public, max-age=300"),)
@@ -53,7 +53,7 @@ class JwksRoutes:
     def handlers(self) -> list[Registration]:
         return [endpoint("GET", "/.well-known/jwks.json", JWKS)(self.read)]
 
-    async def read(self, exchange: Exchange) -> Answer:
+    async def read(self, exchange: Exchange) -> Response:
         refuse_parameters(exchange.query)
         if self._body is None:
             raise NotConfigured("Access tokens are signed with HS256, so there are no public keys.")

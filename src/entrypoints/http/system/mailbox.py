@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from adapters.mail.mailbox import FolderMailbox, StoredMail
-from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange
+from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Exchange, Response
 from entrypoints.http.edge.paging import refuse_parameters
 from entrypoints.http.edge.routing import Registration, page
 from entrypoints.http.system.assets import assets_version
@@ -22,12 +22,12 @@ def mailbox_routes(mailbox: FolderMailbox, *, version: str) -> list[Registration
     """Return the route that shows what would have been sent, the newest first: JSON, and a page for browsers."""
     assets = f"/docs/assets/{assets_version(version)}"
 
-    async def read(exchange: Exchange) -> Answer:
+    async def read(exchange: Exchange) -> Response:
         refuse_parameters(exchange.query)
         mails = await mailbox.read()
         if prefers_html(exchange.field(b"accept")):
             return private_page("Mailbox", _page(mails), assets=assets)
-        return Answer(200, _encoder.encode({"items": mails}), (JSON_TYPE, NO_STORE))
+        return Response(200, _encoder.encode({"items": mails}), (JSON_TYPE, NO_STORE))
 
     return [page(MAILBOX, read)]
 

@@ -9,7 +9,7 @@ from application.events.ports import RelayLedger
 from application.shared.errors import Unavailable
 from domain.shared.errors import Forbidden, Unauthenticated
 from entrypoints.http.edge.addresses import Network, is_within
-from entrypoints.http.edge.exchange import NO_STORE, Answer, Exchange
+from entrypoints.http.edge.exchange import NO_STORE, Exchange, Response
 from entrypoints.http.edge.operation import Operation
 from entrypoints.http.edge.paging import refuse_parameters
 from entrypoints.http.edge.routing import Registration, endpoint
@@ -27,7 +27,7 @@ METRICS: Final = Operation(
     text_example='http_requests_total{method="GET",route="/api/v1/posts",status="200"} 42.0\n',
     headers=("Cache-Control",),
     stores=False,
-    negotiates=False,
+    is_api=False,
     raises=(Unauthenticated, Forbidden),
 )
 
@@ -59,7 +59,7 @@ class MetricsRoutes:
     def handlers(self) -> list[Registration]:
         return [endpoint("GET", "/metrics", METRICS)(self.metrics)]
 
-    async def metrics(self, exchange: Exchange) -> Answer:
+    async def metrics(self, exchange: Exchange) -> Response:
         self._admit(exchange)
         refuse_parameters(exchange.query)
         # The client of Prometheus is imported for the first scrape, rather than at every start.
@@ -67,7 +67,7 @@ class MetricsRoutes:
 
         accept, gauges = exchange.field(b"accept") or "", await self._lag()
         body, content_type = expose(self._board, version=self._version, accept=accept, gauges=gauges)
-        return Answer(200, body, ((b"content-type", content_type.encode("ascii")), NO_STORE))
+        return Response(200, body, ((b"content-type", content_type.encode("ascii")), NO_STORE))
 
     async def _lag(self) -> Gauges:
         """Ask how far the relay is behind. A database that does not answer takes nothing else of the metrics along."""

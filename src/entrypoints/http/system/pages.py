@@ -5,7 +5,7 @@ from html import escape
 from string import Template
 from typing import Final
 
-from entrypoints.http.edge.exchange import HTML_TYPE, NO_STORE, Answer, Headers, PageAnswer
+from entrypoints.http.edge.exchange import HTML_TYPE, NO_STORE, Headers, PageResponse, Response
 
 _PAGE_POLICY: Final = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 _FRAMES: Final = "; frame-ancestors 'none'"
@@ -42,7 +42,9 @@ $body
 """)
 
 
-def html_page(title: str, body: str, *, assets: str, style: str = "postern.css", policy: str = _PAGE_POLICY) -> Answer:
+def html_page(
+    title: str, body: str, *, assets: str, style: str = "postern.css", policy: str = _PAGE_POLICY
+) -> Response:
     """Return a page. `title` is text; `body` is HTML, escaped by whoever made it."""
     page = _SHELL.substitute(title=escape(title), body=body, assets=assets, style=style)
     headers = (
@@ -51,18 +53,18 @@ def html_page(title: str, body: str, *, assets: str, style: str = "postern.css",
         (b"vary", b"Accept, Accept-Encoding"),
         (b"content-security-policy", (policy + _FRAMES).encode()),
     )
-    return PageAnswer(200, page.encode(), headers)
+    return PageResponse(200, page.encode(), headers)
 
 
-def private_page(title: str, body: str, *, assets: str, status: int = 200, headers: Headers = ()) -> Answer:
+def private_page(title: str, body: str, *, assets: str, status: int = 200, headers: Headers = ()) -> Response:
     """Return a page for one reader, with a form at the most: nothing on the way keeps it, and it leads nowhere else."""
     page = _SHELL.substitute(title=escape(title), body=body, assets=assets, style="postern.css")
     policy = _PAGE_POLICY.replace("form-action 'none'", "form-action 'self'") + _FRAMES
     own = (HTML_TYPE, NO_STORE, (b"content-security-policy", policy.encode()))
-    return PageAnswer(status, page.encode(), (*own, *headers))
+    return PageResponse(status, page.encode(), (*own, *headers))
 
 
-def swagger_page(assets: str) -> Answer:
+def swagger_page(assets: str) -> Response:
     body = (
         '<div id="swagger-ui"><noscript>This page needs JavaScript; the document itself is at '
         '<a href="/openapi.json">/openapi.json</a>.</noscript></div>\n'
@@ -72,7 +74,7 @@ def swagger_page(assets: str) -> Answer:
     return html_page("Postern API", body, assets=assets, style="swagger-ui.css", policy=SWAGGER_POLICY)
 
 
-def redoc_page(assets: str) -> Answer:
+def redoc_page(assets: str) -> Response:
     body = (
         '<div id="redoc"><noscript>This page needs JavaScript; the document itself is at '
         '<a href="/openapi.json">/openapi.json</a>.</noscript></div>\n'

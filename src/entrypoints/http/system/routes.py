@@ -9,9 +9,9 @@ from typing import Any, Final
 import msgspec
 
 from application.shared.pending import settled
-from entrypoints.http.edge.compression import CODED_MIN_BYTES, coded_tag
+from entrypoints.http.edge.compression import COMPRESSED_MIN_BYTES, compressed_tag
 from entrypoints.http.edge.conditional import PUBLIC, FixedRepresentation, bytes_tag, not_modified, representation
-from entrypoints.http.edge.exchange import Answer, Exchange, PageAnswer
+from entrypoints.http.edge.exchange import Exchange, PageResponse, Response
 from entrypoints.http.edge.operation import Operation, Parameter
 from entrypoints.http.edge.paging import refuse_parameters
 from entrypoints.http.edge.routing import Registration, endpoint, page
@@ -32,7 +32,7 @@ INDEX: Final = Operation(
     cacheable=True,
     headers=("Vary",),
     stores=False,
-    negotiates=False,
+    is_api=False,
 )
 PROBLEMS: Final = Operation(
     id="listProblems",
@@ -44,7 +44,7 @@ PROBLEMS: Final = Operation(
     cacheable=True,
     headers=("Vary",),
     stores=False,
-    negotiates=False,
+    is_api=False,
 )
 PROBLEM: Final = Operation(
     id="getProblem",
@@ -61,7 +61,7 @@ PROBLEM: Final = Operation(
     cacheable=True,
     headers=("Vary",),
     stores=False,
-    negotiates=False,
+    is_api=False,
     raises=(NoSuchProblem,),
 )
 DOCUMENT: Final = Operation(
@@ -72,7 +72,7 @@ DOCUMENT: Final = Operation(
     answer_description="The document.",
     cacheable=True,
     stores=False,
-    negotiates=False,
+    is_api=False,
 )
 _VARY: Final = ((b"vary", b"Accept"),)
 
@@ -98,22 +98,22 @@ class _Pages:
         self.mailbox = mailbox
         self.assets = f"/docs/assets/{assets_version(version)}"
 
-    def choose(self, exchange: Exchange, view: msgspec.Struct, page: Callable[[], Answer]) -> Answer:
+    def choose(self, exchange: Exchange, view: msgspec.Struct, page: Callable[[], Response]) -> Response:
         if prefers_html(exchange.field(b"accept")):
             return self.validated(exchange, page())
         body = _encoder.encode(view)
         return representation(exchange, body, bytes_tag(body), (*PUBLIC, *_VARY))
 
     @staticmethod
-    def validated(exchange: Exchange, page: Answer) -> Answer:
+    def validated(exchange: Exchange, page: Response) -> Response:
         """Add a validator to a page, and leave its body out for a browser that has it."""
         tag = bytes_tag(page.body)
-        if exchange.codes and len(page.body) >= CODED_MIN_BYTES:
-            tag = coded_tag(tag)
+        if exchange.compress and len(page.body) >= COMPRESSED_MIN_BYTES:
+            tag = compressed_tag(tag)
         headers = (*page.headers, (b"etag", tag.encode()))
-        return PageAnswer(304, b"", headers) if not_modified(exchange, tag) else PageAnswer(200, page.body, headers)
+        return PageResponse(304, b"", headers) if not_modified(exchange, tag) else PageResponse(200, page.body, headers)
 
-    def index(self) -> Answer:
+    def index(self) -> Response:
         body = f"""<main>
 <h1>Postern</h1>
 <p class="quiet">A self-hosted backend for user posts · version {escape(self.version)}</p>
@@ -143,7 +143,7 @@ class _Pages:
 </ul>
 """
 
-    def problems(self, entries: list[ProblemType]) -> Answer:
+    def problems(self, entries: list[ProblemType]) -> Response:
         rows = "\n".join(
             f'<tr><td>{entry.status}</td><td><a href="/problems/{escape(entry.slug)}"><code>{escape(entry.slug)}</code>'
             f"</a></td><td>{escape(entry.title)}</td></tr>"
@@ -160,7 +160,7 @@ class _Pages:
 </main>"""
         return html_page("Problems", body, assets=self.assets)
 
-    def problem(self, entry: ProblemType) -> Answer:
+    def problem(self, entry: ProblemType) -> Response:
         body = f"""<main>
 <h1>{escape(entry.title)}</h1>
 <p class="quiet"><code>{escape(entry.slug)}</code> · status {entry.status}</p>
@@ -205,45 +205,45 @@ class SystemRoutes:
             page("/favicon.ico", self.favicon, compress=True),
         ]
 
-    async def index(self, exchange: Exchange) -> Answer:
+    async def index(self, exchange: Exchange) -> Response:
         refuse_parameters(exchange.query)
         return self._pages.choose(exchange, self._index, self._pages.index)
 
-    async def list_problems(self, exchange: Exchange) -> Answer:
+    async def list_problems(self, exchange: Exchange) -> Response:
         refuse_parameters(exchange.query)
         problems = list(self._problems.values())
         view = ProblemCatalogue(items=[_description(problem) for problem in problems])
         return self._pages.choose(exchange, view, lambda: self._pages.problems(problems))
 
-    async def get_problem(self, exchange: Exchange) -> Answer:
+    async def get_problem(self, exchange: Exchange) -> Response:
         refuse_parameters(exchange.query)
         problem = self._problems.get(exchange.params["slug"])
         if problem is None:
             raise NoSuchProblem
         return self._pages.choose(exchange, _description(problem), lambda: self._pages.problem(problem))
 
-    async def openapi(self, exchange: Exchange) -> Answer:
+    async def openapi(self, exchange: Exchange) -> Response:
         refuse_parameters(exchange.query)
         # Making it takes 0.2 s, once.
         document = await to_thread(lambda: self._encoded_document)
-        return await settled(document.answer(exchange))
+        return await settled(document.response(exchange))
 
     @cached_property
     def _encoded_document(self) -> FixedRepresentation:
         body = _encoder.encode(self._document())
         return FixedRepresentation(body, bytes_tag(body), PUBLIC)
 
-    async def docs(self, exchange: Exchange) -> Answer:
+    async def docs(self, exchange: Exchange) -> Response:
         return self._pages.validated(exchange, swagger_page(self._pages.assets))
 
-    async def redoc(self, exchange: Exchange) -> Answer:
+    async def redoc(self, exchange: Exchange) -> Response:
         return self._pages.validated(exchange, redoc_page(self._pages.assets))
 
-    async def file(self, exchange: Exchange) -> Answer:
+    async def file(self, exchange: Exchange) -> Response:
         params = exchange.params
         if params["release"] != self._release or params["name"] not in asset_names():
             raise NoSuchRoute
-        return await settled(asset(params["name"]).answer(exchange))
+        return await settled(asset(params["name"]).response(exchange))
 
-    async def favicon(self, exchange: Exchange) -> Answer:
-        return await settled(favicon().answer(exchange))
+    async def favicon(self, exchange: Exchange) -> Response:
+        return await settled(favicon().response(exchange))

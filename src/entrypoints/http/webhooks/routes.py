@@ -41,8 +41,8 @@ from domain.webhooks.errors import (
 )
 from entrypoints.http.edge.authentication import Authenticator
 from entrypoints.http.edge.conditional import PRIVATE, bytes_tag, expected_version, representation, resource_tag
-from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Answer, Exchange, no_content
-from entrypoints.http.edge.idempotency import Creations
+from entrypoints.http.edge.exchange import JSON_TYPE, NO_STORE, Exchange, Response, no_content
+from entrypoints.http.edge.idempotency import IdempotentCreation
 from entrypoints.http.edge.json_body import collect, decoded, read
 from entrypoints.http.edge.operation import PAGE, Auth, Operation, Parameter, path_parameter
 from entrypoints.http.edge.paging import Query, path_id, refuse_parameters
@@ -168,7 +168,7 @@ EDIT: Final = Operation(
     answer_description="The webhook as it is now.",
     answer_example={**_WEBHOOK, "enabled": False, "disabled_reason": "by_hand", "version": 2},
     headers=("ETag", "Cache-Control", "Vary"),
-    guarded=True,
+    takes_if_match=True,
     raises=(Forbidden, WebhookNotFound, WebhookChanged, TargetRefused, TransientFailure),
 )
 DELETE: Final = Operation(
@@ -181,7 +181,7 @@ DELETE: Final = Operation(
     parameters=(_WEBHOOK_ID,),
     status=204,
     answer_description="It is gone.",
-    guarded=True,
+    takes_if_match=True,
     raises=(Forbidden, WebhookNotFound, WebhookChanged, TransientFailure),
 )
 ROTATE: Final = Operation(
@@ -295,7 +295,7 @@ _encoder = msgspec.json.Encoder()
 class WebhooksRoutes:
     """Handlers and the table of them. Each reads the request, runs one use case, and writes what came of it."""
 
-    def __init__(self, use: WebhooksUseCases, auth: Authenticator, creations: Creations, *, base: str) -> None:
+    def __init__(self, use: WebhooksUseCases, auth: Authenticator, creations: IdempotentCreation, *, base: str) -> None:
         self._use = use
         self._auth = auth
         self._creations = creations
@@ -318,7 +318,7 @@ class WebhooksRoutes:
             endpoint("POST", f"{delivery}/replay", REPLAY)(self.replay_delivery),
         ]
 
-    async def register_webhook(self, exchange: Exchange) -> Answer:
+    async def register_webhook(self, exchange: Exchange) -> Response:
         actor = self._auth.allowed(exchange, REGISTER)
         refuse_parameters(exchange.query)
         raw = await collect(exchange)
@@ -331,7 +331,7 @@ class WebhooksRoutes:
             lambda webhook: _secret(201, webhook, (b"location", f"{self._webhooks}/{webhook.id}".encode())),
         )
 
-    async def list_webhooks(self, exchange: Exchange) -> Answer:
+    async def list_webhooks(self, exchange: Exchange) -> Response:
         actor = self._auth.allowed(exchange, LIST)
         query = Query(exchange.query, _PAGE_PARAMETERS)
         wanted = query.page()
@@ -341,38 +341,38 @@ class WebhooksRoutes:
         link = query.next_link(self._webhooks, page.next_cursor)
         return representation(exchange, body, bytes_tag(body), (*PRIVATE, *link))
 
-    async def get_webhook(self, exchange: Exchange) -> Answer:
-        exchange, actor, webhook_id = self._about_one(exchange, READ)
+    async def get_webhook(self, exchange: Exchange) -> Response:
+        exchange, actor, webhook_id = self._webhook_request(exchange, READ)
         webhook = await self._use.get_webhook.execute(GetWebhookQuery(actor, webhook_id))
         body = _encoder.encode(webhook)
         return representation(exchange, body, resource_tag(webhook.version, body), PRIVATE)
 
-    async def edit_webhook(self, exchange: Exchange) -> Answer:
-        exchange, actor, webhook_id = self._about_one(exchange, EDIT)
+    async def edit_webhook(self, exchange: Exchange) -> Response:
+        exchange, actor, webhook_id = self._webhook_request(exchange, EDIT)
         body = await read(exchange, EditWebhookBody)
         if_version = await expected_version(exchange, lambda: self._version_of(actor, webhook_id))
         webhook = await self._use.edit_webhook.execute(body.command(actor, webhook_id, if_version))
         encoded = _encoder.encode(webhook)
         tag = resource_tag(webhook.version, encoded)
-        return Answer(200, encoded, (JSON_TYPE, *PRIVATE, (b"etag", tag.encode())))
+        return Response(200, encoded, (JSON_TYPE, *PRIVATE, (b"etag", tag.encode())))
 
-    async def delete_webhook(self, exchange: Exchange) -> Answer:
-        exchange, actor, webhook_id = self._about_one(exchange, DELETE)
+    async def delete_webhook(self, exchange: Exchange) -> Response:
+        exchange, actor, webhook_id = self._webhook_request(exchange, DELETE)
         if_version = await expected_version(exchange, lambda: self._version_of(actor, webhook_id))
         await self._use.delete_webhook.execute(DeleteWebhookCommand(actor, webhook_id, if_version))
         return no_content()
 
-    async def rotate_secret(self, exchange: Exchange) -> Answer:
-        _, actor, webhook_id = self._about_one(exchange, ROTATE)
+    async def rotate_secret(self, exchange: Exchange) -> Response:
+        _, actor, webhook_id = self._webhook_request(exchange, ROTATE)
         return _secret(200, await self._use.rotate_secret.execute(RotateSecretCommand(actor, webhook_id)))
 
-    async def send_test_event(self, exchange: Exchange) -> Answer:
-        _, actor, webhook_id = self._about_one(exchange, TEST)
+    async def send_test_event(self, exchange: Exchange) -> Response:
+        _, actor, webhook_id = self._webhook_request(exchange, TEST)
         delivery = await self._use.send_test_event.execute(SendTestEventCommand(actor, webhook_id))
         where = f"{self._webhooks}/{webhook_id}/deliveries/{delivery.id}"
         return _accepted(delivery, (b"location", where.encode()))
 
-    async def list_deliveries(self, exchange: Exchange) -> Answer:
+    async def list_deliveries(self, exchange: Exchange) -> Response:
         actor = self._auth.allowed(exchange, LIST_DELIVERIES)
         query = Query(exchange.query, _DELIVERY_PARAMETERS)
         webhook_id = WebhookId(query.path_id(exchange.params, "webhook_id"))
@@ -385,24 +385,24 @@ class WebhooksRoutes:
         link = query.next_link(f"{self._webhooks}/{webhook_id}/deliveries", page.next_cursor)
         return representation(exchange, body, bytes_tag(body), (*PRIVATE, *link))
 
-    async def get_delivery(self, exchange: Exchange) -> Answer:
-        exchange, actor, webhook_id = self._about_one(exchange, READ_DELIVERY)
+    async def get_delivery(self, exchange: Exchange) -> Response:
+        exchange, actor, webhook_id = self._webhook_request(exchange, READ_DELIVERY)
         delivery_id = DeliveryId(path_id(exchange.params, "delivery_id"))
         delivery = await self._use.get_delivery.execute(GetDeliveryQuery(actor, webhook_id, delivery_id))
         body = _encoder.encode(delivery)
         return representation(exchange, body, bytes_tag(body), PRIVATE)
 
-    async def replay_delivery(self, exchange: Exchange) -> Answer:
-        _, actor, webhook_id = self._about_one(exchange, REPLAY)
+    async def replay_delivery(self, exchange: Exchange) -> Response:
+        _, actor, webhook_id = self._webhook_request(exchange, REPLAY)
         delivery_id = DeliveryId(path_id(exchange.params, "delivery_id"))
         return _accepted(await self._use.replay_delivery.execute(ReplayDeliveryCommand(actor, webhook_id, delivery_id)))
 
-    async def replay_failed(self, exchange: Exchange) -> Answer:
-        _, actor, webhook_id = self._about_one(exchange, REPLAY_FAILED)
+    async def replay_failed(self, exchange: Exchange) -> Response:
+        _, actor, webhook_id = self._webhook_request(exchange, REPLAY_FAILED)
         body = await read(exchange, ReplayFailedBody)
         return _accepted(await self._use.replay_failed.execute(body.command(actor, webhook_id)))
 
-    def _about_one(self, exchange: Exchange, operation: Operation) -> tuple[Exchange, Actor, WebhookId]:
+    def _webhook_request(self, exchange: Exchange, operation: Operation) -> tuple[Exchange, Actor, WebhookId]:
         actor = self._auth.allowed(exchange, operation)
         refuse_parameters(exchange.query)
         webhook_id: UUID = path_id(exchange.params, "webhook_id")
@@ -412,11 +412,11 @@ class WebhooksRoutes:
         return (await self._use.get_webhook.execute(GetWebhookQuery(actor, webhook_id))).version
 
 
-def _secret(status: int, view: CreatedWebhookView, *headers: tuple[bytes, bytes]) -> Answer:
+def _secret(status: int, view: CreatedWebhookView, *headers: tuple[bytes, bytes]) -> Response:
     """Answer with what is shown once: nothing on the way may keep it."""
-    return Answer(status, _encoder.encode(view), (JSON_TYPE, NO_STORE, *headers))
+    return Response(status, _encoder.encode(view), (JSON_TYPE, NO_STORE, *headers))
 
 
-def _accepted(view: DeliveryView | ReplayedView, *headers: tuple[bytes, bytes]) -> Answer:
+def _accepted(view: DeliveryView | ReplayedView, *headers: tuple[bytes, bytes]) -> Response:
     """Answer with what will be done."""
-    return Answer(202, _encoder.encode(view), (JSON_TYPE, NO_STORE, *headers))
+    return Response(202, _encoder.encode(view), (JSON_TYPE, NO_STORE, *headers))

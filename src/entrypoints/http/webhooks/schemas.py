@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import msgspec
 
 from application.events.catalogue import TYPES
-from application.shared.idempotency import Once
+from application.shared.idempotency import IdempotencyClaim
 from application.webhooks.edit_webhook import UNCHANGED, EditWebhookCommand, Unchanged
 from application.webhooks.register_webhook import RegisterWebhookCommand
 from application.webhooks.replay_failed import ReplayFailedCommand
@@ -26,7 +26,7 @@ from domain.webhooks.values import (
     EventTypes,
 )
 from entrypoints.http.edge.json_body import Parsed
-from entrypoints.http.edge.timestamps import MOMENT_MAX_LENGTH, moment
+from entrypoints.http.edge.timestamps import TIMESTAMP_MAX_LENGTH, parse_timestamp
 
 _KNOWN: Final = frozenset(TYPES) - {TEST_EVENT}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -71,7 +71,7 @@ class RegisterWebhookBody(msgspec.Struct, forbid_unknown_fields=True, frozen=Tru
     description: Text | None = None
     enabled: bool = True
 
-    def command(self, actor: Actor, once: Once[CreatedWebhookView] | None) -> RegisterWebhookCommand:
+    def command(self, actor: Actor, idempotency: IdempotencyClaim[CreatedWebhookView] | None) -> RegisterWebhookCommand:
         """Raises `Invalid` for event types that there are not."""
         return RegisterWebhookCommand(
             actor=actor,
@@ -79,7 +79,7 @@ class RegisterWebhookBody(msgspec.Struct, forbid_unknown_fields=True, frozen=Tru
             event_types=EventTypes.parse(self.event_types, known=_KNOWN),
             description=None if self.description is None else Description.parse(self.description),
             enabled=self.enabled,
-            once=once,
+            idempotency=idempotency,
         )
 
 
@@ -112,7 +112,7 @@ class EditWebhookBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
 def queued_since(raw: str) -> datetime:
     """Read since when deliveries were queued. Raises `Invalid`."""
     try:
-        found = moment(raw)
+        found = parse_timestamp(raw)
     except ValueError:
         raise Invalid([FieldError("since", "format", "is a time with its offset, as in RFC 3339")]) from None
     if found < _EPOCH:
@@ -126,7 +126,7 @@ class ReplayFailedBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True, 
     since: Annotated[
         str,
         msgspec.Meta(
-            max_length=MOMENT_MAX_LENGTH,
+            max_length=TIMESTAMP_MAX_LENGTH,
             description="When they were queued, or later: RFC 3339 with an offset, from 1970 on.",
             examples=["2026-11-20T00:00:00Z"],
             extra_json_schema={"format": "date-time"},

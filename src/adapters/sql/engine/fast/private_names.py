@@ -26,7 +26,7 @@ USED: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
 """By library, and by what they are names of: `adapter` is SQLAlchemy's view of the driver's connection, `driver`."""
 
 
-def demand(connection: Connection) -> None:
+def require_private_names(connection: Connection) -> None:
     """Raise `RuntimeError`, which names what is gone, unless the installed libraries have all.
 
     `connection` is one that is open.

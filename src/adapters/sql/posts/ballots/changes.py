@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, insert, update
 
 from adapters.sql.rows import Parameters
-from adapters.sql.tables import PastRankRow, PostRow, table_of
+from adapters.sql.tables import PostRow, RankHistoryRow, table_of
 from domain.posts.vote import Direction, Tally
 
 _POSTS = table_of(PostRow)
@@ -29,7 +29,7 @@ ADD_TO_COUNTERS = (
         downvotes=_POSTS.c.downvotes + bindparam("down"),
     )
 )
-KEEP_RANK = insert(table_of(PastRankRow))
+KEEP_RANK = insert(table_of(RankHistoryRow))
 
 
 class BallotState(NamedTuple):
@@ -51,7 +51,7 @@ def counter_values(post_id: UUID, before: BallotState, after: BallotState) -> di
     }
 
 
-def past_rank_values(post_id: UUID, before: BallotState, after: BallotState) -> Parameters:
+def rank_history_values(post_id: UUID, before: BallotState, after: BallotState) -> Parameters:
     return {
         "valid_until": after.ranked_at,
         "post_id": post_id,

@@ -13,14 +13,14 @@ from typing import Any
 
 from sqlalchemy import and_, bindparam, case, delete, insert, select, update
 
-from adapters.sql.errors import Named
+from adapters.sql.errors import ConstraintErrors
 from adapters.sql.posts.ballots.changes import (
     ADD_TO_COUNTERS,
     KEEP_RANK,
     READ,
     BallotState,
     counter_values,
-    past_rank_values,
+    rank_history_values,
 )
 from adapters.sql.rows import AnyRow
 from adapters.sql.tables import PostRow, VoteRow, table_of
@@ -35,7 +35,7 @@ from domain.shared.ids import PostId, UserId
 _POSTS = table_of(PostRow)
 _VOTES = table_of(VoteRow)
 
-_OF_A_VOTER: Named = {"fk_votes_user_id_users": AuthorGone}
+_OF_A_VOTER: ConstraintErrors = {"fk_votes_user_id_users": AuthorGone}
 
 _AT_POST = and_(_POSTS.c.id == bindparam("at_id"), _POSTS.c.author_id.is_not(None))
 _VOTER = bindparam("voter", type_=Id)
@@ -105,7 +105,7 @@ class LockingBallots(SqlRepository, BallotRepository):
         after = BallotState(ballot.direction, ballot.tally, ballot.hot, ranked_at)
         await self._add_to_counters(ballot, before, after)
         await self._write_vote(ballot, before.direction, at)
-        await self._transaction.put(KEEP_RANK, past_rank_values(ballot.post_id, before, after))
+        await self._transaction.enqueue(KEEP_RANK, rank_history_values(ballot.post_id, before, after))
         self._loaded[key] = after
         self._track(ballot)
 
@@ -114,12 +114,12 @@ class LockingBallots(SqlRepository, BallotRepository):
         if after.hot != before.hot:
             # Setting what is there already writes both indexes by it on SQLite. One vote alone moves no `hot`.
             values["hot"] = after.hot
-        await self._transaction.put(ADD_TO_COUNTERS, values)
+        await self._transaction.enqueue(ADD_TO_COUNTERS, values)
 
     async def _write_vote(self, ballot: Ballot, before: Direction, at: datetime) -> None:
         whose: dict[str, Any] = {"at_user": ballot.voter_id, "at_post": ballot.post_id}
         if ballot.direction is Direction.NONE:
-            await self._transaction.put(_RETRACT, whose)
+            await self._transaction.enqueue(_RETRACT, whose)
         elif before is Direction.NONE:
             vote = {
                 "user_id": ballot.voter_id,
@@ -128,7 +128,7 @@ class LockingBallots(SqlRepository, BallotRepository):
                 "created_at": at,
                 "updated_at": at,
             }
-            await self._transaction.put(_INSERT, vote, _OF_A_VOTER)
+            await self._transaction.enqueue(_INSERT, vote, _OF_A_VOTER)
         else:
             change = {**whose, "direction": ballot.direction.value, "changed_at": at}
-            await self._transaction.put(_CHANGE_VOTE, change)
+            await self._transaction.enqueue(_CHANGE_VOTE, change)

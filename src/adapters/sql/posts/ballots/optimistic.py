@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from sqlalchemy import CompoundSelect, Integer, Select, and_, bindparam, literal_column, select, union_all
 
+from adapters.sql.batched_lookups import BatchedLookups
 from adapters.sql.database import Database
-from adapters.sql.look_ups import SharedLookUps
 from adapters.sql.posts.ballots.changes import ADD_TO_COUNTERS, READ, BallotState, counter_values
 from adapters.sql.posts.ballots.contention import ContentionTracker
 from adapters.sql.posts.ballots.locking import LockingBallots
@@ -63,7 +63,7 @@ def _look_up(number: int) -> CompoundSelect[*tuple[Any, ...]]:
     return union_all(*selects)
 
 
-class BallotLookups(SharedLookUps[_VoterAndPost, AnyRow]):
+class BallotLookups(BatchedLookups[_VoterAndPost, AnyRow]):
     """Reads posts and votes, those that are asked for at the same time in one statement. It locks nothing, and sees a
     post and the vote on it as of one time.
     """
@@ -122,7 +122,7 @@ class OptimisticBallots(LockingBallots):
             "seen_downvotes": before.tally.downvotes,
         }
         missed = partial(self._too_late, ballot.post_id)
-        await self._transaction.put(_ADD_TO_COUNTERS_IF_UNCHANGED, values, missed=missed, row=ballot.post_id)
+        await self._transaction.enqueue(_ADD_TO_COUNTERS_IF_UNCHANGED, values, on_no_match=missed, row=ballot.post_id)
 
     def _too_late(self, post_id: PostId) -> Exception:
         self._contention.note(post_id)

@@ -11,7 +11,7 @@ from adapters.sql.posts.ballots.changes import (
     READ,
     BallotState,
     counter_values,
-    past_rank_values,
+    rank_history_values,
 )
 from adapters.sql.rows import Parameters
 from adapters.sql.tables import PostRow, VoteRow, table_of
@@ -43,6 +43,6 @@ async def revert_votes(transaction: Transaction, voter: UserId, *, at: datetime)
         before = BallotState(direction, tally, row.hot, row.ranked_at)
         after = BallotState(Direction.NONE, reverted, hot_rank(reverted.score, row.created_at), ranked_at)
         counters.append({**counter_values(row.id, before, after), "hot": after.hot})
-        past_ranks.append(past_rank_values(row.id, before, after))
+        past_ranks.append(rank_history_values(row.id, before, after))
     await transaction.run_many(ADD_TO_COUNTERS, counters)
     await transaction.run_many(KEEP_RANK, past_ranks)

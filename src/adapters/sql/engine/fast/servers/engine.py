@@ -15,11 +15,11 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.util import greenlet_spawn
 
 from adapters.sql.dialects.base import Dialect, Limits
-from adapters.sql.engine.fast.private_names import demand
-from adapters.sql.engine.fast.servers.pool import Lease, Leases
-from adapters.sql.engine.fast.servers.shared_commits import SharedCommits
+from adapters.sql.engine.fast.private_names import require_private_names
+from adapters.sql.engine.fast.servers.group_commit import ServerGroupCommit
+from adapters.sql.engine.fast.servers.pool import ConnectionPool, PooledConnection
 from adapters.sql.engine.fast.servers.unit import ServerUnit
-from adapters.sql.engine.port import Engine, PoolState, Step, Unit
+from adapters.sql.engine.port import BatchedStatement, Engine, PoolState, Unit
 from adapters.sql.errors import CannotConnect
 from adapters.sql.rows import AnyRow, Parameters, Rows
 
@@ -55,38 +55,38 @@ class ServerEngine(Engine):
         self._pool_timeout_seconds = pool_timeout_seconds
         self._ping_after_idle_seconds = ping_after_idle_seconds
 
-    async def fetch_all(self, statement: Executable, parameters: Parameters, *, brief: bool) -> Sequence[AnyRow]:
-        del brief
+    async def fetch_all(self, statement: Executable, parameters: Parameters, *, on_loop: bool) -> Sequence[AnyRow]:
+        del on_loop
         return (await self._read(statement, parameters)).rows
 
-    async def fetch_one(self, statement: Executable, parameters: Parameters, *, brief: bool) -> AnyRow | None:
-        del brief
+    async def fetch_one(self, statement: Executable, parameters: Parameters, *, on_loop: bool) -> AnyRow | None:
+        del on_loop
         return (await self._read(statement, parameters)).first()
 
     async def _read(self, statement: Executable, parameters: Parameters) -> Rows:
-        leases = self._reads
-        lease = leases.take_now() or await leases.take()
+        pool = self._reads
+        connection = pool.acquire_nowait() or await pool.acquire()
         try:
-            return await lease.run(statement, parameters)
+            return await connection.run(statement, parameters)
         finally:
-            leases.give_back(lease)
+            pool.release(connection)
 
     def unit(self) -> Unit:
         return ServerUnit(self._writes, self._shared)
 
     async def dispose(self) -> None:
         vars(self).pop("_shared", None)
-        made: list[Leases] = [vars(self).pop(name) for name in _POOLS if name in vars(self)]
-        await asyncio.gather(*(leases.dispose() for leases in made))
+        made: list[ConnectionPool] = [vars(self).pop(name) for name in _POOLS if name in vars(self)]
+        await asyncio.gather(*(pool.dispose() for pool in made))
 
     def pools(self) -> Sequence[PoolState]:
         # Those that nobody has needed yet are not made for this.
-        made: list[Leases] = [vars(self)[name] for name in _POOLS if name in vars(self)]
-        return [leases.state for leases in made]
+        made: list[ConnectionPool] = [vars(self)[name] for name in _POOLS if name in vars(self)]
+        return [pool.state for pool in made]
 
     @cached_property
-    def _reads(self) -> Leases:
-        return self._leases(
+    def _reads(self) -> ConnectionPool:
+        return self._pool(
             "reads",
             self._pool_size - max(1, self._pool_size // 2),
             self._max_overflow - self._max_overflow // 2,
@@ -94,14 +94,14 @@ class ServerEngine(Engine):
         )
 
     @cached_property
-    def _writes(self) -> Leases:
-        return self._leases("writes", max(1, self._pool_size // 2), self._max_overflow // 2, autocommit=False)
+    def _writes(self) -> ConnectionPool:
+        return self._pool("writes", max(1, self._pool_size // 2), self._max_overflow // 2, autocommit=False)
 
     @cached_property
-    def _shared(self) -> SharedCommits:
-        return SharedCommits(self._writes, self._finish_alone)
+    def _shared(self) -> ServerGroupCommit:
+        return ServerGroupCommit(self._writes, self._finish_alone)
 
-    async def _finish_alone(self, steps: Sequence[Step]) -> None:
+    async def _finish_alone(self, steps: Sequence[BatchedStatement]) -> None:
         unit = ServerUnit(self._writes)
         try:
             for step in steps:
@@ -110,45 +110,45 @@ class ServerEngine(Engine):
         finally:
             await unit.close()
 
-    def _leases(self, name: str, size: int, overflow: int, *, autocommit: bool) -> Leases:
+    def _pool(self, name: str, size: int, overflow: int, *, autocommit: bool) -> ConnectionPool:
         engine = self._engine(autocommit=autocommit)
 
-        async def open_one() -> Lease:
+        async def open_one() -> PooledConnection:
             try:
                 connection = await greenlet_spawn(engine.connect)
             except OSError:
                 raise
             except Exception as error:
-                if isinstance(error, DBAPIError) and self._dialect.verdict(error) is not None:
+                if isinstance(error, DBAPIError) and self._dialect.classify(error) is not None:
                     raise
                 # A server that accepts and closes, for one, makes uvloop or a driver raise what neither has a name for.
                 raise CannotConnect(f"{type(error).__name__}: {error}") from error
-            demand(connection)
-            return Lease(connection, autocommit=autocommit, is_demoted=self._dialect.is_demoted)
+            require_private_names(connection)
+            return PooledConnection(connection, autocommit=autocommit, is_demoted=self._dialect.is_demoted)
 
-        return Leases(
+        return ConnectionPool(
             name,
             open_one,
             size=max(1, size),
             overflow=overflow,
             wait_seconds=self._pool_timeout_seconds,
             ping_after_idle_seconds=self._ping_after_idle_seconds if self._dialect.pings_idle_connections else math.inf,
-            demoted=self._suspect_all,
+            demoted=self._invalidate_all,
         )
 
-    def _suspect_all(self) -> None:
+    def _invalidate_all(self) -> None:
         """Have no connection lent again that is open by now: those for reading lead to the same server."""
         for name in _POOLS:
-            leases: Leases | None = vars(self).get(name)
-            if leases is not None:
-                leases.suspect_all()
+            pool: ConnectionPool | None = vars(self).get(name)
+            if pool is not None:
+                pool.invalidate_all()
 
     def _engine(self, *, autocommit: bool) -> SqlAlchemyEngine:
         # Nothing is begun in autocommit, so there is nothing to roll back.
         options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
         engine = create_async_engine(
             self._url,
-            # `Leases` keep the connections.
+            # `ConnectionPool` keep the connections.
             poolclass=NullPool,
             # What is closed need not be rolled back first.
             pool_reset_on_return=None,

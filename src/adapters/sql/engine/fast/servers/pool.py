@@ -29,7 +29,7 @@ _CLOSING_SECONDS: Final = 2.0
 """How long to be polite to a server in closing a connection to it."""
 
 
-class Lease:
+class PooledConnection:
     """One connection, for one user at a time.
 
     What fails is raised as SQLAlchemy would raise it. Whatever fails or is cancelled in the middle makes it `lost`;
@@ -42,11 +42,11 @@ class Lease:
         "_dbapi",
         "_is_demoted",
         "born",
+        "closed_by_peer",
         "dialect",
         "idle_since",
         "link",
         "lost",
-        "was_cut",
         "was_demoted",
     )
 
@@ -64,14 +64,14 @@ class Lease:
         """
         self._connection = connection
         self._is_demoted = is_demoted
-        self._by_sqlalchemy = _alone if autocommit else _within
+        self._by_sqlalchemy = _run_autocommit if autocommit else _run_in_transaction
         self.dialect = connection.dialect
         self._dbapi = connection.dialect.loaded_dbapi
         self.link = LINKS[connection.dialect.driver](connection.connection.dbapi_connection)
         self.born = self.idle_since = time.monotonic()
         self.lost = False
         """Whether it must not be used again."""
-        self.was_cut = False
+        self.closed_by_peer = False
         """Whether it was lost by no doing of ours, so that others of its age may be, too."""
         self.was_demoted = False
         """Whether it leads to a server that no longer takes writes, as all others of its age do then, too."""
@@ -118,7 +118,7 @@ class Lease:
             if isinstance(error, RuntimeError):
                 raise self._broken(error) from error
             if self._connection.invalidated or isinstance(error, OSError) or not isinstance(error, Exception):
-                self._lose(was_cut=isinstance(error, Exception))
+                self._lose(closed_by_peer=isinstance(error, Exception))
             elif isinstance(error, DBAPIError):
                 self._judge(error)
             raise
@@ -129,12 +129,12 @@ class Lease:
             raise self._broken(error) from error
         if not isinstance(error, self._dbapi.Error):
             # A cancellation, a refused write, a time-out: the server may still be answering.
-            self._lose(was_cut=isinstance(error, OSError))
+            self._lose(closed_by_peer=isinstance(error, OSError))
             raise error
         gone = self.dialect.is_disconnect(error, self.link.adapter, None)
         # The driver's own confusion about what the server says is not told apart from the server's.
         if gone or isinstance(error, self._dbapi.InternalError):
-            self._lose(was_cut=gone)
+            self._lose(closed_by_peer=gone)
         failure: Any = DBAPIError.instance(
             sql, None, error, self._dbapi.Error, connection_invalidated=gone, dialect=self.dialect
         )
@@ -143,12 +143,12 @@ class Lease:
 
     def _broken(self, error: RuntimeError) -> OSError:
         """Return what says that the connection is broken: uvloop has no other error for a transport that is closed."""
-        self._lose(was_cut=True)
+        self._lose(closed_by_peer=True)
         return ConnectionError(str(error))
 
     def _judge(self, failure: DBAPIError) -> None:
         if not self.lost and self._is_demoted(failure):
-            self._lose(was_cut=True)
+            self._lose(closed_by_peer=True)
             self.was_demoted = True
 
     def forget_transaction(self) -> None:
@@ -163,7 +163,7 @@ class Lease:
         try:
             await greenlet_spawn(self.dialect.do_ping, self.link.adapter)
         except BaseException as error:
-            self._lose(was_cut=isinstance(error, Exception))
+            self._lose(closed_by_peer=isinstance(error, Exception))
             if isinstance(error, (self._dbapi.Error, OSError, RuntimeError)):
                 return False
             raise
@@ -171,7 +171,7 @@ class Lease:
 
     async def close(self) -> None:
         """Close it, politely if there is somebody to be polite to. Raises nothing, unless it is cancelled."""
-        leaving = asyncio.ensure_future(self._say_good_bye())
+        leaving = asyncio.ensure_future(self._close_connection())
         try:
             await asyncio.wait({leaving}, timeout=_CLOSING_SECONDS)
         finally:
@@ -180,27 +180,27 @@ class Lease:
             if not leaving.done():
                 asyncio.get_running_loop().call_later(_CLOSING_SECONDS, leaving.cancel)
 
-    async def _say_good_bye(self) -> None:
+    async def _close_connection(self) -> None:
         # It is closed, whatever comes of that.
         with suppress(Exception):
             if self.lost:
                 await greenlet_spawn(self._connection.invalidate)
             await greenlet_spawn(self._connection.close)
 
-    def forsake(self) -> None:
+    def discard_on_release(self) -> None:
         """Have it closed when it is given back: nobody knows what it is in the middle of."""
         self.lost = True
 
-    def _lose(self, *, was_cut: bool) -> None:
+    def _lose(self, *, closed_by_peer: bool) -> None:
         self.lost = True
-        self.was_cut = was_cut
+        self.closed_by_peer = closed_by_peer
 
 
-def _within(connection: Connection, statement: Executable, parameters: Parameters) -> Rows:
+def _run_in_transaction(connection: Connection, statement: Executable, parameters: Parameters) -> Rows:
     return rows_of(connection.execute(statement, parameters))
 
 
-def _alone(connection: Connection, statement: Executable, parameters: Parameters) -> Rows:
+def _run_autocommit(connection: Connection, statement: Executable, parameters: Parameters) -> Rows:
     try:
         return rows_of(connection.execute(statement, parameters))
     finally:
@@ -208,7 +208,7 @@ def _alone(connection: Connection, statement: Executable, parameters: Parameters
         connection.rollback()
 
 
-class Leases:
+class ConnectionPool:
     """Connections that are kept open, up to a number, and lent out.
 
     Of those that are free the one used last is lent first, so that those opened for a peak fall idle; who must wait
@@ -219,7 +219,7 @@ class Leases:
     def __init__(
         self,
         name: str,
-        open_one: Callable[[], Awaitable[Lease]],
+        open_one: Callable[[], Awaitable[PooledConnection]],
         *,
         size: int,
         overflow: int,
@@ -238,14 +238,14 @@ class Leases:
         self._most = size + overflow
         self._wait_seconds = wait_seconds
         self._ping_after = ping_after_idle_seconds
-        self._free: list[Lease] = []
-        self._lent = 0
+        self._free: list[PooledConnection] = []
+        self._in_use = 0
         """Those that are being opened or asked included."""
         self._closing: set[asyncio.Task[None]] = set()
-        self._waiting: deque[tuple[float, asyncio.Future[Lease | None]]] = deque()
+        self._waiting: deque[tuple[float, asyncio.Future[PooledConnection | None]]] = deque()
         """Until when, in the loop's time, and for what: a connection, or a place for a new one."""
         self._alarm: asyncio.TimerHandle | None = None
-        self._suspect_until = float("-inf")
+        self._invalid_before = float("-inf")
         """What was born no later is suspect."""
         self._disposed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -253,83 +253,83 @@ class Leases:
 
     @property
     def state(self) -> PoolState:
-        return PoolState(self._name, self._most, self._open, self._lent)
+        return PoolState(self._name, self._most, self._open, self._in_use)
 
     @property
     def _open(self) -> int:
-        return len(self._free) + self._lent + len(self._closing)
+        return len(self._free) + self._in_use + len(self._closing)
 
-    def take_now(self) -> Lease | None:
-        """Return a connection that can be used as it is, if there is one; who gets None may `take`."""
+    def acquire_nowait(self) -> PooledConnection | None:
+        """Return a connection that can be used as it is, if there is one; who gets None may `acquire`."""
         free = self._free
         if free:
-            lease = free[-1]
-            if time.monotonic() - lease.idle_since < self._ping_after and lease.born > self._suspect_until:
-                self._lent += 1
+            connection = free[-1]
+            if time.monotonic() - connection.idle_since < self._ping_after and connection.born > self._invalid_before:
+                self._in_use += 1
                 return free.pop()
         return None
 
-    async def take(self) -> Lease:
+    async def acquire(self) -> PooledConnection:
         """Return a connection for one user; to be given back, whatever happens.
 
         Raises `PoolTimeoutError` when none becomes free in time, and what connecting raises.
         """
         with CancellationKept() as cancellation:
-            lease = await self._taken()
+            connection = await self._acquired()
             if cancellation.was_dropped:
-                self.give_back(lease)
-        return lease
+                self.release(connection)
+        return connection
 
-    async def _taken(self) -> Lease:
+    async def _acquired(self) -> PooledConnection:
         while True:
             if self._free:
-                lease = self._free.pop()
-                self._lent += 1
-                if await self._is_alive(lease):
-                    return lease
+                connection = self._free.pop()
+                self._in_use += 1
+                if await self._is_alive(connection):
+                    return connection
             elif self._open < self._most:
-                self._lent += 1
+                self._in_use += 1
                 return await self._opened()
             else:
                 given = await self._given()
                 return await self._opened() if given is None else given
 
-    def give_back(self, lease: Lease) -> None:
+    def release(self, connection: PooledConnection) -> None:
         """Take a connection back that has nothing begun. One that is lost is closed."""
-        if lease.was_cut and lease.born > self._suspect_until:
+        if connection.closed_by_peer and connection.born > self._invalid_before:
             # One of those that are suspect already says nothing new: those made since may well be sound.
-            self.suspect_all()
-            if lease.was_demoted:
+            self.invalidate_all()
+            if connection.was_demoted:
                 self._demoted()
-        if lease.lost or lease.born <= self._suspect_until:
-            self._close(lease)
+        if connection.lost or connection.born <= self._invalid_before:
+            self._close(connection)
         elif (waiter := self._next()) is not None:
-            waiter.set_result(lease)
-        elif self._disposed or len(self._free) + self._lent > self._size:
-            self._close(lease)
+            waiter.set_result(connection)
+        elif self._disposed or len(self._free) + self._in_use > self._size:
+            self._close(connection)
         else:
-            lease.idle_since = time.monotonic()
-            self._free.append(lease)
-            self._lent -= 1
+            connection.idle_since = time.monotonic()
+            self._free.append(connection)
+            self._in_use -= 1
 
-    def suspect_all(self) -> None:
+    def invalidate_all(self) -> None:
         """Have those that are open by now closed rather than lent again."""
-        self._suspect_until = time.monotonic()
+        self._invalid_before = time.monotonic()
 
     async def dispose(self) -> None:
         """Close those that are free, now, and the others when they are given back."""
         self._disposed = True
         free, self._free = self._free, []
-        for lease in free:
-            self._lent += 1
-            self._close(lease)
+        for connection in free:
+            self._in_use += 1
+            self._close(connection)
         while self._closing:
             await asyncio.wait(self._closing)
         if self._alarm is not None and not self._waiting:
             self._alarm.cancel()
             self._alarm = None
 
-    async def _opened(self) -> Lease:
+    async def _opened(self) -> PooledConnection:
         """Open one, for which there is a place."""
         try:
             return await self._open_one()
@@ -337,21 +337,21 @@ class Leases:
             self._make_room()
             raise
 
-    async def _is_alive(self, lease: Lease) -> bool:
+    async def _is_alive(self, connection: PooledConnection) -> bool:
         """Ask one that is lent whether it can be used; give it back if not."""
         try:
-            if lease.born > self._suspect_until and await lease.is_alive():
+            if connection.born > self._invalid_before and await connection.is_alive():
                 return True
         except BaseException:
-            self.give_back(lease)
+            self.release(connection)
             raise
-        self.give_back(lease)
+        self.release(connection)
         return False
 
-    async def _given(self) -> Lease | None:
+    async def _given(self) -> PooledConnection | None:
         """Wait for a connection to be given back, or for a place for a new one: None."""
         loop = self._loop = self._loop or asyncio.get_running_loop()
-        waiter: asyncio.Future[Lease | None] = loop.create_future()
+        waiter: asyncio.Future[PooledConnection | None] = loop.create_future()
         self._waiting.append((loop.time() + self._wait_seconds, waiter))
         if self._alarm is None:
             # One timer for all: whoever came first gives up first.
@@ -365,10 +365,10 @@ class Leases:
                 if given is None:
                     self._make_room()
                 else:
-                    self.give_back(given)
+                    self.release(given)
             raise
 
-    def _next(self) -> "asyncio.Future[Lease | None] | None":
+    def _next(self) -> "asyncio.Future[PooledConnection | None] | None":
         """Return who has waited longest, and still does."""
         while self._waiting:
             _, waiter = self._waiting.popleft()
@@ -389,22 +389,22 @@ class Leases:
                 waiter.set_exception(PoolTimeoutError(f"no connection for {self._name} was free in time"))
             self._waiting.popleft()
 
-    def _close(self, lease: Lease) -> None:
+    def _close(self, connection: PooledConnection) -> None:
         """Close one that is lent, besides; its place is free when it is closed."""
-        self._lent -= 1
-        task = asyncio.get_running_loop().create_task(lease.close(), name="closing a connection")
+        self._in_use -= 1
+        task = asyncio.get_running_loop().create_task(connection.close(), name="closing a connection")
         self._closing.add(task)
         task.add_done_callback(self._closed)
 
     def _closed(self, task: "asyncio.Task[None]") -> None:
         self._closing.discard(task)
-        self._lent += 1
+        self._in_use += 1
         self._make_room()
 
     def _make_room(self) -> None:
         """Give a place up that was counted as lent."""
         waiter = self._next()
         if waiter is None:
-            self._lent -= 1
+            self._in_use -= 1
         else:
             waiter.set_result(None)

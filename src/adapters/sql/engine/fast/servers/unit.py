@@ -8,11 +8,11 @@ from sqlalchemy import Dialect as SqlAlchemyDialect
 
 from adapters.shared.cancellation import is_cancelled
 from adapters.sql.engine.fast.compiled import compiled
-from adapters.sql.engine.fast.servers.batches import TOGETHER, Batch
-from adapters.sql.engine.fast.servers.pool import Lease, Leases
-from adapters.sql.engine.fast.servers.shared_commits import SharedCommits
-from adapters.sql.engine.port import Step, StepFailed, Unit
-from adapters.sql.errors import CAUGHT, InDoubt, Named
+from adapters.sql.engine.fast.servers.batches import BATCH_RUNNERS, Batch
+from adapters.sql.engine.fast.servers.group_commit import ServerGroupCommit
+from adapters.sql.engine.fast.servers.pool import ConnectionPool, PooledConnection
+from adapters.sql.engine.port import BatchedStatement, BatchedStatementFailed, Unit
+from adapters.sql.errors import CAUGHT, CommitInDoubt, ConstraintErrors
 from adapters.sql.rows import Parameters, Rows
 
 R = TypeVar("R")
@@ -21,19 +21,21 @@ R = TypeVar("R")
 class ServerUnit(Unit):
     """One transaction on a connection for writing."""
 
-    def __init__(self, leases: Leases, shared: SharedCommits | None = None) -> None:
-        self._leases = leases
+    def __init__(self, pool: ConnectionPool, shared: ServerGroupCommit | None = None) -> None:
+        self._pool = pool
         self._shared = shared
-        self._lease: Lease | None = None
-        self._kept: list[Step] = []
+        self._connection: PooledConnection | None = None
+        self._kept: list[BatchedStatement] = []
         """What is to be sent with the next statement, or the commit."""
         self._failed = False
         self._is_open = False
         """Whether anything was begun that is not committed, or may have been."""
 
-    async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:
+    async def run(
+        self, statement: Executable, parameters: Parameters, constraint_errors: ConstraintErrors | None = None
+    ) -> Rows:
         if self._kept:
-            return await self._send(Step(statement, parameters, named))
+            return await self._send(BatchedStatement(statement, parameters, constraint_errors))
         return await (await self._open()).run(statement, parameters)
 
     async def run_many(self, statement: Executable, rows: Sequence[Parameters]) -> None:
@@ -41,7 +43,7 @@ class ServerUnit(Unit):
             await self._send()
         await (await self._open()).spawn(Connection.execute, statement, rows)
 
-    async def enqueue(self, step: Step) -> None:
+    async def enqueue(self, step: BatchedStatement) -> None:
         self._kept.append(step)
 
     async def commit(self) -> None:
@@ -53,87 +55,87 @@ class ServerUnit(Unit):
             await self._commit()
 
     async def close(self) -> None:
-        lease, self._lease = self._lease, None
-        if lease is None:
+        connection, self._connection = self._connection, None
+        if connection is None:
             return
         try:
             if self._is_open and is_cancelled():
                 # Its time is over: the server rolls back what it has lost the connection to.
-                lease.forsake()
+                connection.discard_on_release()
                 return
-            if self._is_open and not lease.lost:
-                await lease.roll_back()
+            if self._is_open and not connection.lost:
+                await connection.roll_back()
         except BaseException:
             # Cancelled in the middle, for one: the server rolls back what it has lost the connection to.
-            lease.forsake()
+            connection.discard_on_release()
             raise
         finally:
-            self._leases.give_back(lease)
+            self._pool.release(connection)
 
-    async def _send(self, *last: Step) -> Rows:
+    async def _send(self, *last: BatchedStatement) -> Rows:
         """Send what is kept and `last`, and return what the last of these returned."""
         steps, self._kept = [*self._kept, *last], []
         self._failed = True
-        lease = await self._open()
+        connection = await self._open()
         rows = Rows((), -1)
-        for batch in _batches(lease.dialect, steps):
-            rows = await _run_batch(lease, batch)
+        for batch in _batches(connection.dialect, steps):
+            rows = await _run_batch(connection, batch)
         self._failed = False
         return rows
 
     async def _finish(self) -> None:
         """Send what is kept, and commit."""
         steps, self._kept = self._kept, []
-        if self._lease is None and self._shared is not None and self._shared.take(steps):
-            await self._shared.finish(steps)
+        if self._connection is None and self._shared is not None and self._shared.accepts(steps):
+            await self._shared.commit(steps)
             return
-        lease = await self._open()
-        *first, last = _batches(lease.dialect, steps)
+        connection = await self._open()
+        *first, last = _batches(connection.dialect, steps)
         for batch in first:
-            await _run_batch(lease, batch)
+            await _run_batch(connection, batch)
         if isinstance(last, Batch):
             try:
-                ended = await _finish_batch(lease, last)
-            except StepFailed as failed:
-                if not lease.lost or lease.was_demoted:
+                ended = await _finish_batch(connection, last)
+            except BatchedStatementFailed as failed:
+                if not connection.lost or connection.was_demoted:
                     raise
                 # The COMMIT went with it, and no answer came.
-                doubt = InDoubt()
+                doubt = CommitInDoubt()
                 doubt.__cause__ = failed.__cause__
-                raise StepFailed(failed.step, failed.among) from doubt
+                raise BatchedStatementFailed(failed.step, failed.among) from doubt
             if ended:
-                lease.forget_transaction()
+                connection.forget_transaction()
                 self._is_open = False
                 return
         else:
-            await _run_batch(lease, last)
+            await _run_batch(connection, last)
         try:
             await self._commit()
         except CAUGHT as error:
-            raise StepFailed(None) from error
+            raise BatchedStatementFailed(None) from error
 
     async def _commit(self) -> None:
-        if self._lease is not None:
+        if self._connection is not None:
             try:
-                await self._lease.commit()
+                await self._connection.commit()
             except CAUGHT as error:
-                if self._lease.lost and not self._lease.was_demoted:
-                    raise InDoubt from error
+                if self._connection.lost and not self._connection.was_demoted:
+                    raise CommitInDoubt from error
                 raise
             self._is_open = False
 
-    async def _open(self) -> Lease:
-        if self._lease is None:
-            self._lease = self._leases.take_now() or await self._leases.take()
+    async def _open(self) -> PooledConnection:
+        if self._connection is None:
+            self._connection = self._pool.acquire_nowait() or await self._pool.acquire()
         # What is sent to begin, if anything, is sent with the first statement: the drivers see to that.
         self._is_open = True
-        return self._lease
+        return self._connection
 
 
-def _batches(dialect: SqlAlchemyDialect, steps: Sequence[Step]) -> list[Batch | Step]:
+def _batches(dialect: SqlAlchemyDialect, steps: Sequence[BatchedStatement]) -> list[Batch | BatchedStatement]:
     """Return what goes together, in order; a step that SQLAlchemy must run goes by itself."""
-    together = TOGETHER[dialect.driver]
-    found: list[Batch | Step] = []
+    together = BATCH_RUNNERS[dialect.driver]
+    found: list[Batch | BatchedStatement] = []
     batch: Batch | None = None
     for step in steps:
         plan = compiled(step.statement, dialect, step.parameters)
@@ -148,31 +150,33 @@ def _batches(dialect: SqlAlchemyDialect, steps: Sequence[Step]) -> list[Batch | 
     return found
 
 
-async def _run_batch(lease: Lease, batch: Batch | Step) -> Rows:
-    if isinstance(batch, Step):
+async def _run_batch(connection: PooledConnection, batch: Batch | BatchedStatement) -> Rows:
+    if isinstance(batch, BatchedStatement):
         try:
-            rows = await lease.run(batch.statement, batch.parameters)
+            rows = await connection.run(batch.statement, batch.parameters)
         except CAUGHT as error:
-            raise StepFailed(batch) from error
-        if rows.count == 0 and batch.missed is not None:
-            raise batch.missed()
+            raise BatchedStatementFailed(batch) from error
+        if rows.count == 0 and batch.on_no_match is not None:
+            raise batch.on_no_match()
         return rows
-    rows = await _judged(lease, batch, TOGETHER[lease.dialect.driver].run(lease.link, batch))
+    rows = await _judged(connection, batch, BATCH_RUNNERS[connection.dialect.driver].run(connection.link, batch))
     batch.check()
     return rows
 
 
-async def _finish_batch(lease: Lease, batch: Batch) -> bool:
-    ended = await _judged(lease, batch, TOGETHER[lease.dialect.driver].finish(lease.link, batch))
+async def _finish_batch(connection: PooledConnection, batch: Batch) -> bool:
+    ended = await _judged(
+        connection, batch, BATCH_RUNNERS[connection.dialect.driver].commit_batch(connection.link, batch)
+    )
     batch.check()
     return ended
 
 
-async def _judged(lease: Lease, batch: Batch, running: Awaitable[R]) -> R:
+async def _judged(connection: PooledConnection, batch: Batch, running: Awaitable[R]) -> R:
     try:
         return await running
     except BaseException as error:  # noqa: BLE001 # it is raised again, be it a cancellation
         try:
-            lease.fail(error, batch.sql)
+            connection.fail(error, batch.sql)
         except CAUGHT as judged:
-            raise StepFailed(batch.failed, batch.steps) from judged
+            raise BatchedStatementFailed(batch.failed, batch.steps) from judged

@@ -62,7 +62,7 @@ class Link:
             cursor = self.raw.execute(plan.sql, values)
             return Rows(plan.rows(cursor.fetchall()) if plan.returns_rows else (), cursor.rowcount)
         except sqlite3.Error as error:
-            raise_translatable(error, plan.sql)
+            raise_dbapi_error(error, plan.sql)
 
     def _run_by_sqlalchemy(self, statement: Executable, parameters: Parameters) -> Rows:
         try:
@@ -112,15 +112,15 @@ def opened(path: Path, *, read_only: bool, wait: float, full: bool = True) -> Li
     try:
         return Link(path, read_only=read_only, wait=wait, full=full)
     except sqlite3.Error as error:
-        raise_translatable(error, "PRAGMA journal_mode")
+        raise_dbapi_error(error, "PRAGMA journal_mode")
 
 
-def raise_translatable(error: sqlite3.Error, sql: str) -> NoReturn:
+def raise_dbapi_error(error: sqlite3.Error, sql: str) -> NoReturn:
     """Raise what SQLAlchemy would, which is what `errors` translates."""
-    raise translatable(error, sql) from error
+    raise dbapi_error(error, sql) from error
 
 
-def translatable(error: sqlite3.Error, sql: str) -> Exception:
+def dbapi_error(error: sqlite3.Error, sql: str) -> Exception:
     return DBAPIError.instance(sql, None, error, sqlite3.Error, dialect=DIALECT)
 
 

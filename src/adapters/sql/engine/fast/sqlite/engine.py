@@ -15,7 +15,7 @@ and in waiting for the interpreter's lock, which a busy loop gives up every 5 ms
 - *Waiting for another process's lock* happens in the thread (`writer`).
 
 Where the disk is so slow that reading from it shows, nothing runs on the loop for a second: then a hop is what costs
-least (`caution`).
+least (`breaker`).
 """
 
 import asyncio
@@ -28,10 +28,10 @@ from sqlalchemy import Executable
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from adapters.sql.dialects.base import Limits
-from adapters.sql.engine.fast.sqlite.groups import SqliteGroups
+from adapters.sql.engine.fast.sqlite.group_commit import SqliteGroupCommit
 from adapters.sql.engine.fast.sqlite.reads import SqliteReads
-from adapters.sql.engine.fast.sqlite.slow_disk import Caution
-from adapters.sql.engine.fast.sqlite.units import GroupedUnit, OwnUnit
+from adapters.sql.engine.fast.sqlite.slow_disk_breaker import SlowDiskBreaker
+from adapters.sql.engine.fast.sqlite.units import ExclusiveUnit, GroupedUnit
 from adapters.sql.engine.fast.sqlite.writer import SqliteWriter
 from adapters.sql.engine.port import Engine, Unit
 from adapters.sql.rows import AnyRow, Parameters
@@ -51,34 +51,34 @@ class SqliteEngine(Engine):
 
     def __init__(self, guard: FileGuard, limits: Limits, *, connections: int, turn_seconds: float, full: bool) -> None:
         self.guard = guard
-        self.caution = Caution()
-        self.reads = SqliteReads(guard, limits, self.caution, connections=connections, begins=self._begin_to_look)
-        self.writer = SqliteWriter(guard, limits, turn_seconds=turn_seconds, full=full, begins=self._begin_to_look)
-        self.groups = SqliteGroups(self.writer, self.caution)
+        self.breaker = SlowDiskBreaker()
+        self.reads = SqliteReads(guard, limits, self.breaker, connections=connections, on_open=self._begin_to_look)
+        self.writer = SqliteWriter(guard, limits, turn_seconds=turn_seconds, full=full, on_open=self._begin_to_look)
+        self.groups = SqliteGroupCommit(self.writer, self.breaker)
         self._next_look: asyncio.TimerHandle | None = None
         self._shortening: asyncio.Task[None] | None = None
         self._shortened_at = 0.0
 
-    async def fetch_all(self, statement: Executable, parameters: Parameters, *, brief: bool) -> Sequence[AnyRow]:
-        if self.groups.driven is not None:
+    async def fetch_all(self, statement: Executable, parameters: Parameters, *, on_loop: bool) -> Sequence[AnyRow]:
+        if self.groups.current_job is not None:
             return self.writer.link.run(statement, parameters).rows
-        if brief and (rows := self.reads.read_briefly(statement, parameters)) is not None:
+        if on_loop and (rows := self.reads.read_on_loop(statement, parameters)) is not None:
             return rows
         return await self.reads.read(statement, parameters)
 
-    async def fetch_one(self, statement: Executable, parameters: Parameters, *, brief: bool) -> AnyRow | None:
+    async def fetch_one(self, statement: Executable, parameters: Parameters, *, on_loop: bool) -> AnyRow | None:
         # Most of these take no longer than another coroutine for them would.
-        rows = self.reads.read_briefly(statement, parameters) if brief and self.groups.driven is None else None
+        rows = self.reads.read_on_loop(statement, parameters) if on_loop and self.groups.current_job is None else None
         if rows is None:
-            rows = await self.fetch_all(statement, parameters, brief=False)
+            rows = await self.fetch_all(statement, parameters, on_loop=False)
         return rows[0] if rows else None
 
     def unit(self) -> Unit:
-        job = self.groups.driven
-        return OwnUnit(self.writer) if job is None else GroupedUnit(self.writer.link, job)
+        job = self.groups.current_job
+        return ExclusiveUnit(self.writer) if job is None else GroupedUnit(self.writer.link, job)
 
-    async def grouped(self, story: Callable[[], Coroutine[Any, Any, R]]) -> R:
-        return await self.groups.run(story)
+    async def run_in_group(self, work: Callable[[], Coroutine[Any, Any, R]]) -> R:
+        return await self.groups.run(work)
 
     def _begin_to_look(self) -> None:
         if self._next_look is None:
@@ -92,7 +92,7 @@ class SqliteEngine(Engine):
             self._shortening = asyncio.get_running_loop().create_task(self._shorten_log(), name="shortening the log")
 
     def _log_is_long(self) -> bool:
-        if self.writer.is_lent or time.monotonic() - self._shortened_at < _QUIET_SECONDS:
+        if self.writer.is_acquired or time.monotonic() - self._shortened_at < _QUIET_SECONDS:
             return False
         try:
             log = log_of(self.guard.path).stat()
@@ -116,6 +116,6 @@ class SqliteEngine(Engine):
             self._next_look = None
         if self._shortening is not None:
             await asyncio.wait([self._shortening])
-        await self.groups.finish()
+        await self.groups.drain()
         await self.reads.dispose()
         await self.writer.dispose()

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from adapters.sql.dialects.base import Limits
 from adapters.sql.engine.fast.compiled import compiled
 from adapters.sql.engine.fast.sqlite.connection import DIALECT, Link, opened
-from adapters.sql.engine.fast.sqlite.slow_disk import Caution
+from adapters.sql.engine.fast.sqlite.slow_disk_breaker import SlowDiskBreaker
 from adapters.sql.rows import AnyRow, Parameters
 from adapters.sql.sqlite_file import FileGone, FileGuard
 
@@ -33,16 +33,16 @@ class SqliteReads:
         self,
         guard: FileGuard,
         limits: Limits,
-        caution: Caution,
+        breaker: SlowDiskBreaker,
         *,
         connections: int,
-        begins: Callable[[], None] = lambda: None,
+        on_open: Callable[[], None] = lambda: None,
     ) -> None:
-        """`begins` is called on the loop, before the first connection is opened."""
+        """`on_open` is called on the loop, before the first connection is opened."""
         self._guard = guard
-        self._begins = begins
+        self._on_open = on_open
         self._limits = limits
-        self._caution = caution
+        self._breaker = breaker
         self._threads = max(1, min(_READERS, connections - 1))
         self._brief_link: Link | None = None
         self._idle: deque[Link] = deque()
@@ -56,7 +56,7 @@ class SqliteReads:
     async def read(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow]:
         """Read in a thread."""
         if self._executor is None:
-            self._begins()
+            self._on_open()
             self._executor = ThreadPoolExecutor(self._threads, "sqlite-read")
         self.under_way += 1
         try:
@@ -65,30 +65,30 @@ class SqliteReads:
         finally:
             self.under_way -= 1
 
-    def read_briefly(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow] | None:
+    def read_on_loop(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow] | None:
         """Read on the loop; None when that is not to be."""
         plan = compiled(statement, DIALECT, parameters)
         begun = time.monotonic()
-        if plan is None or begun < self._caution.until or self._guard.is_lost:
+        if plan is None or begun < self._breaker.until or self._guard.is_lost:
             return None
         try:
             link = self._brief_link
             if link is None:
                 # wait=0: the loop never sleeps in here.
-                self._begins()
+                self._on_open()
                 link = self._brief_link = self._opened(wait=0)
             link.limit_steps(_BRIEF_STEPS)
             fetched = link.raw.execute(plan.sql, plan.bind(parameters)).fetchall()
         except (sqlite3.Error, DBAPIError, FileGone):
             # Too long, locked for a moment (recovery after a crash), or not there: a thread finds out.
             return None
-        self._caution.note(time.monotonic() - begun)
+        self._breaker.note(time.monotonic() - begun)
         return plan.rows(fetched)
 
     def read_in_thread(self, statement: Executable, parameters: Parameters) -> Sequence[AnyRow]:
         """Read in whatever thread this is, within the time that a statement has. Raises `FileGone`."""
         if self._guard.known is not None:
-            self._guard.demand()
+            self._guard.require_same_file()
         age = self._age
         try:
             link = self._idle.pop()
@@ -106,7 +106,7 @@ class SqliteReads:
     def _opened(self, *, wait: float) -> Link:
         link = opened(self._guard.path, read_only=True, wait=wait)
         try:
-            self._guard.demand()
+            self._guard.require_same_file()
         except FileGone:
             link.close()  # It leads to another file, which must not be read even when ours is back.
             raise

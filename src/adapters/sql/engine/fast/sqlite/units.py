@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from sqlalchemy import Executable
 
 from adapters.shared.cancellation import is_cancelled
-from adapters.sql.engine.fast.sqlite.connection import Link, raise_translatable
-from adapters.sql.engine.fast.sqlite.groups import Job
+from adapters.sql.engine.fast.sqlite.connection import Link, raise_dbapi_error
+from adapters.sql.engine.fast.sqlite.group_commit import Job
 from adapters.sql.engine.fast.sqlite.writer import SqliteWriter
 from adapters.sql.engine.port import Unit
-from adapters.sql.errors import Named
+from adapters.sql.errors import ConstraintErrors
 from adapters.sql.rows import Parameters, Rows
 
 
-class OwnUnit(Unit):
+class ExclusiveUnit(Unit):
     """A unit of work that has the write connection to itself; each statement is a hop to the writer's thread."""
 
     def __init__(self, writer: SqliteWriter) -> None:
@@ -23,8 +23,10 @@ class OwnUnit(Unit):
         self._has_turn = False
         self._begun = False
 
-    async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:
-        del named
+    async def run(
+        self, statement: Executable, parameters: Parameters, constraint_errors: ConstraintErrors | None = None
+    ) -> Rows:
+        del constraint_errors
         await self._begin()
         return await self._writer.in_thread(lambda: self._writer.link.run(statement, parameters))
 
@@ -49,7 +51,7 @@ class OwnUnit(Unit):
 
     async def _begin(self) -> None:
         if not self._begun:
-            await self._writer.take_turn()
+            await self._writer.acquire()
             self._has_turn = True
             await self._writer.begin()
             self._begun = True
@@ -58,7 +60,7 @@ class OwnUnit(Unit):
         try:
             await self._writer.in_thread(self._writer.roll_back)
         finally:
-            self._writer.give_turn()
+            self._writer.release()
 
 
 class GroupedUnit(Unit):
@@ -72,7 +74,12 @@ class GroupedUnit(Unit):
         self._begun = False
         self._changes_before = 0
 
-    async def run(self, statement: Executable, parameters: Parameters, named: Named | None = None) -> Rows:  # noqa: ARG002 # as declared
+    async def run(
+        self,
+        statement: Executable,
+        parameters: Parameters,
+        constraint_errors: ConstraintErrors | None = None,  # noqa: ARG002 # as declared
+    ) -> Rows:
         if not self._begun:
             self._begin()
         return self._link.run(statement, parameters)
@@ -83,25 +90,25 @@ class GroupedUnit(Unit):
 
     async def commit(self) -> None:
         if self._begun:
-            if self._job.careful:
+            if self._job.with_savepoint:
                 self._say("RELEASE unit")
             self._begun = False
 
     async def close(self) -> None:
         if self._begun and self._link.raw.in_transaction:
-            if self._job.careful:
+            if self._job.with_savepoint:
                 self._say("ROLLBACK TO unit")
                 self._say("RELEASE unit")
             elif self._link.raw.total_changes != self._changes_before:
-                self._job.spoilt = True
+                self._job.needs_savepoint = True
         self._begun = False
 
-    def when_durable(self, callback: Callable[[], Awaitable[None]]) -> None:
-        self._job.news.append(callback)
+    def on_durable(self, callback: Callable[[], Awaitable[None]]) -> None:
+        self._job.on_durable.append(callback)
 
     def _begin(self) -> None:
         if not self._begun:
-            if self._job.careful:
+            if self._job.with_savepoint:
                 self._say("SAVEPOINT unit")
             else:
                 self._changes_before = self._link.raw.total_changes
@@ -111,7 +118,7 @@ class GroupedUnit(Unit):
         try:
             self._link.raw.execute(sql)
         except sqlite3.Error as error:
-            raise_translatable(error, sql)
+            raise_dbapi_error(error, sql)
 
 
 def _run_many(link: Link, statement: Executable, rows: Sequence[Parameters]) -> None:

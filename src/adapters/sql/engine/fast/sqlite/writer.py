@@ -12,17 +12,17 @@ from typing import Final, TypeVar
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from adapters.shared.cancellation import go_on_alone
+from adapters.shared.cancellation import detach
 from adapters.sql.dialects.base import Limits
 from adapters.sql.engine.fast.sqlite.connection import (
     Link,
+    dbapi_error,
     error_name,
     is_busy,
     opened,
-    raise_translatable,
-    translatable,
+    raise_dbapi_error,
 )
-from adapters.sql.errors import InDoubt
+from adapters.sql.errors import CommitInDoubt
 from adapters.sql.sqlite_file import FileGone, FileGuard, file_id, log_of
 
 R = TypeVar("R")
@@ -41,13 +41,13 @@ class SqliteWriter:
         *,
         turn_seconds: float,
         full: bool,
-        begins: Callable[[], None] = lambda: None,
+        on_open: Callable[[], None] = lambda: None,
     ) -> None:
-        """`begins` is called on the loop, before the connection is opened."""
+        """`on_open` is called on the loop, before the connection is opened."""
         self._guard = guard
         self._log: FileGuard | None = None
         """Knows the log of the connection, which is there as long as anybody has the file open; None before."""
-        self._begins = begins
+        self._on_open = on_open
         self._limits = limits
         self._turn_seconds = turn_seconds
         self._full = full
@@ -57,7 +57,7 @@ class SqliteWriter:
         self._executor: ThreadPoolExecutor | None = None
 
     @property
-    def is_lent(self) -> bool:
+    def is_acquired(self) -> bool:
         return self._turn.locked()
 
     @property
@@ -67,7 +67,7 @@ class SqliteWriter:
             raise RuntimeError("nothing was begun")
         return self._link
 
-    async def take_turn(self) -> None:
+    async def acquire(self) -> None:
         """Wait for the write connection. Raises `PoolTimeoutError`."""
         if not self._turn.locked():
             await self._turn.acquire()
@@ -82,9 +82,9 @@ class SqliteWriter:
         """Have what gives the turn back, in the end, go on without anybody who waits for it."""
         self._left.add(ending)
         ending.add_done_callback(self._left.discard)
-        go_on_alone(ending)
+        detach(ending)
 
-    def give_turn(self) -> None:
+    def release(self) -> None:
         self._turn.release()
 
     async def begin(self) -> None:
@@ -106,18 +106,18 @@ class SqliteWriter:
     async def in_thread(self, work: Callable[[], R]) -> R:
         """Do it in the writer's thread, after what was begun there before; it ends even if its caller hangs up."""
         if self._executor is None:
-            self._begins()
+            self._on_open()
             self._executor = ThreadPoolExecutor(1, "sqlite-write")
         running = asyncio.get_running_loop().run_in_executor(self._executor, work)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            go_on_alone(running)
+            detach(running)
             raise
 
     def _begin_waiting(self) -> None:
         if self._guard.known is not None:
-            self._guard.demand()
+            self._guard.require_same_file()
         is_new = self._link is None
         link = self._link = self._link or self._opened()
         until = time.monotonic() + self._limits.lock
@@ -131,20 +131,20 @@ class SqliteWriter:
                 if not is_busy(error):
                     # One that was opened while the file could not be written stays so.
                     self._let_go()
-                    raise_translatable(error, "BEGIN IMMEDIATE")
+                    raise_dbapi_error(error, "BEGIN IMMEDIATE")
                 if time.monotonic() > until:
-                    raise_translatable(error, "BEGIN IMMEDIATE")
+                    raise_dbapi_error(error, "BEGIN IMMEDIATE")
                 time.sleep(_LOCK_POLL_SECONDS)
             else:
                 break
         if self._log is None and file_id(log := log_of(self._guard.path)) is not None:
             self._log = FileGuard(log)
-            self._log.demand()
+            self._log.require_same_file()
 
     def _opened(self) -> Link:
         link = opened(self._guard.path, read_only=False, wait=self._limits.lock, full=self._full)
         try:
-            self._guard.demand()
+            self._guard.require_same_file()
         except OSError:
             link.close()
             raise
@@ -157,31 +157,33 @@ class SqliteWriter:
             link.close()
 
     def commit(self) -> None:
-        """Commit, and make sure that it is in the file that is in its place. Raises `InDoubt` when it may not be."""
+        """Commit, and make sure that it is in the file that is in its place. Raises `CommitInDoubt` when it may not
+        be.
+        """
         try:
             self.link.raw.execute("COMMIT")
         except sqlite3.Error as error:
-            failure = translatable(error, "COMMIT")
+            failure = dbapi_error(error, "COMMIT")
             if error_name(error).startswith("SQLITE_IOERR"):
                 # What was written of it to the log may be all of it.
-                raise InDoubt from failure
+                raise CommitInDoubt from failure
             raise failure from error
         try:
-            self._guard.demand()
+            self._guard.require_same_file()
             if self._log is not None:
-                self._log.demand()
+                self._log.require_same_file()
         except FileGone as gone:
             # It is in a file that may be brought back.
-            raise InDoubt from gone
+            raise CommitInDoubt from gone
 
     async def shorten_log(self) -> None:
         """Copy the log into the file and cut it, unless somebody else writes or does the same."""
-        if self._link is not None and not self.is_lent:
-            await self.take_turn()
+        if self._link is not None and not self.is_acquired:
+            await self.acquire()
             try:
                 await self.in_thread(self._checkpoint)
             finally:
-                self.give_turn()
+                self.release()
 
     def _checkpoint(self) -> None:
         if self._link is None or self._guard.is_lost:
@@ -202,11 +204,11 @@ class SqliteWriter:
             try:
                 self._link.raw.execute("ROLLBACK")
             except sqlite3.Error as error:
-                raise_translatable(error, "ROLLBACK")
+                raise_dbapi_error(error, "ROLLBACK")
 
     async def dispose(self) -> None:
         """Wait for the turn and close the connection. It may be used again afterwards."""
-        await self.take_turn()
+        await self.acquire()
         try:
             if self._executor is not None:
                 executor, self._executor = self._executor, None

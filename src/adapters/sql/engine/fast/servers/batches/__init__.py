@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from adapters.sql.engine.fast.servers.batches.mysql import OneText
-from adapters.sql.engine.fast.servers.batches.postgresql import OneStatement
-from adapters.sql.engine.fast.servers.batches.shape import Batch, Together
+from adapters.sql.engine.fast.servers.batches.batch import Batch, BatchRunner
+from adapters.sql.engine.fast.servers.batches.mysql import MultiStatementText
+from adapters.sql.engine.fast.servers.batches.postgresql import CteChain
 
-__all__ = ["TOGETHER", "Batch", "Together"]
+__all__ = ["BATCH_RUNNERS", "Batch", "BatchRunner"]
 
-TOGETHER: dict[str, Together[Any]] = {"asyncmy": OneText(), "asyncpg": OneStatement()}
+BATCH_RUNNERS: dict[str, BatchRunner[Any]] = {"asyncmy": MultiStatementText(), "asyncpg": CteChain()}
 """By the name of the driver."""

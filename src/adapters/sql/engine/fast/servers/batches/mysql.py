@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from adapters.sql.engine.fast.compiled import Compiled
-from adapters.sql.engine.fast.servers.batches.shape import Batch, Together
+from adapters.sql.engine.fast.servers.batches.batch import Batch, BatchRunner
 from adapters.sql.engine.fast.servers.drivers import AsyncmyLink
-from adapters.sql.engine.port import Step
+from adapters.sql.engine.port import BatchedStatement
 from adapters.sql.rows import Rows
 
 _LONGEST_TEXT: Final = 1 << 20
@@ -18,34 +18,34 @@ _LONGEST_TEXT: Final = 1 << 20
 lengthens."""
 
 
-class OneText(Together[AsyncmyLink]):
+class MultiStatementText(BatchRunner[AsyncmyLink]):
     """asyncmy, which connects with CLIENT_MULTI_STATEMENTS, and escapes values itself, as for each alone."""
 
-    def fits(self, batch: Batch, step: Step, plan: Compiled) -> bool:
+    def fits(self, batch: Batch, step: BatchedStatement, plan: Compiled) -> bool:
         del step, plan
         return not batch.plans[-1].returns_rows
 
     async def run(self, link: AsyncmyLink, batch: Batch) -> Rows:
         return await self._send(link, batch, commit=False)
 
-    async def finish(self, link: AsyncmyLink, batch: Batch) -> bool:
+    async def commit_batch(self, link: AsyncmyLink, batch: Batch) -> bool:
         await self._send(link, batch, commit=True)
         return True
 
     async def _send(self, link: AsyncmyLink, batch: Batch, *, commit: bool) -> Rows:
-        answers = _Answers(link)
-        sent: list[Step | None] = []
+        answers = _Pipeline(link)
+        sent: list[BatchedStatement | None] = []
         """The step that each text is of; None for a demand."""
         try:
             for step, plan in zip(batch.steps, batch.plans, strict=True):
                 sent.append(step)
-                await answers.to_be_sent(link.text(plan, plan.bind(step.parameters)))
-                if commit and step.missed is not None:
+                await answers.append(link.text(plan, plan.bind(step.parameters)))
+                if commit and step.on_no_match is not None:
                     sent.append(None)
-                    await answers.to_be_sent(_DEMAND)
+                    await answers.append(_DEMAND)
             if commit:
-                await answers.to_be_sent("COMMIT")
-            await answers.come()
+                await answers.append("COMMIT")
+            await answers.flush()
         except Exception as error:  # the adapter raises it again, as what it is
             failed = sent[answers.count] if answers.count < len(sent) else None
             if failed is None and answers.count < len(sent) and error.args[:1] == (_NOT_AS_DEMANDED,):
@@ -65,14 +65,14 @@ class OneText(Together[AsyncmyLink]):
     def form(self, batch: Batch) -> object:
         # A row that is looked up by one who inserts, as an upsert does, is locked in an order that nobody knows.
         is_plain = all(plan.target is not None and " ON DUPLICATE " not in plan.sql for plan in batch.plans)
-        return True if is_plain and all(step.missed is None for step in batch.steps[1:]) else None
+        return True if is_plain and all(step.on_no_match is None for step in batch.steps[1:]) else None
 
-    async def finish_all(self, link: AsyncmyLink, batches: Sequence[Batch]) -> None:
+    async def commit_batches(self, link: AsyncmyLink, batches: Sequence[Batch]) -> None:
         try:
-            answers = _Answers(link)
+            answers = _Pipeline(link)
             for batch in batches:
-                await answers.to_be_sent(link.text(batch.plans[0], batch.plans[0].bind(batch.steps[0].parameters)))
-            await answers.come()
+                await answers.append(link.text(batch.plans[0], batch.plans[0].bind(batch.steps[0].parameters)))
+            await answers.flush()
             found: list[Batch] = []
             for batch, count in zip(batches, answers.matched, strict=True):
                 batch.matched = [count] * len(batch.steps)
@@ -80,9 +80,9 @@ class OneText(Together[AsyncmyLink]):
                     found.append(batch)
             for place in range(1, max((len(batch.steps) for batch in found), default=0)):
                 for text in _at_once(link, [batch for batch in found if place < len(batch.steps)], place):
-                    await answers.to_be_sent(text)
-            await answers.to_be_sent("COMMIT")
-            await answers.come()
+                    await answers.append(text)
+            await answers.append("COMMIT")
+            await answers.flush()
         except Exception as error:  # the adapter raises it again, as what it is
             link.adapter._handle_exception(error)  # noqa: SLF001 # nothing public does
             raise
@@ -110,7 +110,7 @@ def _at_once(link: AsyncmyLink, batches: Sequence[Batch], place: int) -> list[st
     return [text for together in texts.values() for text in together]
 
 
-class _Answers:
+class _Pipeline:
     """The answers to texts, one for each statement, each waited for no longer than for one by itself.
 
     Texts are sent together, up to a length.
@@ -128,14 +128,14 @@ class _Answers:
     def count(self) -> int:
         return len(self.matched)
 
-    async def to_be_sent(self, text: str) -> None:
+    async def append(self, text: str) -> None:
         """Have it sent with what comes next, or send what is there when it would become too long."""
         if self._texts and self._length + len(text) > _LONGEST_TEXT:
-            await self.come()
+            await self.flush()
         self._texts.append(text)
         self._length += len(text)
 
-    async def come(self) -> None:
+    async def flush(self) -> None:
         """Send what is there, and read the answers to all of it, so that the connection is free again."""
         texts, self._texts, self._length = self._texts, [], 0
         driver = self._link.driver

@@ -12,24 +12,24 @@ from functools import lru_cache
 from typing import Final
 
 from adapters.sql.engine.fast.compiled import Compiled
-from adapters.sql.engine.fast.servers.batches.shape import Batch, Together
+from adapters.sql.engine.fast.servers.batches.batch import Batch, BatchRunner
 from adapters.sql.engine.fast.servers.drivers import AsyncpgLink
-from adapters.sql.engine.port import Step
+from adapters.sql.engine.port import BatchedStatement
 from adapters.sql.rows import Rows
 
 _LONGEST_CHAIN: Final = 8
 """Parts. Each number of rows that one table gets is another statement, to be prepared and kept."""
 
 
-class OneStatement(Together[AsyncpgLink]):
+class CteChain(BatchRunner[AsyncpgLink]):
     """asyncpg."""
 
-    def fits(self, batch: Batch, step: Step, plan: Compiled) -> bool:
+    def fits(self, batch: Batch, step: BatchedStatement, plan: Compiled) -> bool:
         # Only the first may be demanded: the others ask for that one. And no two may change one table, since what
         # becomes of a row that two parts change is not defined; unless each only adds one.
         return (
             len(batch.plans) < _LONGEST_CHAIN
-            and step.missed is None
+            and step.on_no_match is None
             and _chainable(plan)
             and all(
                 _chainable(other) and (other.target != plan.target or (_only_adds(other) and _only_adds(plan)))
@@ -47,7 +47,7 @@ class OneStatement(Together[AsyncpgLink]):
         batch.matched = [rows.count]
         return rows
 
-    async def finish(self, link: AsyncpgLink, batch: Batch) -> bool:
+    async def commit_batch(self, link: AsyncpgLink, batch: Batch) -> bool:
         if link.has_begun or not _chainable(batch.plans[0]):
             await self.run(link, batch)
             return False
@@ -56,7 +56,7 @@ class OneStatement(Together[AsyncpgLink]):
 
     async def _chain(self, link: AsyncpgLink, batch: Batch) -> Rows:
         values = [plan.bind(step.parameters) for step, plan in zip(batch.steps, batch.plans, strict=True)]
-        text = _chained(tuple(batch.plans), batch.steps[0].missed is not None)
+        text = _chained(tuple(batch.plans), batch.steps[0].on_no_match is not None)
         try:
             counts = await link.driver.fetchrow(text, *(value for part in values for value in part))
         except Exception as error:  # the adapter raises it again, as what it is
@@ -67,12 +67,12 @@ class OneStatement(Together[AsyncpgLink]):
         return Rows((), counts[-1])
 
     def form(self, batch: Batch) -> object:
-        if all(step.missed is None for step in batch.steps[1:]) and _gathered(tuple(batch.plans)) is not None:
+        if all(step.on_no_match is None for step in batch.steps[1:]) and _merged(tuple(batch.plans)) is not None:
             return tuple(batch.plans)
         return None
 
-    async def finish_all(self, link: AsyncpgLink, batches: Sequence[Batch]) -> None:
-        text = _gathered(tuple(batches[0].plans))
+    async def commit_batches(self, link: AsyncpgLink, batches: Sequence[Batch]) -> None:
+        text = _merged(tuple(batches[0].plans))
         if text is None:
             raise TypeError("these cannot be gathered")
         rows = [
@@ -89,7 +89,7 @@ class OneStatement(Together[AsyncpgLink]):
             batch.matched = [int(place in places)] * len(batch.steps)
 
 
-def _at_table(batch: Batch, name: str | None) -> Step | None:
+def _at_table(batch: Batch, name: str | None) -> BatchedStatement | None:
     """Return the step that changes this table, the first of those that add to it: what refuses one means the same."""
     return next((s for s, plan in zip(batch.steps, batch.plans, strict=True) if plan.target == name), None)
 
@@ -97,7 +97,7 @@ def _at_table(batch: Batch, name: str | None) -> Step | None:
 @lru_cache(maxsize=512)
 def _chainable(plan: Compiled) -> bool:
     """Whether it is one INSERT of values, UPDATE or DELETE that reads no table but the one that it changes."""
-    return plan.target is not None and "SELECT" not in plan.sql and _asking(plan.sql, "") is not None
+    return plan.target is not None and "SELECT" not in plan.sql and _with_condition(plan.sql, "") is not None
 
 
 def _only_adds(plan: Compiled) -> bool:
@@ -115,7 +115,7 @@ def _chained(plans: tuple[Compiled, ...], demanded: bool) -> str:
             condition = f"(SELECT count(*) FROM s{number - 1}) >= 0"  # noqa: S608 # numbers, and SQL of ours
             if demanded:
                 condition = f"EXISTS (SELECT FROM s0) AND {condition}"
-            asking = _asking(sql, condition)
+            asking = _with_condition(sql, condition)
             if asking is None:
                 raise TypeError(f"this is no part of a chain: {sql}")
             sql = asking
@@ -129,7 +129,7 @@ _PLACE: Final = re.compile(r"\$(\d+)(?:::([A-Z]+(?: WITH TIME ZONE)?)\b)?")
 
 
 @lru_cache(maxsize=512)
-def _gathered(plans: tuple[Compiled, ...]) -> str | None:
+def _merged(plans: tuple[Compiled, ...]) -> str | None:
     """Return one statement for all who have to say the same with other values, as `_chained` with a demand is for one:
     it takes an array for each place, and returns which of them matched, counted from one. None when there is none.
     """
@@ -149,7 +149,7 @@ def _gathered(plans: tuple[Compiled, ...]) -> str | None:
         if number:
             # Numbers, and SQL of ours.
             condition = f"given.place IN (SELECT place FROM s0) AND (SELECT count(*) FROM s{number - 1}) >= 0"  # noqa: S608
-        if (part := _of_each(sql, condition)) is None:
+        if (part := _for_each_row(sql, condition)) is None:
             return None
         parts.append(f"s{number} AS ({part} RETURNING {'1' if number else 'given.place'})")
     arrays = ", ".join(f"${place}::{types[place]}[]" for place in range(1, places + 1))
@@ -158,7 +158,7 @@ def _gathered(plans: tuple[Compiled, ...]) -> str | None:
     return f"WITH {given}, {', '.join(parts)} SELECT array_agg(place) FROM s0"  # noqa: S608
 
 
-def _of_each(sql: str, condition: str) -> str | None:
+def _for_each_row(sql: str, condition: str) -> str | None:
     """Return the statement so that it is done for each that is `given` and of which `condition` holds."""
     if sql.startswith("INSERT "):
         # An upsert locks rows that others have, in an order that nobody knows.
@@ -172,7 +172,7 @@ def _of_each(sql: str, condition: str) -> str | None:
     return f"{head} USING given WHERE {condition} AND ({rest})"
 
 
-def _asking(sql: str, condition: str) -> str | None:
+def _with_condition(sql: str, condition: str) -> str | None:
     """Return the statement so that it does nothing unless `condition` holds; None when it is of no such form."""
     if sql.startswith("INSERT "):
         if sql.count(" VALUES (") != 1:
