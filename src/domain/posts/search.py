@@ -337,7 +337,9 @@ def _phrase(raw: str, words: Sequence[_Word]) -> dict[Phrase, str]:
     """Return a phrase of these words of `raw`, with the longest of them; nothing of none."""
     if not words:
         return {}
-    plain = (part for word in words for part in _plain(_folded(raw[word.start : word.end])))
+    # One piece may come to several words, in the same place: U+FDFA to four.
+    pieces = dict.fromkeys(raw[word.start : word.end] for word in words)
+    plain = (part for piece in pieces for part in _plain(_folded(piece)))
     return {tuple(word.code for word in words): max(plain, key=len)}
 
 

@@ -4,6 +4,7 @@ import random
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from html import unescape
 from itertools import islice
@@ -297,6 +298,22 @@ def test_words_and_excerpts_take_linear_time(shape: str) -> None:
 
 def _excerpt_of(shape: str, query: SearchQuery, size: int) -> Callable[[], str]:
     return lambda: excerpt(shape * size, query)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("quote", ["", '"'], ids=["loose", "quoted"])
+def test_a_query_takes_linear_time_be_it_taken_or_refused(shape: str, quote: str) -> None:
+    def parsed(size: int) -> Callable[[], None]:
+        def parse() -> None:
+            with suppress(Invalid):
+                SearchQuery.parse(quote + (shape * size)[:size])
+
+        return parse
+
+    half = QUERY_MAX_LENGTH // 2 - 1
+    assert grows_too_fast(parsed, half) is None
+    assert instructions(parsed(2 * half)) < 1_000_000
 
 
 def test_a_thousand_hits_cost_no_more_than_one() -> None:
