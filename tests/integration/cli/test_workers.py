@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are for
 PARENT = """
 import multiprocessing, os, signal, threading, time
 
-from entrypoints.cli.process_start import be_a_worker, begin, fork_the_first
+from entrypoints.cli.process_start import be_a_worker, begin, fork_next_process
 
 def mask():
     return sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
@@ -95,7 +95,7 @@ def test_a_process_with_more_than_one_thread_forks_nothing(tmp_path: Path) -> No
     shown = _run(
         """
 threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
-fork_the_first()
+fork_next_process()
 print(multiprocessing.get_start_method())
 """,
         tmp_path,
@@ -124,7 +124,7 @@ print("alone")
 def test_what_comes_after_the_fork_is_spawned(tmp_path: Path) -> None:
     shown = _run(
         """
-fork_the_first()
+fork_next_process()
 print(multiprocessing.get_start_method(), mask(), flush=True)
 start(print).join()
 print(multiprocessing.get_start_method(), mask())
@@ -144,7 +144,7 @@ def show():
 
 for number in (signal.SIGHUP, signal.SIGINT):
     signal.signal(number, lambda *_: None)
-fork_the_first()
+fork_next_process()
 start(show).join()
 print(mask())
 """,
@@ -159,7 +159,7 @@ def test_a_worker_that_is_ended_while_it_begins_does_end(tmp_path: Path) -> None
     shown = _run(
         """
 os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
-fork_the_first()
+fork_next_process()
 process = start(sleep)
 process.join(10)
 print(process.exitcode)

@@ -100,7 +100,7 @@ async def test_who_hears_of_a_commit_by_way_of_the_loop_sees_it_however_soon(ope
     class CommittedMeanwhile(SqliteCommitCounter):
         """In the very moment after the look somebody commits, and tells."""
 
-        def _look(self) -> int | None:
+        def _read_counter(self) -> int | None:
             mark = super()._read_counter()
             if not heard:
                 other.execute("UPDATE users SET version = version + 1")

@@ -79,7 +79,7 @@ async def begun(behind: AsyncEngine, backend: str) -> int:
 
 
 @on_servers
-@pytest.mark.parametrize("story", STORIES)
+@pytest.mark.parametrize("work", STORIES)
 async def test_what_was_not_committed_is_rolled_back_and_the_connection_is_kept(
     open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str, work: Story
 ) -> None:
@@ -95,7 +95,7 @@ async def test_what_was_not_committed_is_rolled_back_and_the_connection_is_kept(
 
 
 @on_servers
-@pytest.mark.parametrize("story", STORIES[:3])
+@pytest.mark.parametrize("work", STORIES[:3])
 async def test_a_commit_leaves_nothing_begun(
     open_with: OpenDatabase, behind: AsyncEngine, sql_backend: str, work: Story
 ) -> None:
